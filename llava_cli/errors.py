@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes, and the few errors a user can meet. Each message says what is wrong, with which file, and what to do."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with. Part of the interface: scripts branch on these."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    INPUT = 3
+    MODEL = 4
+    OUT_OF_MEMORY = 5
+    OUTPUT = 6
+    BUG = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class LlavaError(Exception):
+    """Base of every error that is shown to the user as one line.
+
+    `code` is the stable name that error records carry, `exit_code` what the process ends with.
+    """
+
+    code = "error"
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class UsageError(LlavaError):
+    """The command line or an option's value makes no sense."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class InputError(LlavaError):
+    """A file cannot be read, holds no picture, or may not be read."""
+
+    code = "input"
+    exit_code = ExitCode.INPUT
+
+
+class ModelError(LlavaError):
+    """The checkpoint cannot be found, is of no supported family, or cannot be loaded."""
+
+    code = "model"
+    exit_code = ExitCode.MODEL
+
+
+class OutOfMemory(LlavaError):
+    """The device has too little memory for what was asked."""
+
+    code = "out_of_memory"
+    exit_code = ExitCode.OUT_OF_MEMORY
+
+
+class OutputError(LlavaError):
+    """The result cannot be written."""
+
+    code = "output"
+    exit_code = ExitCode.OUTPUT
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Like KeyboardInterrupt, not an Exception: no handler may swallow it."""

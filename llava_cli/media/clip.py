@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What media become on their way to a model: the view that is wanted, and the clip or still that came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Policy = Literal["uniform", "linspace", "fps"]
+Fit = Literal["crop", "squash", "full"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a video are shown.
+
+    `uniform` takes `frames` frames at floor(i * total / frames), `linspace` the same number from the first to the
+    last, `fps` takes `fps` frames a second and at most `frames` of them. `start` and `end` are seconds from the
+    start of the video and bound what is sampled: frames with start <= time < end.
+    """
+
+    policy: Policy = "uniform"
+    frames: int = 8
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """How a checkpoint wants to see video frames; it travels down to the decoder, which scales each frame once.
+
+    `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `full` keeps
+    every pixel. `size` is (height, width) in pixels and is ignored by `full`.
+    """
+
+    size: tuple[int, int]
+    fit: Fit
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What is known of a media file; with the frame list it is the receipt's entry for it."""
+
+    path: str
+    kind: Literal["video", "image"]
+    width: int
+    """Width in pixels as shown: rotation and pixel shape applied."""
+    height: int
+    """Height in pixels as shown."""
+    codec: str | None
+    decoder: Literal["pyav", "opencv", "pillow"]
+    rotation: int = 0
+    """Degrees clockwise that the decoded picture was turned to be upright: 0, 90, 180 or 270."""
+    duration: float | None = None
+    """Seconds; None for images."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class Clip:
+    """The sampled frames of one video."""
+
+    frames: np.ndarray
+    """uint8 [frames, height, width, 3], RGB."""
+    indices: tuple[int, ...]
+    """Place of each frame in presentation order, 0 first."""
+    times: tuple[float, ...]
+    """Seconds from the start of the video for each frame."""
+    info: MediaInfo
+    sampling: Sampling = field(default_factory=Sampling)
+    """The sampling that was used, defaults filled in."""
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or not len(self.frames):
+            raise ValueError(f"a clip holds [frames, height, width, 3] and at least one frame: {self.frames.shape = }")
+        if not len(self.frames) == len(self.indices) == len(self.times):
+            raise ValueError(f"{len(self.frames)} frames, {len(self.indices)} indices, {len(self.times)} times")
+
+    def __repr__(self) -> str:
+        return f"Clip({self.info.path!r}, {self.frames.shape}, indices={self.indices})"
+
+
+@dataclass(frozen=True, repr=False)
+class Still:
+    """One image."""
+
+    pixels: np.ndarray
+    """uint8 [height, width, 3], RGB, upright."""
+    info: MediaInfo
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.shape[-1] != 3 or not self.pixels.size:
+            raise ValueError(f"a still holds [height, width, 3]: {self.pixels.shape = }")
+
+    def __repr__(self) -> str:
+        return f"Still({self.info.path!r}, {self.pixels.shape})"
+
+
+Media = Clip | Still
