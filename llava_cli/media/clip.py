@@ -56,12 +56,14 @@ class MediaInfo:
     decoder: Literal["pyav", "opencv", "pillow"]
     rotation: int = 0
     """Degrees clockwise that the decoded picture was turned to be upright: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether it was mirrored left to right before it was turned."""
     duration: float | None = None
     """Seconds; None for images."""
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Clip:
     """The sampled frames of one video."""
 
@@ -85,7 +87,7 @@ class Clip:
         return f"Clip({self.info.path!r}, {self.frames.shape}, indices={self.indices})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Still:
     """One image."""
 

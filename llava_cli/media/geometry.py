@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where pixels go: turned upright, stretched to the shape they are shown in, scaled and cut to a checkpoint's view."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from llava_cli.media.clip import View
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SANE_PIXEL_SHAPES = (Fraction(1, 8), Fraction(8))
+"""Pixels stretched more than this come from a damaged header and are taken for square."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored pixels become upright: mirrored left to right first, then turned clockwise by quarters."""
+
+    turns: int = 0
+    mirrored: bool = False
+
+    @property
+    def degrees(self) -> int:
+        return self.turns * 90
+
+    @property
+    def sideways(self) -> bool:
+        """Whether width and height change places."""
+        return self.turns % 2 == 1
+
+    def swap(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) after turning; it is its own inverse."""
+        return (height, width) if self.sideways else (width, height)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Return a view of pixels [height, width, ...], upright."""
+        import numpy as np
+
+        if self.mirrored:
+            pixels = pixels[:, ::-1]
+        return np.rot90(pixels, -self.turns)
+
+
+UPRIGHT = Orientation()
+
+# Where (1, 0) and (0, 1) go, x to the right and y down, for each of the eight ways to hold a camera.
+AXES = {
+    (1, 0, 0, 1): UPRIGHT,
+    (0, 1, -1, 0): Orientation(1),
+    (-1, 0, 0, -1): Orientation(2),
+    (0, -1, 1, 0): Orientation(3),
+    (-1, 0, 0, 1): Orientation(0, mirrored=True),
+    (0, -1, -1, 0): Orientation(1, mirrored=True),
+    (1, 0, 0, -1): Orientation(2, mirrored=True),
+    (0, 1, 1, 0): Orientation(3, mirrored=True),
+}
+
+EXIF = {
+    2: Orientation(0, mirrored=True),
+    3: Orientation(2),
+    4: Orientation(2, mirrored=True),
+    5: Orientation(3, mirrored=True),
+    6: Orientation(1),
+    7: Orientation(1, mirrored=True),
+    8: Orientation(3),
+}
+
+
+def from_display_matrix(matrix: bytes) -> Orientation:
+    """Read FFmpeg's display matrix: nine native int32, the first two of each row in 16.16 fixed point.
+
+    Angles between the quarters, and matrices of no sense at all, count as upright: no player follows them either.
+    """
+    if len(matrix) < 36:
+        return UPRIGHT
+    a, b, _, c, d, *_ = struct.unpack_from("=9i", matrix)
+    longest = max(map(abs, (a, b, c, d)))
+    if not longest:
+        return UPRIGHT
+    axes = tuple(round(value / longest) for value in (a, b, c, d))
+    exact = all(abs(value / longest - axis) < 0.1 for value, axis in zip((a, b, c, d), axes, strict=True))
+    return AXES.get(axes, UPRIGHT) if exact else UPRIGHT
+
+
+def shown_shape(width: int, height: int, pixel_shape: Fraction | None) -> tuple[int, int]:
+    """Return (width, height) in square pixels, as stored: not turned yet."""
+    if pixel_shape is None or not SANE_PIXEL_SHAPES[0] <= pixel_shape <= SANE_PIXEL_SHAPES[1]:
+        return width, height
+    return max(1, round(width * pixel_shape)), height
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Scale the upright picture to width x height, then cut `cut_height` rows from `top` and columns from `left`."""
+
+    width: int
+    height: int
+    top: int
+    left: int
+    cut_width: int
+    cut_height: int
+
+    def cut(self, pixels: np.ndarray) -> np.ndarray:
+        """Return a view of the centre of pixels [height, width, ...]."""
+        return pixels[self.top : self.top + self.cut_height, self.left : self.left + self.cut_width]
+
+
+def fitting(width: int, height: int, view: View) -> Fitting:
+    """Plan how an upright picture of square pixels comes into `view`, by the arithmetic of the published processors."""
+    if view.fit == "full":
+        return Fitting(width, height, 0, 0, width, height)
+    rows, columns = view.size
+    if view.fit == "squash":
+        return Fitting(columns, rows, 0, 0, columns, rows)
+    if width * rows <= columns * height:
+        scaled_width, scaled_height = columns, columns * height // width
+    else:
+        scaled_width, scaled_height = rows * width // height, rows
+    top, left = (scaled_height - rows) // 2, (scaled_width - columns) // 2
+    return Fitting(scaled_width, scaled_height, top, left, columns, rows)
+
+
+def bring_into_view(pixels: np.ndarray, view: View) -> np.ndarray:
+    """Scale and cut upright pixels [height, width, 3] with Pillow, for decoders that have no scaler of their own."""
+    import numpy as np
+    from PIL import Image
+
+    plan = fitting(pixels.shape[1], pixels.shape[0], view)
+    if (plan.width, plan.height) != (pixels.shape[1], pixels.shape[0]):
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        pixels = np.asarray(image.resize((plan.width, plan.height), Image.Resampling.BICUBIC))
+    return np.ascontiguousarray(plan.cut(pixels))

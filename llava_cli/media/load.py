@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way in: a file of any kind, by name, becomes a clip or a still, or one clear error."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from llava_cli.errors import InputError
+from llava_cli.media.clip import Clip, Still, View
+from llava_cli.media.sampling import check
+from llava_cli.media.source import MAX_SPOOLED_BYTES, DecoderError, MediaError, Source, open_source
+
+
+def load_media(
+    path: str | os.PathLike[str] | bytes,
+    view: View,
+    *,
+    max_bytes: int = MAX_SPOOLED_BYTES,
+    threads: int | None = None,
+) -> Clip | Still:
+    """Return what `path` shows: a clip, sampled and scaled to `view`, or a still at full size.
+
+    The kind is told by the content. "-" is standard input; it and pipes are first copied to a temporary file, of at
+    most `max_bytes`. Decoding uses `threads` threads, by default one a core. What the user should know of the file or
+    of how it was read is in `info.warnings`, a sentence each.
+
+    Raises InputError, naming the file, where it gives no picture; UsageError where the sampling makes no sense.
+    """
+    check(view.sampling)
+    with open_source(path, max_bytes) as source:
+        try:
+            return _load(source, view, threads)
+        except MediaError as error:
+            raise InputError(f"{source.name}: {error}") from error
+        except MemoryError as error:
+            raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
+
+
+def _load(source: Source, view: View, threads: int | None) -> Clip | Still:
+    from llava_cli.media.picture import read_picture
+
+    picture = read_picture(source, view)
+    if picture is not None:
+        return picture
+    try:
+        return _with_pyav(source, view, threads)
+    except DecoderError as error:
+        return _with_opencv(source, view, error)
+
+
+def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
+    try:
+        import av
+
+        from llava_cli.media import pyav
+    except ImportError as error:
+        raise DecoderError(f"cannot be read with PyAV: {error}") from error
+    try:
+        return pyav.read_clip(source, view, threads)
+    except (av.FFmpegError, OSError, EOFError, ValueError, IndexError, ArithmeticError) as error:
+        raise DecoderError(f"is no video or image that can be read ({_reason(error)})") from error
+
+
+def _with_opencv(source: Source, view: View, first: DecoderError) -> Clip:
+    """Try the second decoder; where it fails too, the first one's reason is the better one."""
+    try:
+        import cv2
+
+        from llava_cli.media import opencv
+    except ImportError:
+        raise first from None
+    try:
+        clip = opencv.read_clip(source, view)
+    except (DecoderError, cv2.error, OSError, ValueError, ArithmeticError) as error:
+        raise first from error
+    note = f"decoded by OpenCV, because it {first} with PyAV"
+    return replace(clip, info=replace(clip.info, warnings=(note, *clip.info.warnings)))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second decoder, for what PyAV cannot open or decode. It is never used silently.
+
+OpenCV's frame counts and seeks cannot be relied on (30 frames are announced as 1136), so the frames are counted by
+decoding them, and taken by decoding them again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from llava_cli.media.clip import Clip, MediaInfo, View
+from llava_cli.media.geometry import bring_into_view, shown_shape
+from llava_cli.media.sampling import Timeline, choose
+from llava_cli.media.source import FORMATS, MAX_PIXELS, DecoderError, Source
+
+
+def read_clip(source: Source, view: View) -> Clip:
+    """Return the sampled frames of a video, with `decoder` "opencv". Raises DecoderError where there are none."""
+    with _capture(source) as capture:
+        timeline = _timeline(capture)
+        indices, notes = choose(timeline, view.sampling)
+    with _capture(source) as capture:
+        pixel_shape = _pixel_shape(capture)
+        codec = _codec(capture)
+        degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        shown = dict(_take(capture, set(indices), view, pixel_shape))
+    indices = [index for index in indices if index in shown]
+    if not indices:
+        raise DecoderError("gives OpenCV frames on one reading and none on the next; it is damaged")
+    width, height = shown[indices[0]][1]
+    info = MediaInfo(
+        path=source.name,
+        kind="video",
+        width=width,
+        height=height,
+        codec=codec,
+        decoder="opencv",
+        rotation=degrees if degrees in (90, 180, 270) else 0,
+        duration=round(timeline.duration, 6),
+        warnings=tuple(notes),
+    )
+    frames = np.stack([shown[index][0] for index in indices])
+    return Clip(frames, tuple(indices), tuple(timeline.times[i] for i in indices), info, view.sampling)
+
+
+@contextmanager
+def _capture(source: Source) -> Iterator[cv2.VideoCapture]:
+    # The only way to tell OpenCV's FFmpeg which formats it may take a file for.
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{FORMATS}|protocol_whitelist;file"
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # quiet: what goes wrong is said once, by us
+    cv2.setLogLevel(0)
+    # FFMPEG only: another of its readers takes "%d" in a name for a series of images. The path is absolute, so that
+    # no name looks like a protocol, and bytes, because a str that is not UTF-8 crashes the process.
+    capture = cv2.VideoCapture(source.path_bytes, cv2.CAP_FFMPEG)  # type: ignore[call-overload]
+    try:
+        if not capture.isOpened():
+            raise DecoderError("is no video or image that can be read")
+        if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MAX_PIXELS:
+            raise DecoderError(f"claims more than the {MAX_PIXELS} pixels allowed")
+        yield capture
+    finally:
+        capture.release()
+
+
+def _timeline(capture: cv2.VideoCapture) -> Timeline:
+    """Count the frames and note when each is shown; at the rate the file claims where the times make no sense."""
+    times = []
+    while capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    if not times:
+        raise DecoderError("opens, but no frame can be decoded; it is damaged or encrypted")
+    times = [time - times[0] for time in times]
+    if all(here < there for here, there in pairwise(times)):
+        return Timeline(times, tick=0.001)
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    rate = rate if 0 < rate < 1000 else 25.0
+    return Timeline([i / rate for i in range(len(times))])
+
+
+def _take(
+    capture: cv2.VideoCapture, wanted: set[int], view: View, pixel_shape: Fraction | None
+) -> Iterator[tuple[int, tuple[np.ndarray, tuple[int, int]]]]:
+    """Yield (index, (pixels in view, (width, height) as shown)). OpenCV turns frames upright itself."""
+    for index in range(max(wanted) + 1):
+        if not capture.grab():
+            return
+        if index not in wanted:
+            continue
+        decoded, pixels = capture.retrieve()
+        if not decoded:
+            continue
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+        width, height = shown_shape(pixels.shape[1], pixels.shape[0], pixel_shape)
+        if (width, height) != (pixels.shape[1], pixels.shape[0]):
+            pixels = bring_into_view(pixels, View((height, width), "squash", view.sampling))
+        yield index, (bring_into_view(pixels, view), (width, height))
+
+
+def _pixel_shape(capture: cv2.VideoCapture) -> Fraction | None:
+    across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    return Fraction(int(across), int(down)) if across > 0 and down > 0 else None
+
+
+def _codec(capture: cv2.VideoCapture) -> str | None:
+    fourcc = int(capture.get(cv2.CAP_PROP_FOURCC))
+    letters = bytes((fourcc >> shift) & 0xFF for shift in (0, 8, 16, 24)).decode("ascii", "replace").strip("\0 ")
+    return letters.lower() or None

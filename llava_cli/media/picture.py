@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images, and animations made of images, through Pillow.
+
+GIF, APNG, WebP and AVIF files with more than one picture count as videos. Pillow reads them too, not FFmpeg, so that
+transparency looks the same in a GIF as in a PNG, and because FFmpeg reads no animated WebP. They are walked from the
+start: each picture builds on the one before, and they are short.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from llava_cli.media.clip import Clip, MediaInfo, Still, View
+from llava_cli.media.geometry import EXIF, UPRIGHT, Orientation, bring_into_view
+from llava_cli.media.sampling import Timeline, choose
+from llava_cli.media.source import MAX_PIXELS, MediaError, Source
+
+# What Pillow may take a file for. The rest are rare, or hand the file to another program.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "ICO")
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+UNTIMED = 0.1
+"""Seconds that a picture without a time of its own is shown, as browsers do."""
+
+
+def read_picture(source: Source, view: View) -> Clip | Still | None:
+    """Return an image at full size, or the sampled pictures of an animation; None where the file is neither.
+
+    Raises MediaError for images that are damaged or too large.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
+            image = Image.open(source.path_bytes, formats=FORMATS)
+    except UnidentifiedImageError:
+        return None
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"claims more than the {MAX_PIXELS} pixels allowed") from error
+    except Exception as error:
+        raise MediaError(f"is an image that cannot be read: {error}") from error
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise MediaError(f"claims {image.width}x{image.height} pixels, more than the {MAX_PIXELS} allowed")
+        try:
+            if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
+                return _read_animation(source, image, view)
+            return _read_still(source, image)
+        except MediaError:
+            raise
+        except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+            raise MediaError(f"is an image that is damaged or cut short: {error}") from error
+
+
+def _read_still(source: Source, image: Image.Image) -> Still:
+    count = getattr(image, "n_frames", 1)
+    notes = [f"the first of {count} pictures is shown"] if image.format == "TIFF" and count > 1 else []
+    orientation = _orientation(image)
+    pixels = np.ascontiguousarray(orientation.apply(rgb(image)))
+    info = MediaInfo(
+        path=source.name,
+        kind="image",
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        codec=_codec(image),
+        decoder="pillow",
+        rotation=orientation.degrees,
+        mirrored=orientation.mirrored,
+        warnings=tuple(notes),
+    )
+    return Still(pixels, info)
+
+
+def _codec(image: Image.Image) -> str:
+    return (image.format or "unknown").lower()
+
+
+def _orientation(image: Image.Image) -> Orientation:
+    try:
+        return EXIF.get(image.getexif().get(ExifTags.Base.Orientation), UPRIGHT)  # type: ignore[arg-type]
+    except Exception:  # a damaged tag is no reason to refuse the picture
+        return UPRIGHT
+
+
+def rgb(image: Image.Image) -> np.ndarray:
+    """Return uint8 [height, width, 3]: transparency on white, 16 bits scaled to 8."""
+    if image.mode == "F":
+        raise MediaError("has floating-point pixels; convert it to 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16-bit grayscale; Pillow's own conversion cuts off at 255
+        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return np.repeat(((wide + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+@dataclass
+class _Walk:
+    """A walk through an animation, up to the first picture that cannot be read."""
+
+    image: Image.Image
+    broken: str | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Image.Image]]:
+        for index in range(getattr(self.image, "n_frames", 1)):
+            try:
+                self.image.seek(index)
+                self.image.load()
+            except Exception as error:
+                self.broken = str(error)
+                return
+            yield index, self.image
+
+
+def _read_animation(source: Source, image: Image.Image, view: View) -> Clip:
+    walk = _Walk(image)
+    durations = [(picture.info.get("duration") or UNTIMED * 1000) / 1000 for _, picture in walk]
+    if not durations:
+        raise MediaError(f"is an animation of which no picture can be read: {walk.broken}")
+    ends = np.cumsum(durations)
+    timeline = Timeline([0.0, *ends[:-1].tolist()], tick=0.001, last=durations[-1])
+    indices, notes = choose(timeline, view.sampling)
+    if walk.broken is not None:
+        notes.append(f"damaged: {len(durations)} of {image.n_frames} pictures can be read")  # type: ignore[attr-defined]
+    wanted = set(indices)
+    frames = [bring_into_view(rgb(picture), view) for index, picture in walk if index in wanted]
+    info = MediaInfo(
+        path=source.name,
+        kind="video",
+        width=image.width,
+        height=image.height,
+        codec=_codec(image),
+        decoder="pillow",
+        duration=round(timeline.duration, 6),
+        warnings=tuple(notes),
+    )
+    times = tuple(timeline.times[index] for index in indices)
+    return Clip(np.stack(frames), tuple(indices), times, info, view.sampling)

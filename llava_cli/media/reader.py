@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One open video: its packets from any keyframe on, and the frames that are wanted out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import av
+from av.stream import Discard, Disposition
+
+from llava_cli.errors import UsageError
+from llava_cli.media.sampling import parse_time
+from llava_cli.media.source import FORMATS, MAX_PIXELS, DecoderError, MediaError, Source
+from llava_cli.media.table import FrameTable, Group, SeekError
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+REORDER = 17
+"""A frame is decoded at most 16 places away from where it is shown: the bound of H.264 and HEVC."""
+
+BACK = 4
+"""Keyframes to go back for a frame that does not come out after its own."""
+
+START = -(10**12)
+"""A stamp before any video's first."""
+
+READ_SKIP_ONCE = ("libdav1d", "libaom-av1")
+"""Decoders that read skip_frame when they open; setting it would lose wanted frames for good."""
+
+
+class Reader:
+    """An open container, its video stream and a decoder. It belongs to one thread; opening takes milliseconds."""
+
+    def __init__(self, source: Source) -> None:
+        # These options reach the decoder that probes the file, not ours: opening then decodes no frame.
+        self.container = self._open(source, {"skip_frame": "all"})
+        self.stream = self._pick_stream()
+        if not self.stream.width or not self.stream.height:
+            self.container.close()
+            self.container = self._open(source, {})
+            self.stream = self._pick_stream()
+        for stream in self.container.streams:
+            if stream is not self.stream:
+                stream.discard = Discard.all
+        width, height = self.stream.width, self.stream.height
+        if width * height > MAX_PIXELS:
+            raise MediaError(f"claims {width}x{height} pixels, more than the {MAX_PIXELS} allowed")
+        self.decoder = self.stream.codec_context
+        self.decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        self.use_threads(1)
+        self.damaged = 0
+        """Packets that the decoder has refused so far."""
+
+    @staticmethod
+    def _open(source: Source, options: dict[str, str]) -> av.container.InputContainer:
+        return av.open(source.url, "r", options={**OPTIONS, **options}, metadata_errors="replace")
+
+    def _pick_stream(self) -> VideoStream:
+        """Return the video track that players show; the picture on an album's cover is none."""
+        tracks = [track for track in self.container.streams.video if not _is_cover(track)]
+        if not tracks:
+            raise MediaError("has no video stream; name a video or an image")
+        best = self.container.streams.best("video")
+        track = next((track for track in tracks if track is best), tracks[0])
+        if track.codec_context is None:
+            raise DecoderError("has video in a codec that this FFmpeg cannot decode; convert it to H.264")
+        return track
+
+    def use_threads(self, count: int) -> None:
+        """Decode with `count` threads, a frame each. Only before the first frame."""
+        self.decoder.thread_count = count
+        self.decoder.thread_type = "FRAME" if count > 1 else "SLICE"
+
+    def close(self) -> None:
+        self.container.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def seconds(self, units: int) -> float:
+        """Return the seconds that a difference of two stamps stands for, rounded once."""
+        base = self.stream.time_base
+        return units * base.numerator / base.denominator if base else 0.0
+
+    def declared_duration(self) -> float | None:
+        """Return the seconds of video that the file claims to hold, or None."""
+        if self.stream.duration is not None:
+            return self.seconds(self.stream.duration)
+        with suppress(UsageError):  # Matroska writes the length of each track into a tag
+            return parse_time(self.stream.metadata.get("DURATION", ""))
+        return None if self.container.duration is None else self.container.duration / av.time_base
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """Yield the packets from the current position on; PyAV's own last one is empty and is left out."""
+        try:
+            yield from (packet for packet in self.container.demux(self.stream) if packet.size)
+        except av.FFmpegError:
+            self.damaged += 1
+
+    def packets_from(self, groups: Sequence[Group], place: int) -> Iterator[Packet[VideoStream]]:
+        """Yield the packets from exactly the given group's keyframe on.
+
+        A seek may land early (skip what comes first) or late (MPEG-TS and PS: seek further back).
+        """
+        group = groups[place]
+        key = group.dts if group.pts is None else group.pts
+        earlier = [back.dts if back.pts is None else back.pts for back in reversed(groups[max(0, place - 2) : place])]
+        for target in (group.pts, group.dts, *earlier, START):
+            if target is None:
+                continue
+            with suppress(av.FFmpegError):
+                self.container.seek(target, stream=self.stream)
+            found = False
+            for packet in self.packets():
+                stamp = packet.dts if group.pts is None else packet.pts
+                found = found or stamp == key
+                if found:
+                    yield packet
+                elif packet.is_keyframe and stamp is not None and key is not None and stamp > key:
+                    break
+            if found:
+                return
+        raise SeekError("seeking misses a keyframe")
+
+    def frames_of(self, table: FrameTable, place: int, indices: Collection[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield (index, frame) for the wanted frames of one group, in no set order.
+
+        Raises SeekError where one does not come out.
+        """
+        start, wanted = self.stamps_of(table, place, indices)
+        # In an open group the frames shown before the keyframe refer to the group before: decoded from here they
+        # would come out wrong, or not at all.
+        leading = {stamp for stamp in wanted if place and stamp < start}
+        for back in range(min(BACK, place) + 1):
+            todo = wanted.keys() if back else wanted.keys() - leading
+            for stamp, frame in self.decode(self.packets_from(table.groups, place - back), todo):
+                yield wanted.pop(stamp), frame
+            if not wanted:
+                return
+        raise SeekError("frames that do not come out of the decoder")
+
+    def stamps_of(self, table: FrameTable, place: int, indices: Collection[int]) -> tuple[int, dict[int, int]]:
+        """Return the stamp of a group's keyframe, and {stamp: index} for its wanted frames. Decodes nothing."""
+        group = table.groups[place]
+        if table.stamps is not None and group.pts is not None:
+            return group.pts, {table.stamps[index]: index for index in indices}
+        highest = max(indices) - group.first
+        stamps: list[int] = []
+        start = None
+        for packet in islice(self.packets_from(table.groups, place), table.size(place)):
+            if packet.pts is None:
+                raise SeekError("packets without a presentation stamp")
+            start = packet.pts if start is None else start
+            if not packet.is_discard:
+                stamps.append(packet.pts)
+                if len(stamps) > highest + REORDER:
+                    break
+        stamps.sort()
+        if start is None or len(set(stamps)) < len(stamps) or len(stamps) <= highest:
+            raise SeekError("missing or repeated presentation stamps")
+        return start, {stamps[index - group.first]: index for index in indices}
+
+    def decode(
+        self, packets: Iterable[Packet[VideoStream]], stamps: Collection[int]
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield (stamp, frame) for the wanted stamps, decoding up to the last of them and only what they refer to."""
+        wanted, waiting = set(stamps), set(stamps)
+        if not waiting:
+            return
+        may_skip = self.decoder.name not in READ_SKIP_ONCE
+        for packet in packets:
+            if may_skip:
+                self.decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+            for frame in self._decode(packet):
+                if frame.pts in wanted:
+                    wanted.remove(frame.pts)
+                    yield frame.pts, frame
+            waiting.discard(packet.pts)
+            if not waiting:
+                break
+        for frame in self._decode(None):  # what the decoder holds back for its order; nothing more is decoded
+            if frame.pts in wanted:
+                wanted.remove(frame.pts)
+                yield frame.pts, frame
+        self.decoder.flush_buffers()
+
+    def decode_all(self) -> Iterator[VideoFrame]:
+        """Yield every frame from the start; packets that cannot be decoded are counted and passed over."""
+        for packet in self.packets():
+            yield from self._decode(packet)
+        yield from self._decode(None)
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        try:
+            return self.decoder.decode(packet)
+        except (av.FFmpegError, EOFError):
+            self.damaged += 1
+            return []
+
+
+def _is_cover(track: VideoStream) -> bool:
+    return bool(track.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which frames are shown: pure functions of a video's timeline. Nothing here opens a file.
+
+A rate counts as constant when no frame is half a frame interval or more away from where an even rate would put it
+(or one tick, where the time base is coarser than that). That takes in stamps rounded to milliseconds (MKV, FLV),
+23.976 frames a second and a camera's jitter, and it means that counting frames and measuring time pick the same
+frame to within one. Such videos are sampled by counting, as the published recipes do; all others by time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from llava_cli.errors import UsageError
+from llava_cli.media.clip import Policy, Sampling
+from llava_cli.media.source import MediaError
+
+CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When each frame of a video is shown."""
+
+    times: Sequence[float]
+    """Seconds from the start of the video, rising, one for each frame in presentation order."""
+    tick: float = 0.0
+    """Seconds between two stamps that the file can tell apart; a stamp is off by up to half of it."""
+    last: float | None = None
+    """Seconds that the last frame is shown, where known."""
+
+    @property
+    def total(self) -> int:
+        return len(self.times)
+
+    @cached_property
+    def interval(self) -> float:
+        """Mean seconds between frames; 0 for a single one of unknown length."""
+        if self.total < 2:
+            return self.last or 0.0
+        return (self.times[-1] - self.times[0]) / (self.total - 1)
+
+    @cached_property
+    def duration(self) -> float:
+        """Seconds from the start of the video to the end of its last frame."""
+        return self.times[-1] + (self.interval if self.last is None else self.last)
+
+    @cached_property
+    def jitter(self) -> float:
+        """Seconds that the worst frame is away from where an even rate would put it."""
+        first, interval = self.times[0], self.interval
+        return max(abs(time - first - i * interval) for i, time in enumerate(self.times))
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether counting frames measures time; the rule is this module's first paragraph."""
+        return self.jitter < max(self.interval / 2, self.tick * 1.01)
+
+    def shown_at(self, time: float) -> int:
+        """Return the index of the frame on screen at `time`; a stamp rounded up by half a tick still counts."""
+        return max(0, bisect_right(self.times, time + self.tick / 2) - 1)
+
+    def between(self, start: float | None, end: float | None) -> range:
+        """Return the indices of the frames with start <= time < end, as exactly as the file's ticks tell them."""
+        first = 0 if start is None else bisect_left(self.times, start - self.tick / 2)
+        stop = self.total if end is None else bisect_left(self.times, end - self.tick / 2)
+        return range(first, max(first, stop))
+
+
+def choose(timeline: Timeline, sampling: Sampling) -> tuple[list[int], list[str]]:
+    """Return the indices to show, rising and without repeats, and what to say about them.
+
+    Raises MediaError where no frame lies between start and end.
+    """
+    span = timeline.between(sampling.start, sampling.end)
+    if not span:
+        raise MediaError(
+            f"no frame between {clock(sampling.start or 0.0)} and "
+            f"{'the end' if sampling.end is None else clock(sampling.end)}; "
+            f"the video lasts {clock(timeline.duration)}"
+        )
+    if sampling.policy == "fps":
+        return _by_rate(timeline, span, sampling)
+    if len(span) <= sampling.frames:
+        note = f"{len(span)} of the {sampling.frames} frames asked for: there are no more"
+        return list(span), [note] if len(span) < sampling.frames else []
+    chosen = _spread(timeline, span, sampling.policy, sampling)
+    if len(chosen) == sampling.frames:
+        return chosen, []
+    return chosen, [f"{len(chosen)} of the {sampling.frames} frames asked for: the others would be repeats"]
+
+
+def _spread(timeline: Timeline, span: range, policy: Policy, sampling: Sampling) -> list[int]:
+    """Choose from more frames than are wanted."""
+    if timeline.constant:
+        places = (uniform if policy == "uniform" else linspace)(len(span), sampling.frames)
+        return [span[place] for place in places]
+    begin, end = timeline.times[span.start], timeline.times[span[-1]]
+    steps = sampling.frames - 1
+    if policy == "uniform":
+        begin, end = _bounds(timeline, span, sampling)
+        steps = sampling.frames
+    moments = (begin + i * (end - begin) / max(1, steps) for i in range(sampling.frames))
+    indices = (min(max(timeline.shown_at(moment), span.start), span[-1]) for moment in moments)
+    return list(dict.fromkeys(indices))
+
+
+def _bounds(timeline: Timeline, span: range, sampling: Sampling) -> tuple[float, float]:
+    begin = timeline.times[span.start] if sampling.start is None else sampling.start
+    return begin, timeline.duration if sampling.end is None else min(sampling.end, timeline.duration)
+
+
+def _by_rate(timeline: Timeline, span: range, sampling: Sampling) -> tuple[list[int], list[str]]:
+    """Choose each frame that is on screen at a multiple of 1 / fps from the first one on.
+
+    It goes through the frames, not through the moments: of those an absurd rate has no end.
+    """
+    fps = sampling.fps or 1.0
+    begin, end = timeline.times[span.start], _bounds(timeline, span, sampling)[1]
+    passed = [max(0, math.ceil((timeline.times[i] - timeline.tick / 2 - begin) * fps)) for i in span]
+    passed.append(math.ceil((end - timeline.tick / 2 - begin) * fps))
+    chosen = [i for i, here, there in zip(span, passed, passed[1:], strict=False) if here < there] or [span.start]
+    if len(chosen) <= sampling.frames:
+        return chosen, []
+    note = f"{fps:g} frames a second would be {len(chosen)} frames; {sampling.frames} are spread over the same time"
+    return _spread(timeline, span, "linspace", sampling), [note]
+
+
+def uniform(total: int, count: int) -> list[int]:
+    """Return floor(i * total / count) for i in 0..count-1, each index once."""
+    return list(dict.fromkeys(i * total // count for i in range(count)))
+
+
+def linspace(total: int, count: int) -> list[int]:
+    """Return `count` indices from the first to the last, each once: np.linspace(0, total - 1, count) rounded down.
+
+    The arithmetic is numpy's own, in doubles: in whole numbers one index in a few hundred would differ.
+    """
+    if count == 1:
+        return [0]
+    step = (total - 1) / (count - 1)
+    return list(dict.fromkeys([*(int(i * step) for i in range(count - 1)), total - 1]))
+
+
+def check(sampling: Sampling) -> None:
+    """Raise UsageError where a sampling's numbers make no sense."""
+    if sampling.frames < 1:
+        raise UsageError(f"--frames {sampling.frames}: at least one frame is needed")
+    if sampling.policy == "fps" and sampling.fps is None:
+        raise UsageError("sampling by rate needs --fps")
+    if sampling.fps is not None and not (math.isfinite(sampling.fps) and sampling.fps > 0):
+        raise UsageError(f"--fps {sampling.fps}: a positive number of frames a second is needed")
+    for name, time in (("--start", sampling.start), ("--end", sampling.end)):
+        if time is not None and not (math.isfinite(time) and time >= 0):
+            raise UsageError(f"{name} {time}: a time from 0 on is needed")
+    if sampling.end is not None and sampling.end <= (sampling.start or 0.0):
+        raise UsageError(f"--end {clock(sampling.end)} is not after --start {clock(sampling.start or 0.0)}")
+
+
+def parse_time(text: str) -> float:
+    """Return seconds for "83", "83.5", "1:23.5" or "0:01:23.5"; raise UsageError for anything else."""
+    match = CLOCK.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a time; write seconds (83.5) or h:mm:ss (0:01:23.5)")
+    hours, minutes, seconds = match.groups()
+    if (minutes is not None and float(seconds) >= 60) or (hours is not None and int(minutes) >= 60):
+        raise UsageError(f"{text!r} is not a time; minutes and seconds go up to 59")
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as h:mm:ss.mmm, without the hours where there are none."""
+    millis = round(seconds * 1000)
+    minutes, rest = divmod(millis, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest / 1000:06.3f}" if hours else f"{minutes}:{rest / 1000:06.3f}"

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what the user typed to a regular file that decoders may open: paths of any bytes, standard input, pipes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from llava_cli.errors import InputError
+
+MAX_SPOOLED_BYTES = 2 << 30
+"""How much of standard input or of a pipe is copied to a temporary file before it is refused."""
+
+MAX_PIXELS = 1 << 27
+"""Pixels that one picture may have (an 8K frame has a quarter of them). A few bytes can claim far more."""
+
+CHUNK = 1 << 20
+
+# Containers that hold their own pictures. The rest of FFmpeg's formats include playlists and scripts, which would let a
+# text file named .mp4 have other files read, or the network.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,kux,mpegts,mpeg,mpegvideo,m4v,h261,h263,h264,hevc,vvc,av1,"
+    "obu,ivf,vc1,cavsvideo,dirac,mjpeg,yuv4mpegpipe,asf,ogg,rm,mxf,gxf,nut,dv,wtv,nsv,amv,bink,smk,flic,gif,apng"
+)
+
+
+class MediaError(Exception):
+    """The file gives no picture, for the reason in the message. `load_media` puts the file's name before it."""
+
+
+class DecoderError(MediaError):
+    """This decoder gets no picture out of the file; another one may."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A regular file and the name to call it by."""
+
+    path: str
+    """Absolute, as `os.fsdecode` gives it: a name that is not UTF-8 holds surrogates."""
+    name: str
+    """What the user called it."""
+
+    @property
+    def url(self) -> str:
+        """The path as FFmpeg takes it for a file whatever it looks like: "http:x.webm" is a legal file name."""
+        return "file:" + self.path
+
+    @property
+    def path_bytes(self) -> bytes:
+        """The name as the file system has it. OpenCV crashes on a str with surrogates."""
+        return os.fsencode(self.path)
+
+
+@contextmanager
+def open_source(path: str | os.PathLike[str] | bytes, max_bytes: int = MAX_SPOOLED_BYTES) -> Iterator[Source]:
+    """Yield `path` as a regular file; "-" and pipes are copied to a temporary file, which is removed afterwards.
+
+    Raises InputError where there is nothing to read, or where a pipe carries more than `max_bytes`.
+    """
+    name = os.fsdecode(path)
+    if name == "-":
+        with _spooled(_standard_input(), name, "standard input", max_bytes) as source:
+            yield source
+        return
+    try:
+        mode = Path(name).stat().st_mode
+        if stat.S_ISFIFO(mode):
+            pipe = Path(name).open("rb")  # noqa: SIM115 - closed below; opening may fail, reading may not
+        else:
+            _check_regular(name, mode)
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such file") from error
+    except PermissionError as error:
+        raise InputError(f"{name}: may not be read; check its permissions") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"{name}: cannot be opened ({_reason(error)})") from error
+    if stat.S_ISFIFO(mode):
+        with pipe, _spooled(pipe, name, "the pipe", max_bytes) as source:
+            yield source
+    else:
+        yield Source(str(Path(name).absolute()), name)
+
+
+def _check_regular(name: str, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{name}: is a folder; name the files in it")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name}: is not a regular file")
+    with Path(name).open("rb") as file:  # says now, in one place, that it may not be read
+        if not file.read(1):
+            raise InputError(f"{name}: is empty")
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("standard input is closed; name a file, or pipe one in")
+    if sys.stdin.isatty():
+        raise InputError("standard input is a terminal; pipe a file into it, or name one")
+    return sys.stdin.buffer
+
+
+@contextmanager
+def _spooled(stream: BinaryIO, name: str, what: str, max_bytes: int) -> Iterator[Source]:
+    with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
+        try:
+            _copy(stream, copy, what, max_bytes)
+        except OSError as error:
+            raise InputError(f"{what} cannot be copied to {copy.name}: {_reason(error)}") from error
+        yield Source(copy.name, name)
+
+
+def _copy(stream: BinaryIO, copy: tempfile._TemporaryFileWrapper[bytes], what: str, max_bytes: int) -> None:
+    """Copy all of `stream`. FFmpeg needs to seek: the index of an mp4 file often comes last."""
+    size = 0
+    while chunk := stream.read(CHUNK):
+        size += len(chunk)
+        if size > max_bytes:
+            raise InputError(f"{what} gives more than {max_bytes} bytes; save it to a file and name that")
+        copy.write(chunk)
+    if not size:
+        raise InputError(f"{what} is empty; pipe a video or an image into it")
+    copy.flush()
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frame table: which packets a video's frames are in, found without decoding any.
+
+A container lists its packets in the order they are decoded. Frames are shown in another: within a group of pictures
+(a keyframe and what follows it), the n-th frame shown is the packet with the n-th smallest presentation stamp. So the
+number of frames before each keyframe is all that has to be known to find any frame.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from llava_cli.media.sampling import Timeline
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+KEY, DISCARD = 1, 2  # bits of IndexEntry.flags, which PyAV reads as a signed field: mask, never compare
+HIDING = {"vp7", "vp8"}  # codecs with packets that are only referred to, never shown
+VP8_SHOWN = 0x10  # bit of the first byte of a VP8 packet
+
+
+class SeekError(Exception):
+    """Seeking cannot be trusted in this file, for the reason in the message: decode it from the start."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A keyframe and the packets up to the next one."""
+
+    packet: int
+    """Place of the keyframe among the packets, in file order."""
+    first: int
+    """Frames that are shown before any of this group."""
+    dts: int | None
+    pts: int | None
+    """The keyframe's stamps, by which a seek is checked; an index knows only the first."""
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """All of a video's frames, by group."""
+
+    groups: Sequence[Group]
+    packets: int
+    timeline: Timeline
+    stamps: Sequence[int] | None
+    """Each frame's presentation stamp, in order; None where only an index was read, which lacks them."""
+    jittery: bool = False
+    """Whether the timeline holds an even rate in place of stamps that differ from it by more than rounding."""
+
+    @property
+    def total(self) -> int:
+        return self.timeline.total
+
+    def group_of(self, index: int) -> int:
+        """Return the place in `groups` of the one that holds frame `index`."""
+        return max(0, bisect_right(self.groups, index, key=lambda group: group.first) - 1)
+
+    def size(self, place: int) -> int:
+        """Return the number of packets in a group."""
+        stop = self.groups[place + 1].packet if place + 1 < len(self.groups) else self.packets
+        return stop - self.groups[place].packet
+
+
+def from_index(stream: VideoStream) -> FrameTable | None:
+    """Build the table from the demuxer's own index, which mp4, mov and avi load on opening; None where it has gaps.
+
+    Costs a few milliseconds for an hour of video. Such an index holds decoding stamps only, so the timeline comes out
+    as an even rate; where the file's is not even, `from_packets` has to read each stamp.
+    """
+    entries = stream.index_entries
+    hides = stream.codec_context.name in HIDING
+    if hides or not 0 < stream.frames <= len(entries) or stream.time_base is None:
+        return None
+    groups: list[Group] = []
+    stamps = array("q")
+    for packet, entry in enumerate(entries):
+        flags = entry.flags
+        if entry.size <= 0:
+            return None  # avi marks a repeated frame by an empty packet, which never comes out of the demuxer
+        if flags & KEY:
+            groups.append(Group(packet, len(stamps), entry.timestamp, None))
+        if not flags & DISCARD:
+            stamps.append(entry.timestamp)
+    if not groups or groups[0].packet or not stamps:
+        return None
+    tick = float(stream.time_base)
+    decoded = Timeline([stamp * tick for stamp in stamps], tick)
+    if not decoded.constant:
+        return None
+    last = (stream.duration or 0) * tick if len(stamps) == 1 else decoded.interval
+    even = Timeline([i * decoded.interval for i in range(len(stamps))], tick, last)
+    return FrameTable(groups, len(entries), even, None, jittery=decoded.jitter > tick * 1.01)
+
+
+def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> FrameTable:
+    """Build the table by reading every packet, in file order, without decoding.
+
+    Raises SeekError where the stamps do not put the frames in order.
+    """
+    codec = stream.codec_context.name
+    if codec == "vp7":
+        raise SeekError("packets that hold no frame")
+    groups: list[Group] = []
+    stamps = array("q")
+    group_start = count = last = 0
+    for packet in packets:
+        if packet.pts is None:
+            raise SeekError("packets without a presentation stamp")
+        if packet.is_keyframe:
+            _sort_from(stamps, group_start)
+            group_start = len(stamps)
+            groups.append(Group(count, group_start, packet.dts, packet.pts))
+        count += 1
+        if not packet.is_discard and (codec != "vp8" or memoryview(packet)[0] & VP8_SHOWN):
+            stamps.append(packet.pts)
+            last = packet.duration or 0
+    _sort_from(stamps, group_start)
+    if not groups or groups[0].packet or not stamps:
+        raise SeekError("no keyframe to start from")
+    if any(here >= there for here, there in pairwise(stamps)):
+        raise SeekError("presentation stamps that do not rise")
+    base = stream.time_base
+    if base is None:
+        raise SeekError("no time base")
+    times = [(stamp - stamps[0]) * base.numerator / base.denominator for stamp in stamps]
+    return FrameTable(groups, count, Timeline(times, float(base), float(last * base) or None), stamps)
+
+
+def _sort_from(stamps: array[int], start: int) -> None:
+    stamps[start:] = array("q", sorted(stamps[start:]))
