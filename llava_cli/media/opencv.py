@@ -56,7 +56,7 @@ def _capture(source: Source) -> Iterator[cv2.VideoCapture]:
     # The only way to tell OpenCV's FFmpeg which formats it may take a file for.
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{FORMATS}|protocol_whitelist;file"
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # quiet: what goes wrong is said once, by us
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     # FFMPEG only: another of its readers takes "%d" in a name for a series of images. The path is absolute, so that
     # no name looks like a protocol, and bytes, because a str that is not UTF-8 crashes the process.
     capture = cv2.VideoCapture(source.path_bytes, cv2.CAP_FFMPEG)  # type: ignore[call-overload]
