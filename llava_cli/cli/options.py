@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from llava_cli.engine.engine import Generation
+from llava_cli.engine.options import Attention as AttentionName
+from llava_cli.engine.options import Dtype as DtypeName
+from llava_cli.engine.options import LoadOptions
+
+_CHECKPOINT = "Checkpoint"
+_FRAMES = "Frames"
+_ANSWER = "Answer"
+_MACHINE = "Machine"
+_OUTPUT = "Output"
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("must be a finite number")
+    return value
+
+
+def _positive(value: float | None) -> float | None:
+    if _finite(value) is not None and value is not None and value <= 0:
+        raise typer.BadParameter("must be more than 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    from llava_cli.media.sampling import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="LLAVA_MODEL",
+        help="A hub id, a local folder, or 'demo' (the built-in tiny checkpoint).",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(help="Branch, tag or commit of a hub checkpoint.", rich_help_panel=_CHECKPOINT),
+]
+
+Frames = Annotated[
+    int | None,
+    typer.Option("--frames", "-n", min=1, max=4096, help="How many frames to show at most.", rich_help_panel=_FRAMES),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(callback=_positive, help="Frames a second, instead of a number of frames.", rich_help_panel=_FRAMES),
+]
+SamplingPolicy = Annotated[
+    Literal["uniform", "linspace"] | None,
+    typer.Option(
+        "--sampling",
+        help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last. "
+        "Without it, as the checkpoint was trained.",
+        rich_help_panel=_FRAMES,
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(parser=_seconds, metavar="TIME", help="Start here: seconds or hh:mm:ss.", rich_help_panel=_FRAMES),
+]
+End = Annotated[
+    float | None,
+    typer.Option(parser=_seconds, metavar="TIME", help="End here: seconds or hh:mm:ss.", rich_help_panel=_FRAMES),
+]
+ExactPixels = Annotated[
+    bool,
+    typer.Option(
+        "--exact-pixels",
+        help="Scale frames with Pillow, to the byte as the checkpoint's authors did. Slower.",
+        rich_help_panel=_FRAMES,
+    ),
+]
+
+System = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="A system prompt.", rich_help_panel=_ANSWER, show_default=False)
+]
+MaxNewTokens = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="Longest answer, in tokens.", rich_help_panel=_ANSWER)
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0, callback=_finite, help="Sample the answer; without it decoding is greedy.", rich_help_panel=_ANSWER
+    ),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, callback=_positive, help="Sample from this much probability.", rich_help_panel=_ANSWER
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**63 - 1, help="Make sampling repeatable.", rich_help_panel=_ANSWER)
+]
+
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps …", rich_help_panel=_MACHINE)
+]
+Dtype = Annotated[
+    DtypeName,
+    typer.Option(help="Number format of weights and arithmetic.", rich_help_panel=_MACHINE),
+]
+Attention = Annotated[
+    AttentionName,
+    typer.Option(help="Attention implementation.", rich_help_panel=_MACHINE),
+]
+FourBit = Annotated[
+    bool,
+    typer.Option(
+        "--4bit", help="Quantize the language model to 4 bit (nf4) while loading.", rich_help_panel=_MACHINE
+    ),
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the record, one line of JSON.", rich_help_panel=_OUTPUT)]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the record there instead of printing.", rich_help_panel=_OUTPUT
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=_OUTPUT)
+]
+
+
+def generation(max_new_tokens: int, temperature: float | None, top_p: float | None, seed: int | None) -> Generation:
+    """How the answer is generated; a sampled one gets a seed in any case, so that the record can repeat it."""
+    if temperature and seed is None:
+        seed = secrets.randbelow(2**32)
+    return Generation(max_new_tokens, temperature, top_p, seed)
+
+
+def load_options(device: str, dtype: DtypeName, attention: AttentionName, four_bit: bool) -> LoadOptions:
+    """How the checkpoint is loaded."""
+    return LoadOptions(device, dtype, attention, "4bit" if four_bit else None)

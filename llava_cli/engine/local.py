@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine that runs a checkpoint in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from llava_cli.engine import generate
+from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.memory import out_of_memory_as
+from llava_cli.errors import ModelError
+from llava_cli.media.clip import View
+from llava_cli.models.conversation import Ask
+from llava_cli.models.family import Family
+from llava_cli.models.prompt import Prompt
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class LocalEngine:
+    """A loaded checkpoint. See `Engine` for the contract."""
+
+    def __init__(
+        self,
+        family: Family,
+        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel,
+        info: ModelInfo,
+        load_s: float = 0.0,
+    ) -> None:
+        self.info = info
+        self.family = family
+        self._tokenizer = tokenizer
+        self._model = model
+        self._load_s = load_s
+        self._stop_ids = generate.take_over(model, tokenizer)
+
+    @property
+    def view(self) -> View:
+        return self.family.view
+
+    def answer(
+        self, asks: Sequence[Ask], generation: Generation, on_text: Callable[[str], None] | None = None
+    ) -> list[Answer]:
+        import torch
+
+        remedy = "try --4bit, fewer --frames, or a smaller checkpoint"
+        with out_of_memory_as(f"{self.info.device} ran out of memory; {remedy}"), torch.inference_mode():
+            prompts = [self.family.prompt(self._tokenizer, ask) for ask in asks]
+            started = time.perf_counter()
+            embeddings = self._embed(prompts)
+            timing = Timing(load_s=self._load_s, encode_s=time.perf_counter() - started)
+            run = generate.run(self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text)
+            timing.first_token_s, timing.generate_s = run.first_token_s, run.total_s
+        return [self._answer(prompt, ids, generation, timing) for prompt, ids in zip(prompts, run.ids, strict=True)]
+
+    def _embed(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+        """Each prompt as input embeddings [tokens, hidden size], features in the place of the placeholders.
+
+        A medium that several prompts share is encoded once.
+        """
+        media = {id(medium): medium for prompt in prompts for medium in prompt.media}
+        features = {key: self.family.encode(self._model, medium) for key, medium in media.items()}
+        return [self._embed_one(prompt, [features[id(medium)] for medium in prompt.media]) for prompt in prompts]
+
+    def _embed_one(self, prompt: Prompt, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        import torch
+
+        for medium, wanted, given in zip(prompt.media, prompt.visual_tokens, features, strict=True):
+            if len(given) != wanted:
+                raise ModelError(
+                    f"{medium.info.path}: the prompt holds {wanted} placeholders but the checkpoint makes {len(given)} "
+                    "features: its files contradict each other"
+                )
+        ids = torch.tensor(prompt.ids, device=self._model.device)
+        visual = torch.isin(ids, torch.tensor(list(self.family.placeholder_ids.values()), device=ids.device))
+        if int(visual.sum()) != sum(prompt.visual_tokens):
+            raise ModelError("the prompt holds placeholders that belong to no medium")
+        # Placeholder ids may lie outside of the vocabulary; what they embed to is overwritten anyway.
+        embeddings = self._model.get_input_embeddings()(ids.masked_fill(visual, 0))
+        if features:
+            embeddings = embeddings.masked_scatter(visual[:, None], torch.cat(list(features)).to(embeddings))
+        return embeddings
+
+    def _answer(self, prompt: Prompt, ids: list[int], generation: Generation, timing: Timing) -> Answer:
+        stopped = bool(ids) and ids[-1] in self._stop_ids
+        return Answer(
+            text=generate.decode(self._tokenizer, ids[: len(ids) - stopped]),
+            finish_reason="stop" if stopped else "length",
+            media=prompt.media,
+            visual_tokens=prompt.visual_tokens,
+            prompt_tokens=len(prompt.ids),
+            completion_tokens=len(ids) - stopped,
+            template=prompt.template,
+            warnings=self._warnings(prompt, generation),
+            timing=timing,
+        )
+
+    def _warnings(self, prompt: Prompt, generation: Generation) -> tuple[str, ...]:
+        context = self.family.context
+        used = len(prompt.ids) + generation.max_new_tokens
+        if context is None or used <= context:
+            return ()
+        return (f"prompt and answer take up to {used} tokens, but the checkpoint was made for {context}",)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint: a local folder or a hub id, in the hub's file layout. Its small files are read here, never its code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llava_cli.errors import ModelError
+
+DEFAULT = "llava-hf/LLaVA-NeXT-Video-7B-hf"
+
+DEMO = "demo"
+_DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "checkpoint"
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Weights as safetensors only; no Python files, no pickles.
+_SMALL_FILES = ["*.json", "*.jinja"]
+_ALL_FILES = [*_SMALL_FILES, "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose `config.json` has been read; the weights may still be on the hub."""
+
+    name: str
+    """As the user named it."""
+    folder: Path
+    config: dict[str, Any]
+    """What `config.json` says."""
+    hub_id: str | None = None
+    revision: str | None = None
+    """The commit on the hub; None for a local folder."""
+
+    def read_json(self, filename: str) -> dict[str, Any]:
+        """A JSON file of the checkpoint; {} where there is none.
+
+        Raises:
+            ModelError: the file is damaged.
+        """
+        try:
+            content = json.loads((self.folder / filename).read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{self.folder / filename}: cannot be read as JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise ModelError(f"{self.folder / filename}: holds no JSON object")
+        return content
+
+    @cached_property
+    def preprocessor(self) -> dict[str, Any]:
+        """How images are preprocessed, whichever file the checkpoint's age puts it in."""
+        return self.read_json("preprocessor_config.json") or self.read_json("processor_config.json").get(
+            "image_processor", {}
+        )
+
+    @cached_property
+    def video_preprocessor(self) -> dict[str, Any]:
+        """How video frames are preprocessed, where the checkpoint says it apart from images."""
+        return self.read_json("video_preprocessor_config.json") or self.read_json("processor_config.json").get(
+            "video_processor", {}
+        )
+
+    @cached_property
+    def chat_template(self) -> str | None:
+        """The checkpoint's own chat template.
+
+        The processor's template comes first: a tokenizer's is often the language model's and knows no media.
+        """
+        try:
+            jinja = (self.folder / "chat_template.jinja").read_text("utf-8")
+        except FileNotFoundError:
+            jinja = None
+        candidates = (
+            self.read_json("chat_template.json").get("chat_template"),
+            jinja,
+            self.read_json("processor_config.json").get("chat_template"),
+            self.read_json("tokenizer_config.json").get("chat_template"),
+        )
+        return next((text for text in candidates if isinstance(text, str) and text.strip()), None)
+
+    def fetch(self) -> Checkpoint:
+        """This checkpoint with all its files on this machine, weights included.
+
+        Raises:
+            ModelError: it has no safetensors weights, or the hub does not give them.
+        """
+        if self.hub_id is not None:
+            _from_hub(self.hub_id, self.revision, _ALL_FILES)
+        if not any(self.folder.glob("*.safetensors")):
+            pickled = any(self.folder.glob("*.bin"))
+            raise ModelError(
+                f"{self.name}: holds no safetensors weights"
+                + ("; pickled weights (*.bin) are never loaded: convert them to safetensors" if pickled else "")
+            )
+        return self
+
+
+def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint and read its `config.json`: `demo`, a local folder, or a hub id.
+
+    Raises:
+        ModelError: there is no such checkpoint, or it cannot be reached.
+    """
+    if name == DEMO:
+        return _open_folder(name, _DEMO_FOLDER)
+    if Path(name).is_dir():
+        return _open_folder(name, Path(name))
+    if not _HUB_ID.fullmatch(name) or name.startswith((".", "/")):
+        raise ModelError(f"{name}: no such folder, and not a hub id like {DEFAULT}; the built-in one is '{DEMO}'")
+    folder = _from_hub(name, revision, _SMALL_FILES)
+    found = _open_folder(name, folder)
+    return Checkpoint(name, folder, found.config, hub_id=name, revision=folder.name)
+
+
+def _open_folder(name: str, folder: Path) -> Checkpoint:
+    config = Checkpoint(name, folder, {}).read_json("config.json")
+    if not config:
+        raise ModelError(f"{name}: this folder has no config.json, so it is not a checkpoint")
+    return Checkpoint(name, folder, config)
+
+
+def _from_hub(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
+    """The folder in the hub's cache that holds a commit's files, downloaded where they are not there yet."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"{hub_id}: access is restricted; accept its terms on the hub, then run `hf auth login`", code="gated"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(f"{hub_id}: has no revision {revision!r}", code="not_found") from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelError(f"{hub_id}: not on the hub, or private (`hf auth login`)", code="not_found") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{hub_id}: not in the local cache, and the hub cannot be reached; check the network or HF_HUB_OFFLINE, "
+            f"name a local folder, or try the built-in checkpoint: --model {DEMO}",
+            code="offline",
+        ) from error
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        raise ModelError(f"{hub_id}: the hub does not give it: {error}") from error

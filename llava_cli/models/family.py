@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a family of checkpoints must say about itself. To add one: a module with a subclass, a line in the registry."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from llava_cli.errors import ModelError
+from llava_cli.media.clip import Media, View
+from llava_cli.models import prompt as prompts
+from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.conversation import Ask
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class Family(ABC):
+    """How one kind of checkpoint sees media and reads a prompt.
+
+    Everything here comes from the checkpoint's own files and needs no weights; only `pixels`, `encode` and
+    `model_class` import torch.
+    """
+
+    name: ClassVar[str]
+    """As it stands in records, e.g. `llava-next-video`."""
+    unquantized: ClassVar[tuple[str, ...]]
+    """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    @staticmethod
+    @abstractmethod
+    def recognizes(config: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint with this `config.json` is of this family."""
+
+    @property
+    @abstractmethod
+    def view(self) -> View:
+        """How frames are wanted: size, fit, and the sampling that the family was trained with."""
+
+    @property
+    @abstractmethod
+    def placeholder_ids(self) -> dict[str, int]:
+        """The token ids that stand for a `video`'s and an `image`'s features."""
+
+    @property
+    @abstractmethod
+    def template(self) -> str:
+        """The published chat template (Jinja), for checkpoints that bring none or one that shows no media."""
+
+    @property
+    def context(self) -> int | None:
+        """The longest prompt and answer, in tokens, that the checkpoint was made for; None where it does not say."""
+        text = self.checkpoint.config.get("text_config", {})
+        length = text.get("max_position_embeddings")
+        rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
+        linear = rope.get("type", rope.get("rope_type")) == "linear"
+        return length and int(length * (rope.get("factor", 1) if linear else 1))
+
+    @abstractmethod
+    def visual_tokens(self, medium: Media) -> int:
+        """How many tokens a medium takes in the prompt."""
+
+    @abstractmethod
+    def model_class(self) -> type[PreTrainedModel]:
+        """The class that loads the weights."""
+
+    @abstractmethod
+    def encode(self, model: PreTrainedModel, medium: Media) -> torch.Tensor:
+        """Features of a medium, [visual tokens, hidden size], on the model's device."""
+
+    def prompt(self, tokenizer: PreTrainedTokenizerBase, ask: Ask) -> prompts.Prompt:
+        """The prompt for a conversation: the checkpoint's own chat template, or else the family's.
+
+        Raises:
+            ModelError: neither template can show this conversation.
+        """
+        pieces, template = self._pieces(tokenizer, ask)
+        ids, counts = prompts.encode(tokenizer, pieces, self.placeholder_ids, self.visual_tokens)
+        media = tuple(piece for piece in pieces if not isinstance(piece, prompts.Written))
+        return prompts.Prompt(ids, media, tuple(counts), prompts.readable(pieces), template)
+
+    def _pieces(
+        self, tokenizer: PreTrainedTokenizerBase, ask: Ask
+    ) -> tuple[list[prompts.Piece], Literal["checkpoint", "family"]]:
+        own = self.checkpoint.chat_template
+        if own is not None:
+            try:
+                return prompts.render(tokenizer, own, ask.turns), "checkpoint"
+            except prompts.TemplateMismatch:
+                pass
+        try:
+            return prompts.render(tokenizer, self.template, ask.turns), "family"
+        except prompts.TemplateMismatch as error:
+            raise ModelError(f"the {self.name} chat template cannot show this conversation: {error}") from error

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a conversation to token ids: the chat template, the placeholders, and nothing that the user could smuggle in.
+
+The user's words never pass through the template. It is rendered with private marks in their place, so that what the
+template wrote (control tokens, placeholders) and what the user wrote stay apart until they are tokenized.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from llava_cli.errors import ModelError
+from llava_cli.media.clip import Media
+from llava_cli.models.conversation import Turn, kind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Private-use characters: a template has no reason to write them, and the user's own never get near it.
+_TEXT_MARK = "\ue000{}\ue001"
+_MEDIUM_MARK = "\ue002{}\ue003"
+_PIECE = re.compile("\ue000(\\d+)\ue001|\ue002(\\d+)\ue003|<(video|image)>")
+
+PLACEHOLDER = {"video": "<video>", "image": "<image>"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """Text of a prompt. Only what the template wrote may hold control tokens."""
+
+    text: str
+    by_user: bool
+
+
+Piece = Written | Media
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt, ready for a model."""
+
+    ids: list[int]
+    """Token ids; each medium is a run of its placeholder's id, as long as its features."""
+    media: tuple[Media, ...]
+    """In the order of their placeholders."""
+    visual_tokens: tuple[int, ...]
+    """How many of the ids stand for each medium."""
+    text: str
+    """As it reads, with one placeholder for each medium."""
+    template: Literal["checkpoint", "family"]
+    """Whose chat template was used."""
+
+
+class TemplateMismatch(Exception):
+    """A chat template did not render the media or the texts that it was given."""
+
+
+def render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn]) -> list[Piece]:
+    """The pieces of a prompt, in order, ending where the assistant is to speak.
+
+    A template that would move media (many write all images before all videos, and both before the text) is given
+    them as placeholders inside the text instead, each on its own line.
+
+    Raises:
+        TemplateMismatch: the template fails, or drops or repeats a text or a medium.
+    """
+    try:
+        return _render(tokenizer, template, turns, inline=False)
+    except TemplateMismatch:
+        return _render(tokenizer, template, turns, inline=True)
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], inline: bool) -> list[Piece]:
+    from jinja2 import TemplateError
+
+    parts = [part for turn in turns for part in turn.parts]
+    messages, number = [], 0
+    for turn in turns:
+        content = _content(turn, number, inline or turn.inline)
+        messages.append({"role": turn.role, "content": content})
+        number += len(turn.parts)
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, chat_template=template, tokenize=False, add_generation_prompt=True
+        )
+    except (TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise TemplateMismatch(str(error)) from error
+
+    pieces = _pieces(str(rendered), parts)
+    if _contents(pieces) != [part for part in parts if part != ""]:
+        raise TemplateMismatch("the chat template does not show every text and every medium once, in order")
+    return pieces
+
+
+def _content(turn: Turn, number: int, inline: bool) -> list[dict[str, str]]:
+    """A turn in the form that chat templates read; `number` counts the parts of the turns before."""
+    if not inline:
+        return [
+            {"type": "text", "text": _TEXT_MARK.format(i)} if isinstance(part, str) else {"type": kind(part)}
+            for i, part in enumerate(turn.parts, number)
+        ]
+    line_end = "" if turn.inline else "\n"
+    text = "".join(
+        _TEXT_MARK.format(i) if isinstance(part, str) else _MEDIUM_MARK.format(i) + line_end
+        for i, part in enumerate(turn.parts, number)
+    )
+    return [{"type": "text", "text": text}]
+
+
+def _pieces(rendered: str, parts: Sequence[str | Media]) -> list[Piece]:
+    """Cut what the template rendered at the marks and placeholders, and put the real parts there."""
+    unplaced = [part for part in parts if not isinstance(part, str)]
+    pieces: list[Piece] = []
+    end = 0
+    for match in _PIECE.finditer(rendered):
+        pieces.append(Written(rendered[end : match.start()], by_user=False))
+        end = match.end()
+        text, medium, placeholder = match.groups()
+        if placeholder is not None:
+            place = next((i for i, medium in enumerate(unplaced) if kind(medium) == placeholder), None)
+            if place is None:
+                raise TemplateMismatch(f"the chat template shows one {placeholder} too many")
+            pieces.append(unplaced.pop(place))
+        else:
+            part = parts[int(text or medium)]
+            pieces.append(Written(part, by_user=True) if isinstance(part, str) else part)
+    pieces.append(Written(rendered[end:], by_user=False))
+    return [piece for piece in pieces if not isinstance(piece, Written) or piece.text]
+
+
+def _contents(pieces: Iterable[Piece]) -> list[str | Media]:
+    """What the pieces show of the conversation, in order."""
+    shown: list[str | Media] = []
+    for piece in pieces:
+        if not isinstance(piece, Written):
+            shown.append(piece)
+        elif piece.by_user:
+            shown.append(piece.text)
+    return shown
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    pieces: Sequence[Piece],
+    placeholder_ids: dict[str, int],
+    visual_tokens: Callable[[Media], int],
+) -> tuple[list[int], list[int]]:
+    """Token ids of a prompt, and the number of visual tokens of each medium in it.
+
+    The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across pieces. It
+    is cut only around control tokens that the user typed, which are then tokenized as the plain characters they are.
+
+    Args:
+        placeholder_ids: the checkpoint's own id for `video` and `image`.
+
+    Raises:
+        ModelError: the tokenizer does not keep placeholders apart.
+    """
+    markers = {tokenizer.convert_tokens_to_ids(text): word for word, text in PLACEHOLDER.items()}
+    media = [piece for piece in pieces if not isinstance(piece, Written)]
+    ids: list[int] = []
+    counts: list[int] = []
+    for token in _tokenize(tokenizer, pieces):
+        if token not in markers:
+            ids.append(token)
+            continue
+        if len(counts) == len(media) or kind(media[len(counts)]) != markers[token]:
+            raise ModelError("the tokenizer makes placeholders out of other text: this checkpoint cannot be used safely")
+        counts.append(visual_tokens(media[len(counts)]))
+        ids += [placeholder_ids[markers[token]]] * counts[-1]
+    if len(counts) != len(media):
+        raise ModelError(f"the prompt holds {len(counts)} placeholders for {len(media)} media")
+    return ids, counts
+
+
+def _tokenize(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> list[int]:
+    """Ids with one placeholder for each medium."""
+    segments = _segments(pieces, tokenizer.get_added_vocab())
+    bos = tokenizer.bos_token
+    ids: list[int] = []
+    for number, (text, as_text) in enumerate(segments):
+        if number == 0:
+            # Some templates write the first token themselves; the tokenizer adds it for all others.
+            add_bos = not (bos and text.startswith(bos))
+            ids += tokenizer(text, add_special_tokens=add_bos, split_special_tokens=as_text).input_ids
+        else:
+            ids += _tokenize_after(tokenizer, text, as_text)
+    return ids
+
+
+def _tokenize_after(tokenizer: PreTrainedTokenizerBase, text: str, as_text: bool) -> list[int]:
+    """Ids of text that does not start the prompt: SentencePiece tokenizers would put a space before it."""
+    line_end = tokenizer("\n", add_special_tokens=False).input_ids
+    ids = tokenizer("\n" + text, add_special_tokens=False, split_special_tokens=as_text).input_ids
+    if ids[: len(line_end)] == line_end:
+        return list(ids[len(line_end) :])
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=as_text).input_ids)
+
+
+def _segments(pieces: Sequence[Piece], control_tokens: Iterable[str]) -> list[tuple[str, bool]]:
+    """The prompt as (text, is it a control token that the user typed), as few segments as possible."""
+    longest_first = sorted(filter(str.strip, control_tokens), key=len, reverse=True)
+    control = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    segments = [("", False)]
+    for piece in pieces:
+        if isinstance(piece, Written) and piece.by_user:
+            end = 0
+            for match in control.finditer(piece.text):
+                segments[-1] = (segments[-1][0] + piece.text[end : match.start()], False)
+                segments += [(match.group(), True), ("", False)]
+                end = match.end()
+            text = piece.text[end:]
+        else:
+            text = piece.text if isinstance(piece, Written) else PLACEHOLDER[kind(piece)]
+        segments[-1] = (segments[-1][0] + text, False)
+    return [segment for segment in segments if segment[0]]
+
+
+def readable(pieces: Iterable[Piece]) -> str:
+    """The prompt as a person reads it, one placeholder for each medium."""
+    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER[kind(piece)] for piece in pieces)

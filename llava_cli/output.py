@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where words go: the answer to stdout, everything else to stderr. The only module that writes to stdout."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llava_cli.errors import OutputError
+from llava_cli.record import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# What could move a terminal's cursor, write its clipboard or change its title: control characters, C1 ones too.
+_CONTROL = {code: None for code in (*range(0x00, 0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+class Output:
+    """The streams of one command."""
+
+    def __init__(self, stdout: int, quiet: bool = False) -> None:
+        self._stdout = stdout
+        self.quiet = quiet
+        self.answers_to_terminal = os.isatty(stdout)
+
+    def write(self, text: str) -> None:
+        """Write a part of the result to stdout, at once.
+
+        Raises:
+            OutputError: it cannot be written (the disk is full, say).
+            BrokenPipeError: the reader has gone.
+        """
+        if self.answers_to_terminal:
+            text = text.translate(_CONTROL)
+        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        try:
+            while data:
+                data = data[os.write(self._stdout, data) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"stdout: {_reason(error)}") from error
+
+    def say(self, message: str) -> None:
+        """A line for the user on stderr: a notice, not the result."""
+        if not self.quiet:
+            complain(message)
+
+    @contextmanager
+    def working(self, message: str) -> Iterator[None]:
+        """Show on stderr, where it is a terminal, that something takes its time."""
+        if self.quiet or not sys.stderr.isatty():
+            yield
+            return
+        with stderr_console().status(message):
+            yield
+
+
+def complain(message: str) -> None:
+    """One line on stderr, even when quiet: an error."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(printable(message).replace("\n", " ").translate(_CONTROL) + "\n")
+        sys.stderr.flush()
+
+
+def stderr_console() -> Console:
+    """A rich console on stderr, for tables and progress."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def guarded_stdout() -> Iterator[int]:
+    """Keep stdout for the answer: a private copy of it; whatever libraries print goes to stderr instead."""
+    with suppress(ValueError, OSError):
+        sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield private
+    finally:
+        with suppress(ValueError, OSError):
+            sys.stdout.flush()
+        os.dup2(private, 1)
+        os.close(private)
+
+
+def check_writable(path: Path | None) -> None:
+    """Find out before minutes of work that a file could not be written.
+
+    Raises:
+        OutputError: it could not be.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: its folder does not exist")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path}: cannot be written: {'is a folder' if path.is_dir() else 'its folder is read-only'}")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "the disk is full"
+    return error.strerror or str(error)

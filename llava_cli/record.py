@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record: what `--json` prints and a ledger line holds. Its keys are a contract, kept by a test."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from llava_cli import __version__
+from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
+from llava_cli.errors import LlavaError
+from llava_cli.media.clip import Clip, Media
+
+SCHEMA_VERSION = 1
+
+
+def answer_record(
+    question: str, media: Sequence[Media], answer: Answer, model: ModelInfo, generation: Generation, decode_s: float
+) -> dict[str, Any]:
+    """The record of an answer. `media` are in the order in which the user named them."""
+    tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
+    return _record(
+        question,
+        "ok",
+        answer=answer.text,
+        finish_reason=answer.finish_reason,
+        model={**asdict(model), "template": answer.template},
+        media=[_media(medium, tokens[id(medium)]) for medium in media],
+        generation=_generation(generation),
+        usage={
+            "prompt_tokens": answer.prompt_tokens,
+            "visual_tokens": sum(answer.visual_tokens),
+            "completion_tokens": answer.completion_tokens,
+        },
+        timing=_rounded(answer.timing, decode_s),
+        warnings=list(answer.warnings),
+    )
+
+
+def error_record(
+    question: str,
+    paths: Sequence[str],
+    error: LlavaError,
+    generation: Generation | None = None,
+    media: Sequence[Media] = (),
+    model: ModelInfo | None = None,
+) -> dict[str, Any]:
+    """The record of a failure, with all that is known."""
+    known = {medium.info.path: _media(medium, None) for medium in media}
+    return _record(
+        question,
+        "error",
+        error={"code": error.code, "message": printable(str(error))},
+        model=model and asdict(model),
+        media=[known.get(path) or _path(path) for path in paths],
+        generation=generation and _generation(generation),
+    )
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """One line of ASCII, so that no name and no answer can break a pipeline's encoding or its lines."""
+    return json.dumps(record, ensure_ascii=True, allow_nan=False)
+
+
+def printable(text: str) -> str:
+    """Text that any terminal or file can take: bytes of a file name that are no characters become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _record(question: str, status: str, **known: Any) -> dict[str, Any]:
+    question = printable(question)
+    asked = {key: known.get(key) for key in ("model", "media", "generation")}
+    if asked["media"]:
+        asked["media"] = [{key: m[key] for key in ("path", "frames") if key in m} for m in asked["media"]]
+    fingerprint = json.dumps([question, asked], sort_keys=True)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": hashlib.sha256(fingerprint.encode()).hexdigest()[:16],
+        "status": status,
+        "question": question,
+        **known,
+        "versions": _versions(),
+    }
+
+
+def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
+    """A receipt: what of this file the model was shown."""
+    info = medium.info
+    receipt = {
+        **_path(info.path),
+        "kind": info.kind,
+        "width": info.width,
+        "height": info.height,
+        "duration": None if info.duration is None else round(info.duration, 6),
+        "codec": info.codec,
+        "rotation": info.rotation,
+        "decoder": info.decoder,
+    }
+    if isinstance(medium, Clip):
+        receipt["sampling"] = asdict(medium.sampling)
+        receipt["frames"] = [
+            {"index": index, "time": round(time, 6)} for index, time in zip(medium.indices, medium.times, strict=True)
+        ]
+    return {**receipt, "visual_tokens": visual_tokens, "warnings": list(info.warnings)}
+
+
+def _path(path: str) -> dict[str, str]:
+    """A path as text, and its very bytes where they are no text."""
+    shown = printable(path)
+    if shown == path:
+        return {"path": path}
+    return {"path": shown, "path_b64": base64.b64encode(path.encode("utf-8", "surrogateescape")).decode("ascii")}
+
+
+def _generation(generation: Generation) -> dict[str, Any]:
+    settings = {**asdict(generation), "do_sample": generation.do_sample}
+    return {key: settings[key] for key in ("max_new_tokens", "do_sample", "temperature", "top_p", "seed")}
+
+
+def _rounded(timing: Timing, decode_s: float) -> dict[str, float]:
+    return {key: round(seconds, 4) for key, seconds in (asdict(timing) | {"decode_s": decode_s}).items()}
+
+
+@cache
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"llava_cli": __version__}
+    for package in ("transformers", "torch", "av"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
