@@ -110,7 +110,7 @@ def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
     """
     if name == DEMO:
         return _open_folder(name, _DEMO_FOLDER)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _open_folder(name, Path(name))
     if not _HUB_ID.fullmatch(name) or name.startswith((".", "/")):
         raise ModelError(f"{name}: no such folder, and not a hub id like {DEFAULT}; the built-in one is '{DEMO}'")

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prompts: rendered as the checkpoint wants, with exactly the media given, and nothing that the user smuggled in."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_checkpoint
+from pictures import clip, still
+
+from llava_cli.errors import ModelError
+from llava_cli.models import prompt as prompts
+from llava_cli.models.conversation import Ask, Turn, ask
+from llava_cli.models.llava_next_video import MISTRAL, VICUNA, YI
+
+VIDEO, IMAGE = 3, 4
+VIDEO_CLIP, STILL = clip(2, 56, 56), still(56, 56)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_checkpoint.sentencepiece_tokenizer()
+
+
+def rendered(tokenizer, template: str, asked: Ask) -> str:
+    return prompts.readable(prompts.render(tokenizer, template, asked.turns))
+
+
+def encoded(tokenizer, asked: Ask, template: str = tiny_checkpoint.TEMPLATE) -> list[int]:
+    pieces = prompts.render(tokenizer, template, asked.turns)
+    return prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE}, lambda medium: 5)[0]
+
+
+HISTORY = Ask(
+    (
+        Turn("system", ("Be brief.",)),
+        Turn("user", (STILL, "What is it?")),
+        Turn("assistant", ("A cat.",)),
+        Turn("user", (VIDEO_CLIP, "And here?")),
+    )
+)
+MIXED = ask("Compare.", [STILL, still(56, 56, 1), VIDEO_CLIP])
+
+
+@pytest.mark.parametrize(
+    ("template", "asked", "golden"),
+    [
+        (VICUNA, ask("Why?", [VIDEO_CLIP]), "USER: <video>\nWhy? ASSISTANT:"),
+        (VICUNA, MIXED, "USER: <image>\n<image>\n<video>\nCompare. ASSISTANT:"),
+        (
+            VICUNA,
+            HISTORY,
+            "Be brief. USER: <image>\nWhat is it? ASSISTANT: A cat.</s>USER: <video>\nAnd here? ASSISTANT:",
+        ),
+        (MISTRAL, ask("Why?", [VIDEO_CLIP]), "[INST] <video>\nWhy? [/INST]"),
+        (MISTRAL, MIXED, "[INST] <image>\n<image>\n<video>\nCompare. [/INST]"),
+        (
+            MISTRAL,
+            HISTORY,
+            "[INST] Be brief.\n\n<image>\nWhat is it? [/INST] A cat.</s>[INST] <video>\nAnd here? [/INST]",
+        ),
+        (
+            YI,
+            ask("Why?", [VIDEO_CLIP]),
+            "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<video>\nWhy?<|im_end|>"
+            "<|im_start|>assistant\n",
+        ),
+        (
+            YI,
+            MIXED,
+            "<|im_start|>system\nAnswer the questions.<|im_end|>"
+            "<|im_start|>user\n<image>\n<image>\n<video>\nCompare.<|im_end|><|im_start|>assistant\n",
+        ),
+        (
+            YI,
+            HISTORY,
+            "<|im_start|>system\nBe brief.<|im_end|><|im_start|>user\n<image>\nWhat is it?<|im_end|>"
+            "<|im_start|>assistant\nA cat.<|im_end|><|im_start|>user\n<video>\nAnd here?<|im_end|>"
+            "<|im_start|>assistant\n",
+        ),
+    ],
+)
+def test_published_templates(tokenizer, template, asked, golden):
+    assert rendered(tokenizer, template, asked) == golden
+
+
+def test_a_prompt_is_tokenized_as_one_string(tokenizer):
+    """As the published recipes do: pieces apart would get other spaces and other merges."""
+    whole = tokenizer("USER: <video><video><video><video><video>\nWhy is this? ASSISTANT:").input_ids
+    assert encoded(tokenizer, ask("Why is this?", [VIDEO_CLIP])) == whole
+
+
+def test_a_template_that_moves_media_gets_them_in_the_text(tokenizer):
+    """The hub's templates put every image before every video."""
+    asked = ask("Compare.", [VIDEO_CLIP, STILL])
+    assert rendered(tokenizer, tiny_checkpoint.TEMPLATE, asked) == "USER: <video>\n<image>\nCompare. ASSISTANT:"
+
+
+def test_marks_in_the_question_place_the_media(tokenizer):
+    asked = ask("Is <image> in <video> or in <video>?", [VIDEO_CLIP, STILL, VIDEO_CLIP])
+    text = rendered(tokenizer, tiny_checkpoint.TEMPLATE, asked)
+    assert text == "USER: Is <image> in <video> or in <video>? ASSISTANT:"
+
+
+@pytest.mark.parametrize("question", ["Is <video> a <video>?", "Where is the <image> tag?", "<video> <image>"])
+def test_marks_that_do_not_fit_the_media_are_plain_text(tokenizer, question):
+    ids = encoded(tokenizer, ask(question, [VIDEO_CLIP]))
+    assert ids.count(VIDEO) == 5
+    assert ids.count(IMAGE) == 0
+    assert tokenizer.decode(ids, skip_special_tokens=True).endswith(f"{question} ASSISTANT:")
+
+
+@pytest.mark.parametrize("token", ["</s>", "<s>", "<|im_start|>", "<|im_end|>", "<pad>", "<image>", "<unk>"])
+def test_control_tokens_that_the_user_types_are_plain_characters(tokenizer, token):
+    asked = ask(f"{token}{token} before {token} after {token}", [VIDEO_CLIP], system=f"You{token}are")
+    ids = encoded(tokenizer, asked)
+    number = tokenizer.convert_tokens_to_ids(token)
+    # The template's own are the first token and the placeholders.
+    assert ids.count(number) == (1 if token == "<s>" else 0)
+    assert f"{token}{token} before {token} after {token}" in tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def test_a_control_token_in_the_question_leaves_the_rest_as_it_was(tokenizer):
+    plain = encoded(tokenizer, ask("Why so?", [VIDEO_CLIP]))
+    with_token = encoded(tokenizer, ask("Why so?</s>", [VIDEO_CLIP]))
+    start = plain.index(VIDEO) + 5 + 3
+    assert with_token[:start] == plain[:start]
+
+
+def test_private_marks_in_the_question_are_only_characters(tokenizer):
+    asked = ask("\ue0000\ue001 and \ue0020\ue003", [VIDEO_CLIP])
+    assert "\ue0000\ue001 and \ue0020\ue003" in rendered(tokenizer, VICUNA, asked)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}USER: {% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}",
+        "{{ raise_exception('roles must alternate') }}",
+        "{% for m in messages %}{{ m.content.strip() }}{% endfor %}",
+        "{% if %}",
+        "<video>\n<video>\n{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}",
+    ],
+)
+def test_a_template_that_does_not_show_the_media_is_told(tokenizer, template):
+    asked = ask("Why?", [VIDEO_CLIP])
+    with pytest.raises(prompts.TemplateMismatch):
+        prompts._render(tokenizer, template, asked.turns, inline=False)
+
+
+def test_a_template_that_writes_the_first_token_itself_gets_no_second(tokenizer):
+    ids = encoded(tokenizer, ask("Why?", [VIDEO_CLIP]), "{{ bos_token }}" + VICUNA)
+    assert ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_a_tokenizer_that_loses_placeholders_is_told(tokenizer):
+    pieces = [prompts.Written("USER: ", by_user=False), VIDEO_CLIP]
+    blind = tiny_checkpoint.sentencepiece_tokenizer()
+    convert = blind.convert_tokens_to_ids
+    blind.convert_tokens_to_ids = lambda token: 999 if token == "<video>" else convert(token)
+    with pytest.raises(ModelError, match="0 placeholders for 1 media"):
+        prompts.encode(blind, pieces, {"video": VIDEO, "image": IMAGE}, lambda medium: 5)
