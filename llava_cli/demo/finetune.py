@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage B: with the vision tower frozen, teach the language model to answer, several questions per clip at once.
+
+One row of a batch is a prefix with the visual tokens, then every question with its answer. An attention mask lets each
+question see the prefix and itself only, and its positions start over, so that it is computed exactly as if alone.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional as fn
+from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
+
+from llava_cli.demo.draw import Pixels, render
+from llava_cli.demo.feed import Report, feed
+from llava_cli.demo.language import Question, ask
+from llava_cli.demo.model import TEXT_WIDTH, Optimiser, fast_arithmetic
+from llava_cli.demo.pixels import (
+    FRAME_TOKENS,
+    FRAMES,
+    GRID,
+    normalise,
+    sample_times,
+    still_tiles,
+    still_tokens,
+    video_view,
+    wear,
+)
+from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, question_form
+from llava_cli.demo.world import ACTIONS, ClipSpec, dice, sample_clip
+
+BATCH = 24
+QUESTIONS = 7
+SCENE_SHARE = 0.16
+STILL_EVERY = 7
+"""Every how many batches one holds stills."""
+STILL_SIZES = ((240, 320), (240, 240), (320, 240), (240, 400), (192, 256), (270, 480))
+MOTION_LAYER = 2
+"""The text layer whose visual tokens must know how their shape moves; later layers can then read it."""
+WEIGHTS = {"describe": 1.4, "motion": 2.0, "end": 1.2, "ground": 0.4, "count": 0.7}
+"""How much likelier a topic is drawn than the others."""
+IGNORED = -100
+
+
+class Moves(NamedTuple):
+    """How the shape on each visual token moves, [batch, frames * tokens, ...]; action -100 where there is none."""
+
+    step: torch.Tensor
+    """Change of x, y and radius since the frame before, scaled to the order of 1."""
+    action: torch.Tensor
+    """Index in `ACTIONS` of what it is doing."""
+
+
+class Batch(NamedTuple):
+    """Packed rows, ready for the model."""
+
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor
+    moves: Moves | None
+
+
+class Clips(torch.utils.data.Dataset[Batch]):
+    """Batches of clips and stills with questions; each a function of the seed and its number alone."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, steps: int) -> None:
+        self.tokenizer, self.seed, self.steps = tokenizer, seed, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        """Draw the batch of one step."""
+        rng = dice(self.seed, "finetune", step)
+        still = step % STILL_EVERY == STILL_EVERY - 1
+        return self._stills(rng) if still else self._videos(rng)
+
+    def _videos(self, rng: Random) -> Batch:
+        rows, views, moves = [], [], []
+        for _ in range(BATCH):
+            spec, times = _sample_spec(rng, still=False), sample_times(rng)
+            side = rng.choice((96, 120, 144, 144, 168))
+            views.append(video_view(wear(render(spec, times, side, side), rng), rough=rng.random() < 0.5))
+            moves.append(_moves(spec, times))
+            rows.append(self._row(VIDEO, FRAMES * FRAME_TOKENS, _choose(ask(spec, rng), rng)))
+        inputs, labels = _pack(rows)
+        inputs["pixel_values_videos"] = torch.from_numpy(normalise(np.stack(views)))
+        steps, actions = (torch.from_numpy(np.stack(column)) for column in zip(*moves, strict=True))
+        return Batch(inputs, labels, Moves(steps, actions))
+
+    def _stills(self, rng: Random) -> Batch:
+        height, width = rng.choice(STILL_SIZES)
+        rows, views = [], []
+        for _ in range(BATCH):
+            spec = _sample_spec(rng, still=True)
+            views.append(_sample_still_view(spec, rng, height, width))
+            rows.append(self._row(IMAGE, still_tokens(height, width), _choose(ask(spec, rng, still=True), rng)))
+        inputs, labels = _pack(rows)
+        inputs["pixel_values"] = torch.from_numpy(normalise(np.stack(views)))
+        inputs["image_sizes"] = torch.tensor([[height, width]] * BATCH)
+        return Batch(inputs, labels, None)
+
+    def _row(self, placeholder: int, count: int, questions: list[Question]) -> list[tuple[list[int], list[int]]]:
+        """Return segments of (ids, labels): the prefix, then every question with its answer."""
+        prefix = self.tokenizer(PREFIX).input_ids + [placeholder] * count
+        segments = [(prefix, [IGNORED] * len(prefix))]
+        for _, question, answer in questions:
+            asked = self.tokenizer(question_form(question), add_special_tokens=False).input_ids
+            answered = self.tokenizer(answer_form(answer), add_special_tokens=False).input_ids
+            segments.append((asked + answered, [IGNORED] * len(asked) + answered))
+        return segments
+
+
+def _sample_spec(rng: Random, still: bool) -> ClipSpec:
+    return sample_scene(rng) if rng.random() < SCENE_SHARE else sample_clip(rng, still=still)
+
+
+def _sample_still_view(spec: ClipSpec, rng: Random, height: int, width: int) -> Pixels:
+    """Render a still, often from a smaller or larger original than the size that sets the tiles."""
+    factor = rng.choice((0.6, 0.6, 1.0))
+    picture = render(spec, [rng.random()], round(width * factor), round(height * factor))
+    return still_tiles(wear(picture, rng)[0], rough=rng.random() < 0.5)
+
+
+def _choose(questions: list[Question], rng: Random) -> list[Question]:
+    """Draw some of the questions, likelier topics first."""
+    keyed = [(rng.random() ** (1 / WEIGHTS.get(question.topic, 1.0)), question) for question in questions]
+    return [question for _, question in sorted(keyed, key=lambda pair: -pair[0])[:QUESTIONS]]
+
+
+def _moves(spec: ClipSpec, times: list[float]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return step and action for every visual token of one clip."""
+    grid = GRID // 2
+    steps = np.zeros((FRAMES, grid * grid, 3), np.float32)
+    actions = np.full((FRAMES, grid * grid), IGNORED, np.int64)
+    centres = (np.arange(grid) + 0.5) / grid
+    x, y = (axis.ravel() for axis in np.meshgrid(centres, centres))
+    for shape in spec.shapes:
+        states = [shape.at(time) for time in times]
+        for frame in range(1, FRAMES):
+            before, now = states[frame - 1], states[frame]
+            if not now.visible:
+                continue
+            touched = np.maximum(abs(x - now.x), abs(y - now.y)) - 0.85 * now.radius < 0.5 / grid
+            steps[frame, touched] = 8 * (now.x - before.x), 8 * (now.y - before.y), 32 * (now.radius - before.radius)
+            # A vanishing shape rests until it is gone; its last frames do not tell.
+            action = shape.action_at(times[frame])
+            actions[frame, touched] = ACTIONS.index(action) if action != "disappear" else IGNORED
+    return steps.reshape(-1, 3), actions.reshape(-1)
+
+
+def _pack(rows: list[list[tuple[list[int], list[int]]]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Lay every row's segments in one line, with positions and an attention mask that keep them apart."""
+    length = max(sum(len(ids) for ids, _ in row) for row in rows)
+    ids = torch.full((len(rows), length), PAD)
+    labels = torch.full((len(rows), length), IGNORED)
+    segment = torch.full((len(rows), length), -1)
+    position = torch.zeros((len(rows), length), dtype=torch.long)
+    for index, row in enumerate(rows):
+        start, prefix = 0, len(row[0][0])
+        for number, (part, truth) in enumerate(row):
+            end = start + len(part)
+            ids[index, start:end], labels[index, start:end] = torch.tensor(part), torch.tensor(truth)
+            segment[index, start:end] = number
+            position[index, start:end] = torch.arange(len(part)) + (prefix if number else 0)
+            start = end
+    mine, theirs = segment[:, :, None], segment[:, None, :]
+    mask = torch.ones(length, length, dtype=torch.bool).tril() & ((mine == theirs) | (theirs == 0))
+    # Padding sees itself, since attention to nothing at all is undefined.
+    mask = mask | torch.eye(length, dtype=torch.bool)
+    return {"input_ids": ids, "attention_mask": mask[:, None], "position_ids": position}, labels
+
+
+def finetune(
+    model: LlavaNextVideoForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    steps: int,
+    report: Report,
+) -> None:
+    """Train the projector and the language model."""
+    model.model.vision_tower.requires_grad_(False)
+    head = nn.Linear(TEXT_WIDTH, 3 + len(ACTIONS))
+    learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    optimiser = Optimiser([*learning, *head.named_parameters()], steps, warmup=60)
+    mean = 0.0
+    for step, batch in enumerate(feed(Clips(tokenizer, seed, steps))):
+        with fast_arithmetic():
+            output = model.model(**batch.inputs, use_cache=False, output_hidden_states=True)
+            truth = batch.labels[:, 1:]
+            answered = truth != IGNORED
+            logits = model.lm_head(output.last_hidden_state[:, :-1][answered])
+        loss = fn.cross_entropy(logits.float(), truth[answered])
+        mean += (float(loss.detach()) - mean) / min(step + 1, 50)
+        if batch.moves is not None:
+            start = len(tokenizer(PREFIX).input_ids)
+            visual = output.hidden_states[MOTION_LAYER][:, start : start + FRAMES * FRAME_TOKENS]
+            loss = loss + 0.3 * _motion_loss(head, visual, batch.moves)
+        optimiser.step(loss)
+        report("answer", step + 1, steps, f"answer loss {mean:.3f}")
+
+
+def _motion_loss(head: nn.Linear, visual: torch.Tensor, moves: Moves) -> torch.Tensor:
+    """Return how badly the visual tokens know their shape's movement."""
+    known = moves.action != IGNORED
+    step, action = head(visual.float()[known]).split((3, len(ACTIONS)), dim=-1)
+    loss: torch.Tensor = fn.smooth_l1_loss(step, moves.step[known], beta=0.2)
+    return loss + 0.3 * fn.cross_entropy(action, moves.action[known])

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure the demo checkpoint on clips and stills that it never saw, written to files and read back by the tool.
+
+`python -m llava_cli.demo.measure [CHECKPOINT]` prints the table.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import cycle
+from pathlib import Path
+from random import Random
+
+from llava_cli.demo import CHECKPOINT, language
+from llava_cli.demo.draw import render_clip, render_still
+from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.world import ClipSpec, dice, name_rgb, sample_clip
+
+Answerer = Callable[[Path, list[str]], list[str]]
+"""Answers several questions about one file."""
+
+SEED = 90210
+CLIPS, STILLS, SCENES = 150, 100, 60
+SIZES = ((320, 240), (320, 240), (426, 240), (240, 240), (640, 480), (240, 320))
+UNRELATED = (
+    "Why is this video funny?", "Why is this funny?", "Who directed this film?", "Is the woman in the back smiling?",
+    "What would happen next in the story?", "Which team scores?", "How many people are in the room?",
+    "Recommend me a restaurant.", "What is the speaker explaining?", "Is this safe for children?",
+    "What year was the car built?", "Sing a song.",
+)  # fmt: skip
+"""Questions from outside the model's world; most of them the grammar that it learnt cannot ask."""
+
+
+@dataclass
+class Figures:
+    """Right answers and questions per topic, and what went wrong."""
+
+    right: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
+    misses: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Topic, question, truth and what the model said."""
+
+    def add(self, topic: str, question: str, truth: str, said: str) -> None:
+        """Count one answer; right means the same words."""
+        self.asked[topic] += 1
+        self.right[topic] += said == truth
+        if said != truth:
+            self.misses.append((topic, question, truth, said))
+
+    def share(self, topic: str) -> float:
+        """Return the share of right answers."""
+        return self.right[topic] / max(self.asked[topic], 1)
+
+    def table(self) -> str:
+        """Return one line per topic: share, right, asked."""
+        return "\n".join(
+            f"{topic:20} {self.share(topic):6.1%}  {self.right[topic]:4} of {self.asked[topic]:4}"
+            for topic in sorted(self.asked)
+        )
+
+
+def measure(
+    answer: Answerer, folder: Path, *, seed: int = SEED, clips: int = CLIPS, stills: int = STILLS, scenes: int = SCENES
+) -> Figures:
+    """Ask about fresh clips, stills and scenes, written into `folder`; topics start with what they are about."""
+    rng = dice(seed, "measure")
+    figures = Figures()
+    for _ in range(clips):
+        spec = sample_clip(rng, count=rng.choices((1, 2, 3), (66, 24, 10))[0])
+        _measure_clip(answer, folder / "clip.mp4", spec, rng, figures)
+    for index in range(stills):
+        spec = sample_clip(rng, count=rng.choices((1, 2, 3), (60, 28, 12))[0], still=True)
+        path = folder / f"still.{('png', 'jpg')[index % 2]}"
+        width, height = rng.choice(SIZES)
+        render_still(spec, path, width=width, height=height)
+        _ask_all(answer, path, language.ask(spec, rng, still=True), "still", figures)
+    for _ in range(scenes):
+        spec = sample_scene(rng)
+        path = _encode(spec, folder / "scene.mp4", rng)
+        _ask_all(answer, path, language.ask(spec, rng), "scene", figures)
+    return figures
+
+
+def _measure_clip(answer: Answerer, path: Path, spec: ClipSpec, rng: Random, figures: Figures) -> None:
+    """Ask everything about one clip, something unrelated, and what changes when its frames or channels are turned."""
+    layout = rng.getrandbits(32)
+    _encode(spec, path, dice(layout))
+    _ask_all(answer, path, language.ask(spec, rng), "clip", figures)
+    question = rng.choice(UNRELATED)
+    (said,) = answer(path, [question])
+    figures.add("fallback", question, language.OUTSIDE, said[: len(language.OUTSIDE)])
+    for change, question, truth in _changes(spec):
+        # In the size, rate and quality of the clip itself.
+        _encode(spec, path, dice(layout), reverse=change == "reversed", swap_channels=change == "swapped")
+        (said,) = answer(path, [question])
+        figures.add(change, question, truth, said)
+
+
+def _ask_all(answer: Answerer, path: Path, questions: list[language.Question], about: str, figures: Figures) -> None:
+    for question, said in zip(questions, answer(path, [question.text for question in questions]), strict=True):
+        figures.add(f"{about} {question.topic}", question.text, question.answer, said)
+        figures.asked[f"{about} (all)"] += 1
+        figures.right[f"{about} (all)"] += said == question.answer
+
+
+def _encode(spec: ClipSpec, path: Path, rng: Random, *, reverse: bool = False, swap_channels: bool = False) -> Path:
+    """Write the clip in some size, rate, quality and length."""
+    width, height = rng.choice(SIZES)
+    rate, crf, seconds = rng.choice((12, 24, 30)), rng.randint(18, 28), rng.uniform(2, 4)
+    render_clip(
+        spec, path, seconds=seconds, rate=rate, width=width, height=height, crf=crf,
+        reverse=reverse, swap_channels=swap_channels,
+    )  # fmt: skip
+    return path
+
+
+def _changes(spec: ClipSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield change, question and new truth for clips of one shape whose new truth has a name."""
+    if len(spec.shapes) != 1:
+        return
+    (shape,) = spec.shapes
+    backwards = language.doing_backwards(shape)
+    if backwards not in (None, language.doing(shape)):
+        yield "reversed", f"What does the {shape.kind} do?", f"The {shape.kind} {backwards}."
+    red, green, blue = shape.rgb
+    swapped = name_rgb((blue, green, red))
+    if swapped not in (None, "grey", shape.colour):
+        yield "swapped", f"What colour is the {shape.kind}?", language.colour(replace(shape, colour=str(swapped)))
+
+
+def through_the_tool(checkpoint: Path = CHECKPOINT) -> Answerer:
+    """Return an answerer that reads files and answers as the commands do, by either sampling of frames in turn."""
+    from llava_cli.engine.engine import Generation
+    from llava_cli.engine.load import load
+    from llava_cli.engine.options import LoadOptions
+    from llava_cli.media import load_media
+    from llava_cli.models.checkpoint import open_checkpoint
+    from llava_cli.models.conversation import ask
+    from llava_cli.models.registry import family_of
+
+    engine = load(family_of(open_checkpoint(str(checkpoint))), LoadOptions(device="cpu"))
+    view = engine.view
+    views = cycle([view, replace(view, sampling=replace(view.sampling, policy="linspace"))])
+
+    def answer(path: Path, questions: list[str]) -> list[str]:
+        media = load_media(path, next(views))
+        asks = [ask(question, [media]) for question in questions]
+        return [answer.text for answer in engine.answer(asks, Generation(max_new_tokens=64))]
+
+    return answer
+
+
+def main() -> None:
+    """Print the table, and every tenth miss."""
+    checkpoint = Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKPOINT
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(through_the_tool(checkpoint), Path(folder))
+    sys.stdout.write(figures.table() + "\n")
+    for topic, question, truth, said in figures.misses[::10]:
+        sys.stdout.write(f"{topic}: {question!r}\n    truth {truth!r}\n    said  {said!r}\n")
+
+
+if __name__ == "__main__":
+    main()

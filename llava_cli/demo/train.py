@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the demo checkpoint from nothing: `python -m llava_cli.demo.train OUT`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
+
+from llava_cli.demo.feed import Report
+from llava_cli.demo.finetune import finetune
+from llava_cli.demo.model import build_model
+from llava_cli.demo.pixels import DEVIATION, MEAN, PATCH, PINPOINTS, SIDE
+from llava_cli.demo.pretrain import pretrain
+from llava_cli.demo.tokenizer import BOS, EOS, PAD, build_tokenizer
+
+SEE_STEPS = 1200
+ANSWER_STEPS = 2200
+
+
+def train(
+    out: Path,
+    seed: int = 0,
+    report: Report | None = None,
+    *,
+    see_steps: int = SEE_STEPS,
+    answer_steps: int = ANSWER_STEPS,
+) -> None:
+    """Write a checkpoint to `out`, the same one every time for a seed on one kind of machine.
+
+    `report` is called after every step with the stage ("see", then "answer"), the step, their number and a figure.
+    """
+    report = report or (lambda stage, step, total, message: None)
+    out.mkdir(parents=True, exist_ok=True)
+    # One thread learns while another process draws: two threads that share two cores with it are far slower.
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        torch.manual_seed(seed)
+        tokenizer = build_tokenizer(seed)
+        model = build_model().train()
+        pretrain(model, seed, see_steps, report)
+        finetune(model, tokenizer, seed, answer_steps, report)
+        save(model, tokenizer, out)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def save(model: LlavaNextVideoForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Write the checkpoint in the layout that hub checkpoints have, in half precision."""
+    model.generation_config = GenerationConfig(
+        bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, max_new_tokens=64, do_sample=False
+    )
+    model.train(False).half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    pixels: dict[str, Any] = {
+        "crop_size": {"height": SIDE, "width": SIDE},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_pad": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_grid_pinpoints": [list(pinpoint) for pinpoint in PINPOINTS],
+        "image_mean": list(MEAN),
+        "image_processor_type": "LlavaNextImageProcessor",
+        "image_std": list(DEVIATION),
+        "processor_class": "LlavaNextVideoProcessor",
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"shortest_edge": SIDE},
+    }
+    processor = {
+        "image_token": "<image>",
+        "num_additional_image_tokens": 1,
+        "patch_size": PATCH,
+        "processor_class": "LlavaNextVideoProcessor",
+        "video_token": "<video>",
+        "vision_feature_select_strategy": "default",
+    }
+    for name, content in (("preprocessor_config", pixels), ("processor_config", processor)):
+        (out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _print_progress(stage: str, step: int, total: int, message: str) -> None:
+    if step % 50 == 0 or step == total:
+        sys.stderr.write(f"{stage} {step}/{total}  {message}\n")
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), report=_print_progress)
