@@ -75,13 +75,10 @@ def printable(text: str) -> str:
 
 def _record(question: str, status: str, **known: Any) -> dict[str, Any]:
     question = printable(question)
-    asked = {key: known.get(key) for key in ("model", "media", "generation")}
-    if asked["media"]:
-        asked["media"] = [{key: m[key] for key in ("path", "frames") if key in m} for m in asked["media"]]
-    fingerprint = json.dumps([question, asked], sort_keys=True)
+    asked = [question, [medium["path"] for medium in known["media"]], known["model"], known["generation"]]
     return {
         "schema_version": SCHEMA_VERSION,
-        "id": hashlib.sha256(fingerprint.encode()).hexdigest()[:16],
+        "id": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16],
         "status": status,
         "question": question,
         **known,

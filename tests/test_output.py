@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""stdout carries the answer and nothing else; files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llava_cli.errors import OutputError
+from llava_cli.output import Output, check_writable, complain, guarded_stdout, write_file
+
+
+def test_what_libraries_print_goes_to_stderr():
+    program = """
+import os
+from llava_cli.output import Output, guarded_stdout
+with guarded_stdout() as stdout:
+    print("a library's chatter")
+    os.write(1, b"native chatter\\n")
+    os.system("echo a program called")
+    Output(stdout).write("the answer\\n")
+print("afterwards")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "the answer\nafterwards\n"
+    assert set(done.stderr.splitlines()) == {"a library's chatter", "native chatter", "a program called"}
+
+
+def test_a_terminal_gets_no_control_sequences():
+    """An answer, or a file name in it, must not write the clipboard, the title or over earlier lines."""
+    master, slave = os.openpty()
+    try:
+        Output(slave).write("\x1b]52;c;aGk=\x07red\x9b31m\tand\rblue\n")
+        shown = os.read(master, 1000)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert shown.replace(b"\r\n", b"\n").decode() == "]52;c;aGk=red31m\tandblue\n"
+
+
+def test_a_pipe_gets_every_character():
+    reader, writer = os.pipe()
+    Output(writer).write("naïve 猫 \x1b[1m \udcff\n")
+    os.close(writer)
+    assert os.read(reader, 1000).decode() == "naïve 猫 \x1b[1m \\udcff\n"
+    os.close(reader)
+
+
+def test_a_full_disk_is_one_clear_error():
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OutputError, match="stdout: the disk is full"):
+        Output(full).write("answer")
+    os.close(full)
+
+
+def test_complaints_are_one_line(capfd):
+    complain("llava: bad\nname\udcff\x1b[31m: no such file")
+    assert capfd.readouterr().err == "llava: bad name\\udcff[31m: no such file\n"
+
+
+def test_quiet_says_nothing(capfd):
+    Output(1, quiet=True).say("a notice")
+    Output(1, quiet=False).say("another")
+    assert capfd.readouterr().err == "another\n"
+
+
+def test_a_file_replaces_the_old_one_whole(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("old and longer")
+    write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"record\.json: cannot be written: the disk is full"):
+        write_file(path, b"new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("name", ["missing/record.json", "."])
+def test_an_impossible_file_is_found_out_before_the_work(tmp_path: Path, name: str):
+    with pytest.raises(OutputError):
+        check_writable(tmp_path / name)
