@@ -175,7 +175,8 @@ def _read_linear(source: Source, view: View, table: FrameTable | None) -> Clip:
     with Reader(source) as reader:
         stamps = [frame.pts for frame in reader.decode_all()]
         if not stamps:
-            raise DecoderError("has a video stream of which no frame can be decoded; it is damaged or encrypted")
+            listed = reader.stream.frames or "an unknown number of"
+            raise DecoderError(f"lists {listed} frames, none of which can be decoded; it is damaged or encrypted")
         timeline = _decoded_timeline(stamps, reader)
         damaged = reader.damaged
     indices, notes = choose(timeline, view.sampling)

@@ -202,6 +202,8 @@ class Reader:
         yield from self._decode(None)
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        if packet is not None and packet.has_sidedata("encryption_info"):
+            raise MediaError("is encrypted; only a copy without protection can be read")
         try:
             return self.decoder.decode(packet)
         except (av.FFmpegError, EOFError):

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sampler gives exactly the frames that decoding everything gives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media.rendering import IRREGULAR, SPECS, read_mark, remux
+
+from llava_cli.media import pyav
+from llava_cli.media.clip import Clip, Fit, Policy, Sampling, View
+from llava_cli.media.reader import Reader
+from llava_cli.media.source import DecoderError, MediaError, Source
+from llava_cli.media.table import SeekError, from_packets
+
+Rendered = Callable[[str], Path]
+
+
+def source(path: Path) -> Source:
+    return Source(str(path), path.name)
+
+
+def sample(path: Path, frames: int = 8, fit: Fit = "full", policy: Policy = "uniform", **more: float) -> Clip:
+    return pyav.read_clip(source(path), View((48, 48), fit, Sampling(policy, frames, **more)))
+
+
+def decode_everything(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(container.streams.video[0]))
+
+
+def expected_indices(total: int, frames: int) -> list[int]:
+    return sorted(set(np.arange(0, total, total / frames).astype(int)[:frames].tolist()))
+
+
+VARYING = {"vfr", "vfr_mkv"}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_kind_of_file_gives_the_frames_of_a_linear_decode(rendered: Rendered, name: str) -> None:
+    path = rendered(name)
+    truth = decode_everything(path)
+    assert len(truth) == SPECS[name].frames
+    for fit in ("full", "crop"):
+        for frames in (1, 3, 8, 16, 64):
+            clip = sample(path, frames, fit)
+            if name not in VARYING:
+                assert list(clip.indices) == expected_indices(len(truth), frames)
+            with Reader(source(path)) as reader:
+                shrink = pyav.Shrinker(View((48, 48), fit, Sampling()), reader.stream.sample_aspect_ratio)
+            for place, index in enumerate(clip.indices):
+                assert np.array_equal(clip.frames[place], shrink(index, truth[index]).pixels), (fit, frames, index)
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"hdr"}))
+def test_the_frames_carry_their_own_index(rendered: Rendered, name: str) -> None:
+    clip = sample(rendered(name), 16)
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+
+
+@pytest.mark.parametrize("name", ["h264", "open_gop", "hevc", "mpegts", "vp9", "av1"])
+def test_every_single_frame_can_be_reached(rendered: Rendered, name: str) -> None:
+    path = rendered(name)
+    for index in range(SPECS[name].frames):
+        with Reader(source(path)) as reader:
+            table = pyav.frame_table(reader, Sampling())
+            [(found, frame)] = reader.frames_of(table, table.group_of(index), [index])
+            assert found == index
+            assert read_mark(frame.to_ndarray(format="rgb24")) == index
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"annex_b"}))
+def test_seeking_is_trusted(rendered: Rendered, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("decoded from the start")
+
+    monkeypatch.setattr(pyav, "_read_linear", refuse)
+    sample(rendered(name))
+
+
+def test_files_without_stamps_are_decoded_from_the_start(rendered: Rendered) -> None:
+    with Reader(source(rendered("annex_b"))) as reader, pytest.raises(SeekError):
+        from_packets(reader.stream, reader.packets())
+
+
+def test_only_the_wanted_chains_are_decoded(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed = []
+    decode = Reader._decode
+    monkeypatch.setattr(Reader, "_decode", lambda self, packet: fed.append(packet) or decode(self, packet))
+    sample(rendered("h264"), 1)
+    assert sum(packet is not None for packet in fed) == 1
+
+
+@pytest.mark.parametrize("name", ["h264", "delayed", "mpegts", "mkv"])
+def test_times_count_from_the_first_frame(rendered: Rendered, name: str) -> None:
+    clip = sample(rendered(name), 8, start=1.0)
+    rate = float(SPECS[name].rate)
+    assert clip.times == pytest.approx([index / rate for index in clip.indices], abs=0.001)
+    assert clip.times[0] >= 1.0 - 0.001
+    assert clip.info.duration == pytest.approx(SPECS[name].frames / rate, abs=0.003)
+
+
+@pytest.mark.parametrize("name", ["vfr", "vfr_mkv"])
+def test_a_varying_rate_is_sampled_by_time(rendered: Rendered, name: str) -> None:
+    clip = sample(rendered(name), 8)
+    duration = clip.info.duration
+    assert duration is not None
+    expected = [sum(stamp / 1000 <= i * duration / 8 + 1e-4 for stamp in IRREGULAR) - 1 for i in range(8)]
+    assert list(clip.indices) == expected
+    assert clip.times == pytest.approx([IRREGULAR[index] / 1000 for index in clip.indices], abs=0.001)
+
+
+def test_start_and_end_bound_the_frames(rendered: Rendered) -> None:
+    clip = sample(rendered("h264"), 5, start=1.0, end=2.0)
+    assert clip.indices == (25, 30, 35, 40, 45)
+    assert sample(rendered("h264"), 64, start=1.0, end=1.2).indices == (25, 26, 27, 28, 29)
+    with pytest.raises(MediaError, match=r"no frame between 0:09\.000 and the end; the video lasts 0:04\.000"):
+        sample(rendered("h264"), 5, start=9.0)
+
+
+def test_frames_by_rate(rendered: Rendered) -> None:
+    assert sample(rendered("h264"), 64, policy="fps", fps=5).indices == tuple(range(0, 100, 5))
+
+
+def test_a_short_video_gives_each_frame_once_and_says_so(rendered: Rendered) -> None:
+    clip = sample(rendered("one_frame"), 8)
+    assert clip.indices == (0,)
+    assert clip.info.warnings == ("1 of the 8 frames asked for: there are no more",)
+
+
+@pytest.mark.parametrize(
+    ("name", "degrees", "mirrored"),
+    [("rotated_90", 270, False), ("rotated_180", 180, False), ("rotated_270", 90, False), ("mirrored", 90, True)],
+)
+def test_frames_are_upright(rendered: Rendered, name: str, degrees: int, mirrored: bool) -> None:
+    clip = sample(rendered(name), 4)
+    assert (clip.info.rotation, clip.info.mirrored) == (degrees, mirrored)
+    assert clip.frames.shape[1:3] == (clip.info.height, clip.info.width) == (48, 64)
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+    stored = decode_everything(rendered(name))[0]
+    assert (stored.width, stored.height) == ((64, 48) if degrees == 180 else (48, 64))
+
+
+def test_full_frames_are_byte_for_byte_the_published_recipe(rendered: Rendered) -> None:
+    clip = sample(rendered("h264"), 8)
+    recipe = [frame.to_ndarray(format="rgb24") for frame in decode_everything(rendered("h264"))]
+    assert np.array_equal(clip.frames, np.stack([recipe[i] for i in np.arange(0, 100, 100 / 8).astype(int)]))
+
+
+def test_wide_pixels_are_stretched(rendered: Rendered) -> None:
+    clip = sample(rendered("wide_pixels"))
+    assert (clip.info.width, clip.info.height) == (128, 48)
+    assert clip.frames.shape[1:] == (48, 128, 3)
+    assert read_mark(clip.frames[3]) == clip.indices[3]
+
+
+def test_hdr_is_said(rendered: Rendered) -> None:
+    assert any("HDR (PQ)" in warning for warning in sample(rendered("hdr")).info.warnings)
+    assert sample(rendered("ten_bit")).info.warnings == ()
+
+
+def test_hidden_packets_are_no_frames(rendered: Rendered, tmp_path: Path) -> None:
+    hidden = {7, 8, 20}
+    path = tmp_path / "hidden.webm"
+    remux(rendered("vp8"), path, lambda i, data: bytes([data[0] & ~0x10]) + data[1:] if i in hidden else data)
+    shown = [index for index in range(60) if index not in hidden]
+    assert len(decode_everything(path)) == len(shown)
+    clip = sample(path, 64)
+    assert [read_mark(frame) for frame in clip.frames] == shown
+
+
+def test_damage_in_the_middle_is_said_and_the_rest_is_sampled(rendered: Rendered, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.mp4"
+    remux(rendered("h264"), path, lambda i, data: b"\0\0\0\1\x09" + b"\xff" * 20 if 30 <= i < 36 else data)
+    clip = sample(path, 100)
+    assert 50 < len(clip.indices) < 100
+    assert any("damaged" in warning for warning in clip.info.warnings)
+    marks = [read_mark(frame) for frame in clip.frames]
+    assert marks[:20] == list(range(20))
+    assert marks[-20:] == list(range(80, 100))
+
+
+def test_a_file_cut_short_gives_what_is_there(rendered: Rendered, tmp_path: Path) -> None:
+    whole = rendered("vp9").read_bytes()
+    path = tmp_path / "short.webm"
+    path.write_bytes(whole[: len(whole) // 2])
+    clip = sample(path, 8)
+    assert 0 < max(clip.indices) < 50
+    assert any("may be cut short" in warning for warning in clip.info.warnings)
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+
+
+def test_nothing_decodable_is_an_error(rendered: Rendered, tmp_path: Path) -> None:
+    path = tmp_path / "noise.mp4"
+    remux(rendered("h264"), path, lambda i, data: b"\xff" * 24)
+    with pytest.raises(DecoderError, match="lists 100 frames, none of which can be decoded"):
+        sample(path)
+
+
+def test_a_playlist_in_disguise_is_not_followed(rendered: Rendered, tmp_path: Path) -> None:
+    (tmp_path / "other.mkv").write_bytes(rendered("mkv").read_bytes())
+    script = tmp_path / "x.mp4"
+    script.write_text("ffconcat version 1.0\nfile other.mkv\n")
+    assert decode_everything(script), "FFmpeg itself would follow it"
+    with pytest.raises(av.FFmpegError):
+        sample(script)
+
+
+def test_an_error_in_one_thread_ends_all_and_leaves_none(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: object) -> None:
+        raise MemoryError
+
+    before = threading.active_count()
+    monkeypatch.setattr(pyav.Shrinker, "__call__", explode)
+    for name in ("h264", "one_group"):
+        with pytest.raises(MemoryError):
+            pyav.read_clip(source(rendered(name)), View((48, 48), "crop", Sampling()), threads=4)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_threads_changes_nothing(rendered: Rendered, threads: int) -> None:
+    view = View((48, 48), "crop", Sampling(frames=16))
+    for name in ("h264", "one_group", "open_gop"):
+        clip = pyav.read_clip(source(rendered(name)), view, threads=threads)
+        assert np.array_equal(clip.frames, pyav.read_clip(source(rendered(name)), view).frames)
+
+
+def test_files_are_closed(rendered: Rendered) -> None:
+    path = rendered("h264")
+    sample(path)
+    assert path not in [link.resolve() for link in Path("/proc/self/fd").iterdir()]
