@@ -89,7 +89,7 @@ def _record(question: str, status: str, **known: Any) -> dict[str, Any]:
 def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     """A receipt: what of this file the model was shown."""
     info = medium.info
-    receipt = {
+    receipt: dict[str, Any] = {
         **_path(info.path),
         "kind": info.kind,
         "width": info.width,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llava_cli.errors import OutputError
-from llava_cli.output import Output, check_writable, complain, guarded_stdout, write_file
+from llava_cli.output import Output, check_writable, complain, write_file
 
 
 def test_what_libraries_print_goes_to_stderr():

@@ -106,17 +106,13 @@ Temperature = Annotated[
 ]
 TopP = Annotated[
     float | None,
-    typer.Option(
-        min=0, max=1, callback=_positive, help="Sample from this much probability.", rich_help_panel=_ANSWER
-    ),
+    typer.Option(min=0, max=1, callback=_positive, help="Sample from this much probability.", rich_help_panel=_ANSWER),
 ]
 Seed = Annotated[
     int | None, typer.Option(min=0, max=2**63 - 1, help="Make sampling repeatable.", rich_help_panel=_ANSWER)
 ]
 
-Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps …", rich_help_panel=_MACHINE)
-]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps …", rich_help_panel=_MACHINE)]
 Dtype = Annotated[
     DtypeName,
     typer.Option(help="Number format of weights and arithmetic.", rich_help_panel=_MACHINE),
@@ -127,9 +123,7 @@ Attention = Annotated[
 ]
 FourBit = Annotated[
     bool,
-    typer.Option(
-        "--4bit", help="Quantize the language model to 4 bit (nf4) while loading.", rich_help_panel=_MACHINE
-    ),
+    typer.Option("--4bit", help="Quantize the language model to 4 bit (nf4) while loading.", rich_help_panel=_MACHINE),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the record, one line of JSON.", rich_help_panel=_OUTPUT)]
@@ -151,6 +145,8 @@ def generation(max_new_tokens: int, temperature: float | None, top_p: float | No
     return Generation(max_new_tokens, temperature, top_p, seed)
 
 
-def load_options(device: str, dtype: DtypeName, attention: AttentionName, four_bit: bool) -> LoadOptions:
+def load_options(
+    device: str = "auto", dtype: DtypeName = "auto", attention: AttentionName = "sdpa", four_bit: bool = False
+) -> LoadOptions:
     """How the checkpoint is loaded."""
     return LoadOptions(device, dtype, attention, "4bit" if four_bit else None)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llava_cli.engine.options import LoadOptions
 from llava_cli.media.clip import Policy, Sampling, View
 from llava_cli.output import Output
 
 if TYPE_CHECKING:
-    from llava_cli.engine.load import LoadOptions
     from llava_cli.engine.local import LocalEngine
     from llava_cli.media.clip import Media
     from llava_cli.models.family import Family

@@ -135,7 +135,7 @@ def _check_attention(attention: Attention) -> None:
     from transformers.utils import is_flash_attn_2_available
 
     if attention == "flash_attention_2" and not is_flash_attn_2_available():
-        raise UsageError("--attention flash_attention_2: needs the flash-attn package and a CUDA GPU; sdpa needs nothing")
+        raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")
 
 
 def _quantization(family: Family, dtype: torch.dtype) -> Any:

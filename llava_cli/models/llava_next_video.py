@@ -158,7 +158,7 @@ class LlavaNextVideo(Family):
         import torch
 
         pixels = self.clip_pixels(clip).to(model.device, model.dtype)
-        features = [model.get_video_features(part[None]).pooler_output[0] for part in pixels.split(_FRAMES_AT_ONCE)]
+        features = [model.get_video_features(part[None]).pooler_output[0] for part in torch.split(pixels, _FRAMES_AT_ONCE)]
         return torch.cat(features)
 
     def _encode_still(self, model: LlavaNextVideoForConditionalGeneration, still: Still) -> torch.Tensor:
@@ -180,7 +180,7 @@ class LlavaNextVideo(Family):
             do_center_crop=not scaled,
             size={"shortest_edge": self._image_size},
             crop_size={"height": self._image_size, "width": self._image_size},
-            **self._normalization(self.checkpoint.video_preprocessor or self.checkpoint.preprocessor),
+            **self._normalization(self.checkpoint.preprocessor | self.checkpoint.video_preprocessor),
         )
         return processor(list(clip.frames), return_tensors="pt", input_data_format="channels_last").pixel_values
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
@@ -168,7 +168,7 @@ def encode(
             ids.append(token)
             continue
         if len(counts) == len(media) or kind(media[len(counts)]) != markers[token]:
-            raise ModelError("the tokenizer makes placeholders out of other text: this checkpoint cannot be used safely")
+            raise ModelError("the tokenizer makes placeholders out of other text; do not trust this checkpoint")
         counts.append(visual_tokens(media[len(counts)]))
         ids += [placeholder_ids[markers[token]]] * counts[-1]
     if len(counts) != len(media):

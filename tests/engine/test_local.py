@@ -39,9 +39,7 @@ def recipe(folder: Path):
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     mean_std = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
     size = model.config.vision_config.image_size
-    frames = CLIPImageProcessorPil(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, **mean_std
-    )
+    frames = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}, **mean_std)
     tiles = LlavaNextImageProcessorPil(
         size={"shortest_edge": size}, crop_size={"height": size, "width": size},
         image_grid_pinpoints=model.config.image_grid_pinpoints, **mean_std,

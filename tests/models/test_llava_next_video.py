@@ -80,7 +80,8 @@ def test_stills_of_any_size_take_as_many_tokens_as_they_have_features(folder):
 
     tiny = LlavaNextVideo(open_checkpoint(str(folder)))
     model = tiny.model_class().from_pretrained(folder).eval()
-    sizes = np.random.default_rng(0).integers(9, 400, (40, 2)).tolist() + [[56, 56], [1, 300], [300, 1], [56, 112]]
+    drawn = np.random.default_rng(0).integers(9, 400, (40, 2)).tolist()
+    sizes = [*drawn, [56, 56], [1, 300], [300, 1], [56, 112]]
     with torch.inference_mode():
         for height, width in sizes:
             seen = still(height, width)
