@@ -33,7 +33,7 @@ from llava_cli.demo.pixels import (
     wear,
 )
 from llava_cli.demo.scenes import sample_scene
-from llava_cli.demo.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, question_form
+from llava_cli.demo.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
 from llava_cli.demo.world import ACTIONS, ClipSpec, dice, sample_clip
 
 BATCH = 24
@@ -46,7 +46,12 @@ MOTION_LAYER = 2
 """The text layer whose visual tokens must know how their shape moves; later layers can then read it."""
 WEIGHTS = {"describe": 1.4, "motion": 2.0, "end": 1.2, "ground": 0.4, "count": 0.7}
 """How much likelier a topic is drawn than the others."""
+FOLLOW_UPS = 0.2
+"""Share of questions that follow another one in the same conversation."""
 IGNORED = -100
+
+Segment = tuple[list[int], list[int]]
+"""Token ids, and their labels."""
 
 
 class Moves(NamedTuple):
@@ -88,7 +93,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
             side = rng.choice((96, 120, 144, 144, 168))
             views.append(video_view(wear(render(spec, times, side, side), rng), rough=rng.random() < 0.5))
             moves.append(_moves(spec, times))
-            rows.append(self._row(VIDEO, FRAMES * FRAME_TOKENS, _choose(ask(spec, rng), rng)))
+            rows.append(self._row(spec, rng, still=False, visual=FRAMES * FRAME_TOKENS))
         inputs, labels = _pack(rows)
         inputs["pixel_values_videos"] = torch.from_numpy(normalise(np.stack(views)))
         steps, actions = (torch.from_numpy(np.stack(column)) for column in zip(*moves, strict=True))
@@ -100,20 +105,23 @@ class Clips(torch.utils.data.Dataset[Batch]):
         for _ in range(BATCH):
             spec = _sample_spec(rng, still=True)
             views.append(_sample_still_view(spec, rng, height, width))
-            rows.append(self._row(IMAGE, still_tokens(height, width), _choose(ask(spec, rng, still=True), rng)))
+            rows.append(self._row(spec, rng, still=True, visual=still_tokens(height, width)))
         inputs, labels = _pack(rows)
         inputs["pixel_values"] = torch.from_numpy(normalise(np.stack(views)))
         inputs["image_sizes"] = torch.tensor([[height, width]] * BATCH)
         return Batch(inputs, labels, None)
 
-    def _row(self, placeholder: int, count: int, questions: list[Question]) -> list[tuple[list[int], list[int]]]:
-        """Return segments of (ids, labels): the prefix, then every question with its answer."""
-        prefix = self.tokenizer(PREFIX).input_ids + [placeholder] * count
+    def _row(self, spec: ClipSpec, rng: Random, still: bool, visual: int) -> list[Segment]:
+        """Return the prefix with its visual tokens, then conversations of one question or more."""
+        prefix = self.tokenizer(PREFIX).input_ids + [IMAGE if still else VIDEO] * visual
         segments = [(prefix, [IGNORED] * len(prefix))]
-        for _, question, answer in questions:
-            asked = self.tokenizer(question_form(question), add_special_tokens=False).input_ids
+        for number, (_, question, answer) in enumerate(_choose(ask(spec, rng, still), rng)):
+            follows = number > 0 and rng.random() < FOLLOW_UPS
+            form = follow_up_form if follows else question_form
+            asked = self.tokenizer(form(question), add_special_tokens=False).input_ids
             answered = self.tokenizer(answer_form(answer), add_special_tokens=False).input_ids
-            segments.append((asked + answered, [IGNORED] * len(asked) + answered))
+            ids, labels = segments.pop() if follows else ([], [])
+            segments.append((ids + asked + answered, labels + [IGNORED] * len(asked) + answered))
         return segments
 
 
@@ -155,8 +163,8 @@ def _moves(spec: ClipSpec, times: list[float]) -> tuple[npt.NDArray[Any], npt.ND
     return steps.reshape(-1, 3), actions.reshape(-1)
 
 
-def _pack(rows: list[list[tuple[list[int], list[int]]]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Lay every row's segments in one line, with positions and an attention mask that keep them apart."""
+def _pack(rows: list[list[Segment]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Lay the segments of every row in one line, with positions and an attention mask that keep them apart."""
     length = max(sum(len(ids) for ids, _ in row) for row in rows)
     ids = torch.full((len(rows), length), PAD)
     labels = torch.full((len(rows), length), IGNORED)

@@ -169,7 +169,7 @@ def fill(forms: tuple[str, ...], rng: Random, still: bool, **slots: str) -> str:
 
 
 def _vary(question: str, rng: Random) -> str:
-    """Add the openings, endings, spellings and slips that people make."""
+    """Add the openings, endings and spellings that people use."""
     dice = rng.random()
     if question[-1] == "?" and dice < 0.14:
         question = rng.choice(_OPENINGS) + question[0].lower() + question[1:]
@@ -185,7 +185,4 @@ def _vary(question: str, rng: Random) -> str:
         question = question.rstrip("?.!")
     if rng.random() < 0.45:
         question = question.replace("colour", "color")
-    if rng.random() < 0.03 and len(question) > 12:
-        slip = rng.randrange(1, len(question) - 1)
-        question = question[:slip] + question[slip + 1 :]
     return question

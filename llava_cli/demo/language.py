@@ -11,6 +11,7 @@ from llava_cli.demo import grammar
 from llava_cli.demo.world import KINDS, SHAPE_COLOURS, Background, ClipSpec, Shape
 
 NOTHING = "I see no simple shapes that I know."
+UNMOVING = "A picture does not move."
 OUTSIDE = "I only know simple moving shapes."
 _BACKWARDS = {
     "left": "right", "right": "left", "up": "down", "down": "up", "up-left": "down-right", "down-right": "up-left",
@@ -137,6 +138,8 @@ def ask(spec: ClipSpec, rng: Random, still: bool = False) -> list[Question]:
     referred = _referred(spec, shape, rng, by_colour=False)
     put("colour", grammar.COLOUR, colour(shape), r=referred, k=shape.kind, **_two_colours(rng))
     if still:
+        if rng.random() < 0.3:
+            put("motion", grammar.MOTION, UNMOVING, r=_referred(spec, shape, rng, by_colour=True))
         return asked
     put("motion", grammar.MOTION, motion(shape), r=_referred(spec, shape, rng, by_colour=True))
     if len(spec.shapes) < 3:
@@ -148,9 +151,9 @@ def ask(spec: ClipSpec, rng: Random, still: bool = False) -> list[Question]:
 def _ask_about_nothing(rng: Random, still: bool) -> list[Question]:
     """Draw questions that take shapes for granted where there are none."""
     slots = {"r": rng.choice(("it", "the shape", f"the {rng.choice(KINDS)}")), "k": rng.choice(KINDS)}
-    topics = [grammar.SHAPES, grammar.SHAPE, grammar.GROUND, grammar.EXISTS, grammar.COLOUR, grammar.WHICH]
+    topics = [grammar.SHAPES, grammar.SHAPE, grammar.GROUND, grammar.EXISTS, grammar.COLOUR, grammar.MOTION]
     if not still:
-        topics += [grammar.MOTION, grammar.MOTION, grammar.FIRST, grammar.END]
+        topics += [grammar.WHICH, grammar.MOTION, grammar.FIRST, grammar.END]
     return [
         Question("nothing", grammar.fill(forms, rng, still, **slots, **_two_colours(rng)), NOTHING)
         for forms in rng.sample(topics, 4)

@@ -245,6 +245,7 @@ def text(rng: Generator, height: int, width: int) -> Canvas:
     backs: tuple[Painter, ...] = (plain, plain, ramp, soft, room)
     picture = backs[int(rng.integers(len(backs)))](rng, height, width)
     shade = rng.uniform(190, 255) if picture.mean() < 128 else rng.uniform(0, 70)
+    shades = rng.choice([0, 128, 255], 3) if rng.random() < 0.35 else (shade,) * 3
     ink = np.zeros((height, width), np.uint8)
     scale = rng.uniform(0.25, 1.6) * height / 144
     y = rng.uniform(0.05, 0.6) * height
@@ -256,7 +257,7 @@ def text(rng: Generator, height: int, width: int) -> Canvas:
         y += 30 * scale * rng.uniform(0.9, 2.5)
         if rng.random() < 0.12:
             break
-    return blend(picture, (shade, shade, shade), ink.astype(np.float32) / 255)
+    return blend(picture, (float(shades[0]), float(shades[1]), float(shades[2])), ink.astype(np.float32) / 255)
 
 
 def pattern(rng: Generator, height: int, width: int) -> Canvas:

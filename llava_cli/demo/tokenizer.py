@@ -37,6 +37,11 @@ def question_form(question: str) -> str:
     return f"\n{question} ASSISTANT:"
 
 
+def follow_up_form(question: str) -> str:
+    """Return how a later question of the same conversation stands in a prompt."""
+    return f"USER: {question} ASSISTANT:"
+
+
 def answer_form(answer: str) -> str:
     """Return what the model writes, end token included."""
     return f" {answer}</s>"

@@ -15,9 +15,9 @@ from transformers import GenerationConfig, LlavaNextVideoForConditionalGeneratio
 from llava_cli.demo.feed import Report
 from llava_cli.demo.finetune import finetune
 from llava_cli.demo.model import build_model
-from llava_cli.demo.pixels import DEVIATION, MEAN, PATCH, PINPOINTS, SIDE
+from llava_cli.demo.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
 from llava_cli.demo.pretrain import pretrain
-from llava_cli.demo.tokenizer import BOS, EOS, PAD, build_tokenizer
+from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build_tokenizer
 
 SEE_STEPS = 1200
 ANSWER_STEPS = 2200
@@ -59,33 +59,45 @@ def save(model: LlavaNextVideoForConditionalGeneration, tokenizer: PreTrainedTok
     )
     model.train(False).half().save_pretrained(out)
     tokenizer.save_pretrained(out)
-    pixels: dict[str, Any] = {
+    for name, content in _settings().items():
+        (out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """Return what the checkpoint's files say about its pixels, by the names that the hub gives those files."""
+    frames = {
         "crop_size": {"height": SIDE, "width": SIDE},
         "do_center_crop": True,
         "do_convert_rgb": True,
         "do_normalize": True,
-        "do_pad": True,
         "do_rescale": True,
         "do_resize": True,
-        "image_grid_pinpoints": [list(pinpoint) for pinpoint in PINPOINTS],
         "image_mean": list(MEAN),
-        "image_processor_type": "LlavaNextImageProcessor",
         "image_std": list(DEVIATION),
         "processor_class": "LlavaNextVideoProcessor",
         "resample": 3,
         "rescale_factor": 1 / 255,
         "size": {"shortest_edge": SIDE},
     }
+    stills = {
+        "do_pad": True,
+        "image_grid_pinpoints": [list(pinpoint) for pinpoint in PINPOINTS],
+        "image_processor_type": "LlavaNextImageProcessor",
+    }
     processor = {
-        "image_token": "<image>",
+        "image_token": SPECIAL[IMAGE],
         "num_additional_image_tokens": 1,
         "patch_size": PATCH,
         "processor_class": "LlavaNextVideoProcessor",
-        "video_token": "<video>",
+        "video_token": SPECIAL[VIDEO],
         "vision_feature_select_strategy": "default",
     }
-    for name, content in (("preprocessor_config", pixels), ("processor_config", processor)):
-        (out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    return {
+        "preprocessor_config": frames | stills,
+        "video_preprocessor_config": frames
+        | {"num_frames": FRAMES, "video_processor_type": "LlavaNextVideoVideoProcessor"},
+        "processor_config": processor,
+    }
 
 
 def _print_progress(stage: str, step: int, total: int, message: str) -> None:

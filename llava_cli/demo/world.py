@@ -22,7 +22,7 @@ KINDS = ("circle", "square", "triangle", "star")
 # Every name covers a range of hue (degrees), saturation and value, so that the pure web colours fall inside it.
 HUES: dict[str, tuple[Range, Range, Range]] = {
     "red": ((-8, 8), (0.78, 1), (0.65, 1)),
-    "orange": ((22, 37), (0.85, 1), (0.88, 1)),
+    "orange": ((22, 40), (0.85, 1), (0.88, 1)),
     "yellow": ((50, 61), (0.72, 1), (0.85, 1)),
     "green": ((95, 150), (0.6, 1), (0.4, 1)),
     "cyan": ((174, 190), (0.7, 1), (0.75, 1)),
@@ -30,7 +30,7 @@ HUES: dict[str, tuple[Range, Range, Range]] = {
     "purple": ((268, 292), (0.55, 1), (0.45, 0.85)),
     "pink": ((312, 340), (0.35, 0.75), (0.9, 1)),
     "white": ((0, 360), (0, 0.06), (0.93, 1)),
-    "black": ((0, 360), (0, 0.6), (0, 0.1)),
+    "black": ((0, 360), (0, 1), (0, 0.1)),
     "grey": ((0, 360), (0, 0.06), (0.38, 0.8)),
 }
 COLOURS = tuple(HUES)
@@ -156,12 +156,16 @@ def sample_rgb(colour: str, rng: Random) -> RGB:
 def name_rgb(rgb: RGB) -> str | None:
     """Return the name that this shade goes by, None when it lies between the names."""
     hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in rgb))
-    for name, bounds in HUES.items():
-        (low, high), *others = bounds
-        turned = any(low <= degrees <= high for degrees in (360 * hue, 360 * hue - 360))
-        if turned and all(a <= part <= b for (a, b), part in zip(others, (saturation, value), strict=True)):
+    for name, (hues, saturations, values) in HUES.items():
+        turned = any(_within(degrees, hues, slack=2) for degrees in (360 * hue, 360 * hue - 360))
+        if turned and _within(saturation, saturations, slack=0.01) and _within(value, values, slack=0.01):
             return name
     return None
+
+
+def _within(number: float, bounds: Range, slack: float) -> bool:
+    """Return whether a number lies between the bounds, or as near as rounding to whole grey levels may bring it."""
+    return bounds[0] - slack <= number <= bounds[1] + slack
 
 
 def sample_actions(rng: Random, two_phases: bool) -> tuple[str, ...]:
