@@ -56,18 +56,11 @@ def _run() -> int:
 
     try:
         app()
-    except SystemExit as end:
+    except SystemExit as end:  # Typer has dealt with help, usage errors, Ctrl-C and readers that have gone
         return end.code if isinstance(end.code, int) else ExitCode.USAGE
     except LlavaError as error:
         complain(f"llava: {error}")
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read the answer has gone, as `| head` does. Python must not try to flush into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return ExitCode.OUTPUT
-    except KeyboardInterrupt:
-        complain("llava: interrupted")
-        return ExitCode.INTERRUPTED
     except Terminated:
         complain("llava: terminated")
         return ExitCode.TERMINATED

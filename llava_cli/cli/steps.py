@@ -62,6 +62,7 @@ def load_all(paths: Sequence[str], view: View, out: Output) -> list[Media]:
 
 def load_engine(family: Family, options: LoadOptions, out: Output) -> LocalEngine:
     """The engine, with a sign of life while it loads."""
+    family.checkpoint.fetch()
     with out.working(f"loading {family.checkpoint.name}"):
         from llava_cli.engine.load import load
 

@@ -24,16 +24,20 @@ _CPU_SHARE = 0.6
 
 
 def load(family: Family, options: LoadOptions) -> LocalEngine:
-    """Load a checkpoint, downloading its weights first where they are not on this machine.
+    """Load a checkpoint whose files are on this machine (see `Checkpoint.fetch`).
 
     Raises:
-        ModelError: the checkpoint is incomplete or damaged, or cannot be had.
+        ModelError: the checkpoint is incomplete or damaged.
         UsageError: the machine has no such device.
         OutOfMemory: it does not fit.
     """
     started = time.perf_counter()
-    checkpoint = family.checkpoint.fetch()
+    checkpoint = family.checkpoint
+    checkpoint.check_weights()
     import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # whoever called shows that it takes a while
 
     device = _device(options.device)
     dtype = _dtype(options.dtype, device, checkpoint.folder)

@@ -85,21 +85,25 @@ class Checkpoint:
         )
         return next((text for text in candidates if isinstance(text, str) and text.strip()), None)
 
-    def fetch(self) -> Checkpoint:
-        """This checkpoint with all its files on this machine, weights included.
+    def fetch(self) -> None:
+        """Download what is not on this machine yet, weights included, with progress bars on a terminal.
 
         Raises:
-            ModelError: it has no safetensors weights, or the hub does not give them.
+            ModelError: the hub does not give it.
         """
         if self.hub_id is not None:
             _from_hub(self.hub_id, self.revision, _ALL_FILES)
-        if not any(self.folder.glob("*.safetensors")):
-            pickled = any(self.folder.glob("*.bin"))
-            raise ModelError(
-                f"{self.name}: holds no safetensors weights"
-                + ("; pickled weights (*.bin) are never loaded: convert them to safetensors" if pickled else "")
-            )
-        return self
+
+    def check_weights(self) -> None:
+        """Make sure that there are weights, and that they are safetensors: pickles run code.
+
+        Raises:
+            ModelError: there are none.
+        """
+        if any(self.folder.glob("*.safetensors")):
+            return
+        remedy = "; pickled weights (*.bin) are never loaded: convert them" if any(self.folder.glob("*.bin")) else ""
+        raise ModelError(f"{self.name}: holds no safetensors weights{remedy}")
 
 
 def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program around the commands: quick to start, and clear about how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from llava_cli import __version__
+
+HEAVY = ("torch", "transformers", "av", "cv2", "numpy", "PIL", "bitsandbytes", "accelerate")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["ask", "--help"], ["demo", "--help"], []])
+def test_help_loads_no_heavy_library(arguments):
+    """Completion starts the program at every TAB."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "llava_cli", *arguments], capture_output=True, text=True
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "typer" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
+def test_version(llava):
+    result = llava("--version")
+    assert (result.code, result.out) == (0, f"llava {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ask", "-h"]])
+def test_help_is_on_stdout(llava, arguments):
+    result = llava(*arguments)
+    assert result.code == 0
+    assert "Usage" in result.out
+    assert result.err == ""
+
+
+def test_an_unknown_command_suggests_and_is_a_usage_error(llava):
+    result = llava("aks", "x.mp4", "Why?")
+    assert result.code == 2
+    assert "ask" in result.err
+
+
+def test_a_bug_is_one_line_and_a_log(llava, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("llava_cli.cli.steps.open_family", lambda *_: 1 / 0)
+    result = llava("ask", "x.mp4", "Why?", "-m", "demo")
+    assert result.code == 70
+    assert result.err.count("\n") == 1
+    assert "Traceback" not in result.err
+    (log,) = (tmp_path / "llava").iterdir()
+    assert str(log) in result.err
+    assert "ZeroDivisionError" in log.read_text()
+    assert log.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [(signal.SIGINT, 130, b""), (signal.SIGTERM, 143, b"llava: terminated\n")]
+)
+def test_signals_end_it_quietly(tmp_path: Path, tiny: Path, number, code, words):
+    fifo = tmp_path / "never-written"
+    os.mkfifo(fifo)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llava_cli", "ask", fifo, "Why?", "-m", tiny],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    writer = wait_for_reader(fifo)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    os.close(writer)
+    assert (process.returncode, out, err) == (code, b"", words)
+
+
+def wait_for_reader(fifo: Path) -> int:
+    """Open a FIFO for writing once somebody reads from it."""
+    for _ in range(600):
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError(f"nobody opened {fifo}")
