@@ -11,6 +11,8 @@ from typing import Literal
 from llava_cli.media.clip import Clip, Media
 
 Part = str | Media
+Word = Literal["video", "image"]
+"""What marks a medium in a prompt."""
 
 _MARK = re.compile(r"<(video|image)>")
 
@@ -41,7 +43,7 @@ class Ask:
         return tuple(medium for turn in self.turns for medium in turn.media)
 
 
-def kind(medium: Media) -> Literal["video", "image"]:
+def kind(medium: Media) -> Word:
     """The word that marks a medium in a prompt."""
     return "video" if isinstance(medium, Clip) else "image"
 

@@ -11,7 +11,7 @@ from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media, View
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.conversation import Ask
+from llava_cli.models.conversation import Ask, Word
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class Family(ABC):
 
     @property
     @abstractmethod
-    def placeholder_ids(self) -> dict[str, int]:
+    def placeholder_ids(self) -> dict[Word, int]:
         """The token ids that stand for a `video`'s and an `image`'s features."""
 
     @property
@@ -63,8 +63,8 @@ class Family(ABC):
         return length and int(length * (rope.get("factor", 1) if linear else 1))
 
     @abstractmethod
-    def visual_tokens(self, medium: Media) -> int:
-        """How many tokens a medium takes in the prompt."""
+    def slots(self, medium: Media) -> tuple[prompts.Slot, ...]:
+        """The placeholders of a medium in the prompt, and how many features take the place of each."""
 
     @abstractmethod
     def model_class(self) -> type[PreTrainedModel]:
@@ -80,10 +80,23 @@ class Family(ABC):
         Raises:
             ModelError: neither template can show this conversation.
         """
+        ask = self.instructed(ask)
         pieces, template = self._pieces(tokenizer, ask)
-        ids, counts = prompts.encode(tokenizer, pieces, self.placeholder_ids, self.visual_tokens)
-        media = tuple(piece for piece in pieces if not isinstance(piece, prompts.Written))
-        return prompts.Prompt(ids, media, tuple(counts), prompts.readable(pieces), template)
+        return prompts.Prompt(
+            ids=prompts.encode(tokenizer, pieces, self.placeholder_ids),
+            media=ask.media,
+            visual_tokens=tuple(self.visual_tokens(medium) for medium in ask.media),
+            text=prompts.readable(pieces),
+            template=template,
+        )
+
+    def visual_tokens(self, medium: Media) -> int:
+        """How many tokens a medium takes in the prompt."""
+        return sum(slot.tokens for slot in self.slots(medium))
+
+    def instructed(self, ask: Ask) -> Ask:
+        """The conversation with what the family was trained to be told of its media; most are told nothing."""
+        return ask
 
     def _pieces(
         self, tokenizer: PreTrainedTokenizerBase, ask: Ask
@@ -91,10 +104,10 @@ class Family(ABC):
         own = self.checkpoint.chat_template
         if own is not None:
             try:
-                return prompts.render(tokenizer, own, ask.turns), "checkpoint"
+                return prompts.render(tokenizer, own, ask.turns, self.slots), "checkpoint"
             except prompts.TemplateMismatch:
                 pass
         try:
-            return prompts.render(tokenizer, self.template, ask.turns), "family"
+            return prompts.render(tokenizer, self.template, ask.turns, self.slots), "family"
         except prompts.TemplateMismatch as error:
             raise ModelError(f"the {self.name} chat template cannot show this conversation: {error}") from error

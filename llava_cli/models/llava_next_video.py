@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
+from llava_cli.models.conversation import Word
 from llava_cli.models.family import Family
+from llava_cli.models.prompt import Slot
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +107,7 @@ class LlavaNextVideo(Family):
         return View((self._image_size, self._image_size), "crop", Sampling("uniform", frames))
 
     @cached_property
-    def placeholder_ids(self) -> dict[str, int]:
+    def placeholder_ids(self) -> dict[Word, int]:
         config = self.checkpoint.config
         return {
             "video": int(config.get("video_token_index", config.get("video_token_id", 32000))),
@@ -120,14 +122,14 @@ class LlavaNextVideo(Family):
         # The only other released language model is Nous-Hermes-2-Yi: a Llama with Yi's vocabulary and ChatML.
         return YI if text.get("vocab_size", 0) >= 64000 else VICUNA
 
-    def visual_tokens(self, medium: Media) -> int:
+    def slots(self, medium: Media) -> tuple[Slot, ...]:
         if isinstance(medium, Clip):
             stride = int(self.checkpoint.config.get("spatial_pool_stride", 2))
-            return len(medium.frames) * (self._patches // stride) ** 2
+            return (Slot(medium, "video", len(medium.frames) * (self._patches // stride) ** 2),)
         height, width = medium.pixels.shape[:2]
         rows, columns = self._unpadded_patches(height, width)
         # The whole picture once, then the tiles with a newline after every row.
-        return self._patches**2 + rows * (columns + 1)
+        return (Slot(medium, "image", self._patches**2 + rows * (columns + 1)),)
 
     def _unpadded_patches(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches that show the picture, of the canvas that it was padded to.
@@ -158,7 +160,9 @@ class LlavaNextVideo(Family):
         import torch
 
         pixels = self.clip_pixels(clip).to(model.device, model.dtype)
-        features = [model.get_video_features(part[None]).pooler_output[0] for part in torch.split(pixels, _FRAMES_AT_ONCE)]
+        features = [
+            model.get_video_features(part[None]).pooler_output[0] for part in torch.split(pixels, _FRAMES_AT_ONCE)
+        ]
         return torch.cat(features)
 
     def _encode_still(self, model: LlavaNextVideoForConditionalGeneration, still: Still) -> torch.Tensor:

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Literal
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
-from llava_cli.models.conversation import Turn, kind
+from llava_cli.models.conversation import Turn, Word
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Private-use characters: a template has no reason to write them, and the user's own never get near it.
-_TEXT_MARK = "\ue000{}\ue001"
-_MEDIUM_MARK = "\ue002{}\ue003"
-_PIECE = re.compile("\ue000(\\d+)\ue001|\ue002(\\d+)\ue003|<(video|image)>")
+_MARK = "\ue000{}\ue001"
+_PIECE = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
 
-PLACEHOLDER = {"video": "<video>", "image": "<image>"}
+PLACEHOLDER: dict[Word, str] = {"video": "<video>", "image": "<image>"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,17 @@ class Written:
     by_user: bool
 
 
-Piece = Written | Media
+@dataclass(frozen=True)
+class Slot:
+    """One placeholder, which so many of a medium's features take the place of. A medium may have several, in order."""
+
+    medium: Media
+    word: Word
+    tokens: int
+
+
+Piece = Written | Slot
+SlotsOf = Callable[[Media], Sequence[Slot]]
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,13 @@ class Prompt:
     """A prompt, ready for a model."""
 
     ids: list[int]
-    """Token ids; each medium is a run of its placeholder's id, as long as its features."""
+    """Token ids; each slot is a run of its placeholder's id, as long as its features."""
     media: tuple[Media, ...]
     """In the order of their placeholders."""
     visual_tokens: tuple[int, ...]
     """How many of the ids stand for each medium."""
     text: str
-    """As it reads, with one placeholder for each medium."""
+    """As it reads, with one placeholder for each slot."""
     template: Literal["checkpoint", "family"]
     """Whose chat template was used."""
 
@@ -58,7 +67,7 @@ class TemplateMismatch(Exception):
     """A chat template did not render the media or the texts that it was given."""
 
 
-def render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn]) -> list[Piece]:
+def render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], slots_of: SlotsOf) -> list[Piece]:
     """The pieces of a prompt, in order, ending where the assistant is to speak.
 
     A template that would move media (many write all images before all videos, and both before the text) is given
@@ -68,20 +77,22 @@ def render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Tu
         TemplateMismatch: the template fails, or drops or repeats a text or a medium.
     """
     try:
-        return _render(tokenizer, template, turns, inline=False)
+        return _render(tokenizer, template, turns, slots_of, inline=False)
     except TemplateMismatch:
-        return _render(tokenizer, template, turns, inline=True)
+        return _render(tokenizer, template, turns, slots_of, inline=True)
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], inline: bool) -> list[Piece]:
+def _render(
+    tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], slots_of: SlotsOf, inline: bool
+) -> list[Piece]:
     from jinja2 import TemplateError
 
-    parts = [part for turn in turns for part in turn.parts]
-    messages, number = [], 0
+    wanted: list[Piece] = []
+    messages = []
     for turn in turns:
-        content = _content(turn, number, inline or turn.inline)
-        messages.append({"role": turn.role, "content": content})
-        number += len(turn.parts)
+        pieces = [_pieces_of(part, slots_of) for part in turn.parts]
+        messages.append({"role": turn.role, "content": _content(turn, pieces, len(wanted), inline or turn.inline)})
+        wanted += [piece for part in pieces for piece in part]
     try:
         rendered = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True
@@ -89,66 +100,61 @@ def _render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[T
     except (TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
         raise TemplateMismatch(str(error)) from error
 
-    pieces = _pieces(str(rendered), parts)
-    if _contents(pieces) != [part for part in parts if part != ""]:
+    pieces = _cut(str(rendered), wanted)
+    if [piece for piece in pieces if isinstance(piece, Slot) or piece.by_user] != [p for p in wanted if shown(p)]:
         raise TemplateMismatch("the chat template does not show every text and every medium once, in order")
-    return pieces
+    return [piece for piece in pieces if shown(piece)]
 
 
-def _content(turn: Turn, number: int, inline: bool) -> list[dict[str, str]]:
-    """A turn in the form that chat templates read; `number` counts the parts of the turns before."""
-    if not inline:
-        return [
-            {"type": "text", "text": _TEXT_MARK.format(i)} if isinstance(part, str) else {"type": kind(part)}
-            for i, part in enumerate(turn.parts, number)
-        ]
-    line_end = "" if turn.inline else "\n"
-    text = "".join(
-        _TEXT_MARK.format(i) if isinstance(part, str) else _MEDIUM_MARK.format(i) + line_end
-        for i, part in enumerate(turn.parts, number)
-    )
-    return [{"type": "text", "text": text}]
+def shown(piece: Piece) -> bool:
+    """Whether a piece leaves anything in the prompt."""
+    return isinstance(piece, Slot) or piece.text != ""
 
 
-def _pieces(rendered: str, parts: Sequence[str | Media]) -> list[Piece]:
-    """Cut what the template rendered at the marks and placeholders, and put the real parts there."""
-    unplaced = [part for part in parts if not isinstance(part, str)]
+def _pieces_of(part: str | Media, slots_of: SlotsOf) -> list[Piece]:
+    return [Written(part, by_user=True)] if isinstance(part, str) else list(slots_of(part))
+
+
+def _content(turn: Turn, parts: Sequence[Sequence[Piece]], number: int, inline: bool) -> list[dict[str, str]]:
+    """A turn in the form that chat templates read; `number` counts the pieces of the turns before."""
+    content: list[dict[str, str]] = []
+    text = ""
+    for part in parts:
+        for piece in part:
+            if isinstance(piece, Written):
+                content.append({"type": "text", "text": _MARK.format(number)})
+                text += _MARK.format(number)
+            else:
+                content.append({"type": piece.word})
+                text += _MARK.format(number)
+            number += 1
+        if isinstance(part[-1], Slot) and not turn.inline:
+            text += "\n"
+    return [{"type": "text", "text": text}] if inline else content
+
+
+def _cut(rendered: str, wanted: Sequence[Piece]) -> list[Piece]:
+    """Cut what the template rendered at the marks and placeholders, and put the real pieces there."""
+    waiting = [piece for piece in wanted if isinstance(piece, Slot)]
     pieces: list[Piece] = []
     end = 0
     for match in _PIECE.finditer(rendered):
         pieces.append(Written(rendered[end : match.start()], by_user=False))
         end = match.end()
-        text, medium, placeholder = match.groups()
-        if placeholder is not None:
-            place = next((i for i, medium in enumerate(unplaced) if kind(medium) == placeholder), None)
-            if place is None:
-                raise TemplateMismatch(f"the chat template shows one {placeholder} too many")
-            pieces.append(unplaced.pop(place))
-        else:
-            part = parts[int(text or medium)]
-            pieces.append(Written(part, by_user=True) if isinstance(part, str) else part)
+        number, placeholder = match.groups()
+        if placeholder is None:
+            pieces.append(wanted[int(number)])
+            continue
+        place = next((i for i, slot in enumerate(waiting) if slot.word == placeholder), None)
+        if place is None:
+            raise TemplateMismatch(f"the chat template shows one {placeholder} too many")
+        pieces.append(waiting.pop(place))
     pieces.append(Written(rendered[end:], by_user=False))
-    return [piece for piece in pieces if not isinstance(piece, Written) or piece.text]
+    return pieces
 
 
-def _contents(pieces: Iterable[Piece]) -> list[str | Media]:
-    """What the pieces show of the conversation, in order."""
-    shown: list[str | Media] = []
-    for piece in pieces:
-        if not isinstance(piece, Written):
-            shown.append(piece)
-        elif piece.by_user:
-            shown.append(piece.text)
-    return shown
-
-
-def encode(
-    tokenizer: PreTrainedTokenizerBase,
-    pieces: Sequence[Piece],
-    placeholder_ids: dict[str, int],
-    visual_tokens: Callable[[Media], int],
-) -> tuple[list[int], list[int]]:
-    """Token ids of a prompt, and the number of visual tokens of each medium in it.
+def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placeholder_ids: dict[Word, int]) -> list[int]:
+    """Token ids of a prompt, every slot as long as its features.
 
     The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across pieces. It
     is cut only around control tokens that the user typed, which are then tokenized as the plain characters they are.
@@ -160,20 +166,20 @@ def encode(
         ModelError: the tokenizer does not keep placeholders apart.
     """
     markers = {tokenizer.convert_tokens_to_ids(text): word for word, text in PLACEHOLDER.items()}
-    media = [piece for piece in pieces if not isinstance(piece, Written)]
+    slots = [piece for piece in pieces if isinstance(piece, Slot)]
+    found = 0
     ids: list[int] = []
-    counts: list[int] = []
     for token in _tokenize(tokenizer, pieces):
         if token not in markers:
             ids.append(token)
             continue
-        if len(counts) == len(media) or kind(media[len(counts)]) != markers[token]:
+        if found == len(slots) or slots[found].word != markers[token]:
             raise ModelError("the tokenizer makes placeholders out of other text; do not trust this checkpoint")
-        counts.append(visual_tokens(media[len(counts)]))
-        ids += [placeholder_ids[markers[token]]] * counts[-1]
-    if len(counts) != len(media):
-        raise ModelError(f"the prompt holds {len(counts)} placeholders for {len(media)} media")
-    return ids, counts
+        ids += [placeholder_ids[markers[token]]] * slots[found].tokens
+        found += 1
+    if found != len(slots):
+        raise ModelError(f"the prompt holds {found} placeholders where {len(slots)} belong")
+    return ids
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> list[int]:
@@ -214,11 +220,11 @@ def _segments(pieces: Sequence[Piece], control_tokens: Iterable[str]) -> list[tu
                 end = match.end()
             text = piece.text[end:]
         else:
-            text = piece.text if isinstance(piece, Written) else PLACEHOLDER[kind(piece)]
+            text = piece.text if isinstance(piece, Written) else PLACEHOLDER[piece.word]
         segments[-1] = (segments[-1][0] + text, False)
     return [segment for segment in segments if segment[0]]
 
 
 def readable(pieces: Iterable[Piece]) -> str:
     """The prompt as a person reads it, one placeholder for each medium."""
-    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER[kind(piece)] for piece in pieces)
+    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER[piece.word] for piece in pieces)

@@ -23,6 +23,7 @@ from llava_cli.errors import ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, Still
 from llava_cli.models import conversation
 from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.prompt import Slot
 from llava_cli.models.registry import family_of
 
 GREEDY = Generation(max_new_tokens=16)
@@ -177,7 +178,7 @@ def generated_ids(engine: LocalEngine, ask: conversation.Ask, count: int) -> lis
 
 
 def test_more_placeholders_than_features_is_an_error_not_an_answer(engine, monkeypatch):
-    monkeypatch.setattr(engine.family, "visual_tokens", lambda medium: 31)
+    monkeypatch.setattr(engine.family, "slots", lambda medium: (Slot(medium, "video", 31),))
     with pytest.raises(ModelError, match="31 placeholders"):
         text_of(engine, [clip(8, 56, 56)], "Why?")
 

@@ -9,7 +9,7 @@ from pictures import clip, still
 
 from llava_cli.errors import ModelError
 from llava_cli.models import prompt as prompts
-from llava_cli.models.conversation import Ask, Turn, ask
+from llava_cli.models.conversation import Ask, Turn, ask, kind
 from llava_cli.models.llava_next_video import MISTRAL, VICUNA, YI
 
 VIDEO, IMAGE = 3, 4
@@ -21,13 +21,17 @@ def tokenizer():
     return tiny_checkpoint.sentencepiece_tokenizer()
 
 
+def one_slot(medium) -> list[prompts.Slot]:
+    return [prompts.Slot(medium, kind(medium), 5)]
+
+
 def rendered(tokenizer, template: str, asked: Ask) -> str:
-    return prompts.readable(prompts.render(tokenizer, template, asked.turns))
+    return prompts.readable(prompts.render(tokenizer, template, asked.turns, one_slot))
 
 
 def encoded(tokenizer, asked: Ask, template: str = tiny_checkpoint.TEMPLATE) -> list[int]:
-    pieces = prompts.render(tokenizer, template, asked.turns)
-    return prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE}, lambda medium: 5)[0]
+    pieces = prompts.render(tokenizer, template, asked.turns, one_slot)
+    return prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE})
 
 
 HISTORY = Ask(
@@ -144,7 +148,7 @@ def test_private_marks_in_the_question_are_only_characters(tokenizer):
 def test_a_template_that_does_not_show_the_media_is_told(tokenizer, template):
     asked = ask("Why?", [VIDEO_CLIP])
     with pytest.raises(prompts.TemplateMismatch):
-        prompts._render(tokenizer, template, asked.turns, inline=False)
+        prompts._render(tokenizer, template, asked.turns, one_slot, inline=False)
 
 
 def test_a_template_that_writes_the_first_token_itself_gets_no_second(tokenizer):
@@ -153,9 +157,25 @@ def test_a_template_that_writes_the_first_token_itself_gets_no_second(tokenizer)
 
 
 def test_a_tokenizer_that_loses_placeholders_is_told(tokenizer):
-    pieces = [prompts.Written("USER: ", by_user=False), VIDEO_CLIP]
+    pieces = [prompts.Written("USER: ", by_user=False), *one_slot(VIDEO_CLIP)]
     blind = tiny_checkpoint.sentencepiece_tokenizer()
     convert = blind.convert_tokens_to_ids
     blind.convert_tokens_to_ids = lambda token: 999 if token == "<video>" else convert(token)
-    with pytest.raises(ModelError, match="0 placeholders for 1 media"):
-        prompts.encode(blind, pieces, {"video": VIDEO, "image": IMAGE}, lambda medium: 5)
+    with pytest.raises(ModelError, match="0 placeholders where 1 belong"):
+        prompts.encode(blind, pieces, {"video": VIDEO, "image": IMAGE})
+
+
+def test_a_medium_may_have_several_placeholders(tokenizer):
+    """As families do that see a video as a row of images."""
+
+    def frame_by_frame(medium) -> list[prompts.Slot]:
+        return [prompts.Slot(medium, "image", 5)] * len(medium.frames)
+
+    asked = ask("Compare.", [VIDEO_CLIP, clip(3, 56, 56)])
+    pieces = prompts.render(tokenizer, tiny_checkpoint.TEMPLATE, asked.turns, frame_by_frame)
+    assert prompts.readable(pieces) == "USER: " + "<image>\n" * 5 + "Compare. ASSISTANT:"
+    assert prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE}).count(IMAGE) == 25
+
+
+def test_the_same_medium_may_be_shown_twice(tokenizer):
+    assert encoded(tokenizer, ask("Compare.", [VIDEO_CLIP, VIDEO_CLIP])).count(VIDEO) == 10
