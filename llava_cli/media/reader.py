@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import av
@@ -108,29 +108,28 @@ class Reader:
         except av.FFmpegError:
             self.damaged += 1
 
-    def packets_from(self, groups: Sequence[Group], place: int) -> Iterator[Packet[VideoStream]]:
+    def packets_from(self, table: FrameTable, place: int) -> Iterator[Packet[VideoStream]]:
         """Yield the packets from exactly the given group's keyframe on.
 
-        A seek may land early (skip what comes first) or late (MPEG-TS and PS: seek further back).
+        A seek may land early (skip what comes first) or late (seek further back). In MPEG-PS the stamps after a seek
+        may also be those of the frames next to them: where the table knows better, each is checked.
         """
-        group = groups[place]
-        key = group.dts if group.pts is None else group.pts
+        groups, group = table.groups, table.groups[place]
         earlier = [back.dts if back.pts is None else back.pts for back in reversed(groups[max(0, place - 2) : place])]
         for target in (group.pts, group.dts, *earlier, START):
             if target is None:
                 continue
             with suppress(av.FFmpegError):
                 self.container.seek(target, stream=self.stream)
-            found = False
-            for packet in self.packets():
-                stamp = packet.dts if group.pts is None else packet.pts
-                found = found or stamp == key
-                if found:
-                    yield packet
-                elif packet.is_keyframe and stamp is not None and key is not None and stamp > key:
-                    break
-            if found:
-                return
+            packets = self.packets()
+            key = _read_up_to(group, packets)
+            if key is None:
+                continue
+            for number, packet in enumerate(chain((key,), packets), group.packet):
+                if table.order is not None and packet.pts != table.order[number]:
+                    raise SeekError("stamps that are not the same after a seek")
+                yield packet
+            return
         raise SeekError("seeking misses a keyframe")
 
     def frames_of(self, table: FrameTable, place: int, indices: Collection[int]) -> Iterator[tuple[int, VideoFrame]]:
@@ -144,7 +143,7 @@ class Reader:
         leading = {stamp for stamp in wanted if place and stamp < start}
         for back in range(min(BACK, place) + 1):
             todo = wanted.keys() if back else wanted.keys() - leading
-            for stamp, frame in self.decode(self.packets_from(table.groups, place - back), todo):
+            for stamp, frame in self.decode(self.packets_from(table, place - back), todo):
                 yield wanted.pop(stamp), frame
             if not wanted:
                 return
@@ -158,7 +157,7 @@ class Reader:
         highest = max(indices) - group.first
         stamps: list[int] = []
         start = None
-        for packet in islice(self.packets_from(table.groups, place), table.size(place)):
+        for packet in islice(self.packets_from(table, place), table.size(place)):
             if packet.pts is None:
                 raise SeekError("packets without a presentation stamp")
             start = packet.pts if start is None else start
@@ -179,21 +178,34 @@ class Reader:
         if not waiting:
             return
         may_skip = self.decoder.name not in READ_SKIP_ONCE
+        start = None
         for packet in packets:
+            start = packet.pts if start is None else start
             if may_skip:
                 self.decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-            for frame in self._decode(packet):
-                if frame.pts in wanted:
-                    wanted.remove(frame.pts)
-                    yield frame.pts, frame
+            yield from self._wanted(packet, wanted, start)
             waiting.discard(packet.pts)
             if not waiting:
                 break
-        for frame in self._decode(None):  # what the decoder holds back for its order; nothing more is decoded
+        yield from self._wanted(None, wanted, start)  # what the decoder holds back; nothing more is decoded
+        self.decoder.flush_buffers()
+
+    def _wanted(
+        self, packet: Packet[VideoStream] | None, wanted: set[int], start: int | None
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """Feed one packet; take what comes out and is wanted from `wanted`.
+
+        How a decoder mends damage depends on all it has seen: then only a decode from the start is exact.
+        """
+        for frame in self._decode(packet):
+            whole = not frame.is_corrupt or (start is not None and frame.pts is not None and frame.pts < start)
+            if self.damaged or not whole:
+                raise SeekError("damaged packets")
             if frame.pts in wanted:
                 wanted.remove(frame.pts)
                 yield frame.pts, frame
-        self.decoder.flush_buffers()
+        if self.damaged:
+            raise SeekError("damaged packets")
 
     def decode_all(self) -> Iterator[VideoFrame]:
         """Yield every frame from the start; packets that cannot be decoded are counted and passed over."""
@@ -209,6 +221,17 @@ class Reader:
         except (av.FFmpegError, EOFError):
             self.damaged += 1
             return []
+
+
+def _read_up_to(group: Group, packets: Iterable[Packet[VideoStream]]) -> Packet[VideoStream] | None:
+    """Read on to the group's keyframe and return it; None where the seek led past it."""
+    for packet in packets:
+        stamp, key = (packet.dts, group.dts) if group.pts is None else (packet.pts, group.pts)
+        if stamp == key and (group.pts is None or packet.is_keyframe):
+            return packet
+        if packet.is_keyframe and stamp is not None and key is not None and stamp > key:
+            return None
+    return None
 
 
 def _is_cover(track: VideoStream) -> bool:

@@ -70,6 +70,8 @@ def open_source(path: str | os.PathLike[str] | bytes, max_bytes: int = MAX_SPOOL
         with _spooled(_standard_input(), name, "standard input", max_bytes) as source:
             yield source
         return
+    if not name:
+        raise InputError("the name of a file is empty")
     try:
         mode = Path(name).stat().st_mode
         if stat.S_ISFIFO(mode):

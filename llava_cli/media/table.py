@@ -8,6 +8,7 @@ number of frames before each keyframe is all that has to be known to find any fr
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 KEY, DISCARD = 1, 2  # bits of IndexEntry.flags, which PyAV reads as a signed field: mask, never compare
 HIDING = {"vp7", "vp8"}  # codecs with packets that are only referred to, never shown
+REORDERING = {"h264", "hevc"}  # codecs whose order of display FFmpeg cannot tell from the packets alone
 VP8_SHOWN = 0x10  # bit of the first byte of a VP8 packet
 
 
@@ -52,6 +54,8 @@ class FrameTable:
     timeline: Timeline
     stamps: Sequence[int] | None
     """Each frame's presentation stamp, in order; None where only an index was read, which lacks them."""
+    order: Sequence[int] | None = None
+    """Each packet's presentation stamp, in file order: what a seek must lead back to. None with an index."""
     jittery: bool = False
     """Whether the timeline holds an even rate in place of stamps that differ from it by more than rounding."""
 
@@ -70,21 +74,19 @@ class FrameTable:
 
 
 def from_index(stream: VideoStream) -> FrameTable | None:
-    """Build the table from the demuxer's own index, which mp4, mov and avi load on opening; None where it has gaps.
+    """Build the table from the demuxer's own index, which mp4 and mov load on opening; None where it has gaps.
 
     Costs a few milliseconds for an hour of video. Such an index holds decoding stamps only, so the timeline comes out
     as an even rate; where the file's is not even, `from_packets` has to read each stamp.
     """
     entries = stream.index_entries
-    hides = stream.codec_context.name in HIDING
-    if hides or not 0 < stream.frames <= len(entries) or stream.time_base is None:
+    special = stream.codec_context.name in HIDING or stream.container.format.name == "avi"
+    if special or not 0 < stream.frames <= len(entries) or stream.time_base is None:
         return None
     groups: list[Group] = []
     stamps = array("q")
     for packet, entry in enumerate(entries):
         flags = entry.flags
-        if entry.size <= 0:
-            return None  # avi marks a repeated frame by an empty packet, which never comes out of the demuxer
         if flags & KEY:
             groups.append(Group(packet, len(stamps), entry.timestamp, None))
         if not flags & DISCARD:
@@ -97,7 +99,7 @@ def from_index(stream: VideoStream) -> FrameTable | None:
         return None
     last = (stream.duration or 0) * tick if len(stamps) == 1 else decoded.interval
     even = Timeline([i * decoded.interval for i in range(len(stamps))], tick, last)
-    return FrameTable(groups, len(entries), even, None, jittery=decoded.jitter > tick * 1.01)
+    return FrameTable(groups, len(entries), even, stamps=None, jittery=decoded.jitter > tick * 1.01)
 
 
 def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> FrameTable:
@@ -108,20 +110,23 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
     codec = stream.codec_context.name
     if codec == "vp7":
         raise SeekError("packets that hold no frame")
+    if codec in REORDERING and stream.container.format.name == "avi":
+        raise SeekError("presentation stamps that are only guessed: avi holds none")
     groups: list[Group] = []
-    stamps = array("q")
-    group_start = count = last = 0
+    order, stamps = array("q"), array("q")
+    group_start = 0
+    last: tuple[float, int] = (-math.inf, 0)  # stamp and length of the frame shown last
     for packet in packets:
         if packet.pts is None:
             raise SeekError("packets without a presentation stamp")
         if packet.is_keyframe:
             _sort_from(stamps, group_start)
             group_start = len(stamps)
-            groups.append(Group(count, group_start, packet.dts, packet.pts))
-        count += 1
+            groups.append(Group(len(order), group_start, packet.dts, packet.pts))
+        order.append(packet.pts)
         if not packet.is_discard and (codec != "vp8" or memoryview(packet)[0] & VP8_SHOWN):
             stamps.append(packet.pts)
-            last = packet.duration or 0
+            last = max(last, (packet.pts, packet.duration or 0))
     _sort_from(stamps, group_start)
     if not groups or groups[0].packet or not stamps:
         raise SeekError("no keyframe to start from")
@@ -131,7 +136,7 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
     if base is None:
         raise SeekError("no time base")
     times = [(stamp - stamps[0]) * base.numerator / base.denominator for stamp in stamps]
-    return FrameTable(groups, count, Timeline(times, float(base), float(last * base) or None), stamps)
+    return FrameTable(groups, len(order), Timeline(times, float(base), float(last[1] * base) or None), stamps, order)
 
 
 def _sort_from(stamps: array[int], start: int) -> None:

@@ -85,6 +85,7 @@ SPECS = {
     "mkv": Spec(".mkv", options=x264(), rate=MKV_RATE),
     "fragmented": Spec(options=x264(), container={"movflags": "frag_keyframe+empty_moov"}),
     "avi": Spec(".avi", "mpeg4", options={"g": "12", "bf": "2"}),
+    "avi_h264": Spec(".avi", options=x264()),
     "annex_b": Spec(".h264", options=x264(), format="h264"),
     "one_frame": Spec(options=x264(), frames=1),
     "odd_size": Spec(options=x264(), size=(65, 49), pixels="yuv444p"),

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from llava_cli.media.clip import Sampling, View
+from llava_cli.media.geometry import (
+    AXES,
+    EXIF,
+    UPRIGHT,
+    Orientation,
+    bring_into_view,
+    fitting,
+    from_display_matrix,
+    shown_shape,
+)
+
+ONE = 1 << 16
+CORNERS = np.array([[1, 2, 3], [4, 5, 6]])
+
+
+def matrix(a: float, b: float, c: float, d: float) -> bytes:
+    return struct.pack("=9i", int(a * ONE), int(b * ONE), 0, int(c * ONE), int(d * ONE), 0, 0, 0, 1 << 30)
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_each_matrix_moves_pixels_where_it_says(axes: tuple[int, int, int, int]) -> None:
+    a, b, c, d = axes
+    rows, columns = CORNERS.shape
+    places = {(a * x + c * y, b * x + d * y): CORNERS[y, x] for y in range(rows) for x in range(columns)}
+    left, top = min(x for x, _ in places), min(y for _, y in places)
+    turned = from_display_matrix(matrix(*axes)).apply(CORNERS)
+    assert {(x + left, y + top): turned[y, x] for y, x in np.ndindex(turned.shape)} == places
+
+
+@pytest.mark.parametrize(
+    ("exif", "expected"),
+    [
+        (2, [[3, 2, 1], [6, 5, 4]]),
+        (3, [[6, 5, 4], [3, 2, 1]]),
+        (4, [[4, 5, 6], [1, 2, 3]]),
+        (5, [[1, 4], [2, 5], [3, 6]]),
+        (6, [[4, 1], [5, 2], [6, 3]]),
+        (7, [[6, 3], [5, 2], [4, 1]]),
+        (8, [[3, 6], [2, 5], [1, 4]]),
+    ],
+)
+def test_exif_orientations(exif: int, expected: list[list[int]]) -> None:
+    assert EXIF[exif].apply(CORNERS).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\0" * 36, b"\x80" * 36, matrix(0.7, 0.7, -0.7, 0.7), matrix(1, 0, 1, 0), matrix(1, 1, 1, 1)]
+)
+def test_matrices_without_sense_count_as_upright(garbage: bytes) -> None:
+    assert from_display_matrix(garbage) == UPRIGHT
+
+
+def test_a_scaled_matrix_turns_all_the_same() -> None:
+    assert from_display_matrix(matrix(0, 2, -2, 0)) == Orientation(1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scaled", "corner"),
+    [
+        (640, 360, (597, 336), (0, 130)),
+        (360, 640, (336, 597), (130, 0)),
+        (336, 336, (336, 336), (0, 0)),
+        (1920, 1080, (597, 336), (0, 130)),
+        (100, 101, (336, 339), (1, 0)),
+        (5000, 10, (168000, 336), (0, 83832)),
+    ],
+)
+def test_crop_follows_the_published_arithmetic(
+    width: int, height: int, scaled: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    plan = fitting(width, height, View((336, 336), "crop", Sampling()))
+    assert (plan.width, plan.height) == scaled
+    assert (plan.top, plan.left) == corner
+    assert (plan.cut_width, plan.cut_height) == (336, 336)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (360, 640), (100, 99), (7, 1000), (3, 3)])
+def test_crop_covers_a_size_that_is_not_square(width: int, height: int) -> None:
+    plan = fitting(width, height, View((120, 200), "crop", Sampling()))
+    assert plan.cut(np.zeros((plan.height, plan.width, 3))).shape == (120, 200, 3)
+    assert plan.height == 120 or plan.width == 200
+
+
+def test_squash_and_full() -> None:
+    assert fitting(640, 360, View((384, 300), "squash", Sampling())).cut(np.zeros((384, 300))).shape == (384, 300)
+    plan = fitting(640, 360, View((1, 1), "full", Sampling()))
+    assert (plan.width, plan.height, plan.cut_width, plan.cut_height) == (640, 360, 640, 360)
+
+
+def test_pixel_shapes() -> None:
+    assert shown_shape(720, 576, Fraction(16, 15)) == (768, 576)
+    assert shown_shape(720, 576, None) == (720, 576)
+    assert shown_shape(720, 576, Fraction(1000)) == shown_shape(720, 576, Fraction(0)) == (720, 576)
+
+
+def test_bring_into_view_keeps_pixels_that_fit() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    cut = bring_into_view(pixels, View((40, 40), "crop", Sampling()))
+    assert np.array_equal(cut, pixels[:, 10:50])
+    assert bring_into_view(pixels, View((20, 20), "squash", Sampling())).shape == (20, 20, 3)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files from the wild. LLAVA_TEST_MEDIA names a folder with `real/` and `odd/` in it; without it nothing runs here."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from llava_cli.errors import InputError
+from llava_cli.media import Clip, Sampling, Still, View, load_media
+from llava_cli.media.shrink import Shrinker
+
+FOLDER = os.environ.get("LLAVA_TEST_MEDIA")
+FILES = sorted(path for name in ("real", "odd") for path in Path(FOLDER, name).iterdir()) if FOLDER else []
+
+pytestmark = pytest.mark.skipif(not FOLDER, reason="LLAVA_TEST_MEDIA is not set")
+
+REFUSED = {
+    "ax_sample_audio_only.mp4": "has no video stream",
+    "mz_invalid_userdata.mp4": "lists 5544 frames, none of which can be decoded",
+    "mz_short-cenc.mp4": "is encrypted",
+    "pl_decompression_bomb.gif": "pixels allowed",
+    "pl_truncated_image.png": "cut short",
+    "pl_truncated_jpeg.jpg": "cut short",
+}
+DAMAGED = {"ax_sample_with_invalid_nalu.mp4", "dc_corrupted.mp4", "mz_no_timescale.mp4"}
+VARYING = {"ax_sample_android_slow_motion.mp4", "tc_nasa_13013.mp4"}
+
+
+def view(frames: int, fit: str = "crop") -> View:
+    return View((96, 96), fit, Sampling(frames=frames))  # type: ignore[arg-type]
+
+
+def decode_everything(path: Path) -> list[av.VideoFrame]:
+    """Decode the best video track packet by packet; what cannot be decoded is passed over."""
+    frames = []
+    with av.open(str(path)) as container:
+        stream = container.streams.best("video")
+        for packet in container.demux(stream):
+            with suppress(av.FFmpegError):
+                frames += stream.decode(packet if packet.size else None)
+    return frames
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_file_ends_in_media_or_one_clear_error(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    if path.name in REFUSED:
+        with pytest.raises(InputError, match=REFUSED[path.name]):
+            load_media(path, view(8))
+    else:
+        media = load_media(path, view(8))
+        assert isinstance(media, Clip | Still)
+        if isinstance(media, Clip):
+            assert media.frames.shape[1:] == (96, 96, 3)
+            assert media.info.decoder in ("pyav", "pillow")
+            assert any("damaged" in note for note in media.info.warnings) == (path.name in DAMAGED)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("frames", [1, 3, 8, 16, 64])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_frames_are_those_of_a_linear_decode(path: Path, frames: int) -> None:
+    if path.name in REFUSED:
+        pytest.skip("refused")
+    clip = load_media(path, view(frames))
+    if isinstance(clip, Still) or clip.info.decoder != "pyav":
+        pytest.skip("no video of FFmpeg's")
+    truth = decode_everything(path)
+    assert len(clip.indices) == min(frames, len(truth)) or path.name in VARYING
+    with av.open(str(path)) as container:
+        shrink = Shrinker(view(frames), container.streams.best("video").sample_aspect_ratio)
+    for place, index in enumerate(clip.indices):
+        assert np.array_equal(clip.frames[place], shrink(index, 0.0, truth[index]).pixels), index
+
+
+def test_the_published_recipe(tmp_path: Path) -> None:
+    path = Path(str(FOLDER), "real", "sample_demo_1.mp4")
+    clip = load_media(path, view(8, "full"))
+    assert isinstance(clip, Clip)
+    assert clip.indices == (0, 30, 60, 91, 121, 151, 182, 212)
+    assert clip.info.duration == 9.72
+    with av.open(str(path)) as container:
+        recipe = [f.to_ndarray(format="rgb24") for i, f in enumerate(container.decode(video=0)) if i in clip.indices]
+    assert np.array_equal(clip.frames, np.stack(recipe))
