@@ -109,6 +109,8 @@ def _model(family: Family, options: LoadOptions, device: str, dtype: torch.dtype
     try:
         model, report = family.model_class().from_pretrained(
             folder,
+            config=family.model_config(),
+            key_mapping=family.key_mapping,
             dtype=dtype,
             device_map={"": device},
             attn_implementation=options.attention,

@@ -15,7 +15,7 @@ from llava_cli.models.conversation import Ask, Word
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Family(ABC):
@@ -29,6 +29,8 @@ class Family(ABC):
     """As it stands in records, e.g. `llava-next-video`."""
     unquantized: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
+    key_mapping: ClassVar[dict[str, str] | None] = None
+    """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -69,6 +71,10 @@ class Family(ABC):
     @abstractmethod
     def model_class(self) -> type[PreTrainedModel]:
         """The class that loads the weights."""
+
+    def model_config(self) -> PretrainedConfig:
+        """The configuration that the model is built from."""
+        return self.model_class().config_class.from_pretrained(self.checkpoint.folder)
 
     @abstractmethod
     def encode(self, model: PreTrainedModel, medium: Media) -> torch.Tensor:

@@ -90,9 +90,9 @@ def _render(
     wanted: list[Piece] = []
     messages = []
     for turn in turns:
-        pieces = [_pieces_of(part, slots_of) for part in turn.parts]
-        messages.append({"role": turn.role, "content": _content(turn, pieces, len(wanted), inline or turn.inline)})
-        wanted += [piece for part in pieces for piece in part]
+        parts = [_pieces_of(part, slots_of) for part in turn.parts]
+        messages.append({"role": turn.role, "content": _content(turn, parts, len(wanted), inline or turn.inline)})
+        wanted += [piece for part in parts for piece in part]
     try:
         rendered = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True
