@@ -37,10 +37,14 @@ def view(frames: int, fit: str = "crop") -> View:
 
 
 def decode_everything(path: Path) -> list[av.VideoFrame]:
-    """Decode the best video track packet by packet; what cannot be decoded is passed over."""
+    """Decode the best video track packet by packet; what cannot be decoded is passed over.
+
+    With more than one thread, FFmpeg mends damaged pictures differently.
+    """
     frames = []
     with av.open(str(path)) as container:
         stream = container.streams.best("video")
+        stream.codec_context.thread_count = 1
         for packet in container.demux(stream):
             with suppress(av.FFmpegError):
                 frames += stream.decode(packet if packet.size else None)
