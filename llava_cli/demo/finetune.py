@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage B: with the vision tower frozen, teach the language model to answer, several questions per clip at once.
+"""Stage C: with the vision tower frozen, teach the language model to answer, several questions per clip at once.
 
 One row of a batch is a prefix with the visual tokens, then every question with its answer. An attention mask lets each
 question see the prefix and itself only, and its positions start over, so that it is computed exactly as if alone.
@@ -8,23 +8,21 @@ question see the prefix and itself only, and its positions start over, so that i
 from __future__ import annotations
 
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import nn
 from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.draw import Pixels, render
 from llava_cli.demo.feed import Report, feed
+from llava_cli.demo.follow import LAYER, MotionHead, Moves, find_moves
 from llava_cli.demo.language import Question, ask
-from llava_cli.demo.model import TEXT_WIDTH, Optimiser, fast_arithmetic
+from llava_cli.demo.model import Optimiser, fast_arithmetic
 from llava_cli.demo.pixels import (
     FRAME_TOKENS,
     FRAMES,
-    GRID,
     normalise,
     sample_times,
     still_tiles,
@@ -34,17 +32,17 @@ from llava_cli.demo.pixels import (
 )
 from llava_cli.demo.scenes import sample_scene
 from llava_cli.demo.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
-from llava_cli.demo.world import ACTIONS, ClipSpec, dice, sample_clip
+from llava_cli.demo.world import ClipSpec, dice, sample_clip
 
 BATCH = 24
 QUESTIONS = 7
 SCENE_SHARE = 0.16
+MOTION = 0.2
+"""Weight of the movements' loss beside that of the answers."""
 STILL_EVERY = 7
 """Every how many batches one holds stills."""
 STILL_SIZES = ((240, 320), (240, 240), (320, 240), (240, 400), (192, 256), (270, 480))
-MOTION_LAYER = 2
-"""The text layer whose visual tokens must know how their shape moves; later layers can then read it."""
-WEIGHTS = {"describe": 1.4, "motion": 2.0, "end": 1.2, "ground": 0.4, "count": 0.7}
+WEIGHTS = {"describe": 1.4, "motion": 2.0, "end": 1.2, "count": 0.7}
 """How much likelier a topic is drawn than the others."""
 FOLLOW_UPS = 0.2
 """Share of questions that follow another one in the same conversation."""
@@ -52,15 +50,6 @@ IGNORED = -100
 
 Segment = tuple[list[int], list[int]]
 """Token ids, and their labels."""
-
-
-class Moves(NamedTuple):
-    """How the shape on each visual token moves, [batch, frames * tokens, ...]; action -100 where there is none."""
-
-    step: torch.Tensor
-    """Change of x, y and radius since the frame before, scaled to the order of 1."""
-    action: torch.Tensor
-    """Index in `ACTIONS` of what it is doing."""
 
 
 class Batch(NamedTuple):
@@ -87,17 +76,16 @@ class Clips(torch.utils.data.Dataset[Batch]):
         return self._stills(rng) if still else self._videos(rng)
 
     def _videos(self, rng: Random) -> Batch:
-        rows, views, moves = [], [], []
-        for _ in range(BATCH):
-            spec, times = _sample_spec(rng, still=False), sample_times(rng)
+        specs = [_sample_spec(rng, still=False) for _ in range(BATCH)]
+        times = [sample_times(rng) for _ in specs]
+        views = []
+        for spec, seen in zip(specs, times, strict=True):
             side = rng.choice((96, 120, 144, 144, 168))
-            views.append(video_view(wear(render(spec, times, side, side), rng), rough=rng.random() < 0.5))
-            moves.append(_moves(spec, times))
-            rows.append(self._row(spec, rng, still=False, visual=FRAMES * FRAME_TOKENS))
+            views.append(video_view(wear(render(spec, seen, side, side), rng), rough=rng.random() < 0.5))
+        rows = [self._row(spec, rng, still=False, visual=FRAMES * FRAME_TOKENS) for spec in specs]
         inputs, labels = _pack(rows)
         inputs["pixel_values_videos"] = torch.from_numpy(normalise(np.stack(views)))
-        steps, actions = (torch.from_numpy(np.stack(column)) for column in zip(*moves, strict=True))
-        return Batch(inputs, labels, Moves(steps, actions))
+        return Batch(inputs, labels, find_moves(specs, times))
 
     def _stills(self, rng: Random) -> Batch:
         height, width = rng.choice(STILL_SIZES)
@@ -142,27 +130,6 @@ def _choose(questions: list[Question], rng: Random) -> list[Question]:
     return [question for _, question in sorted(keyed, key=lambda pair: -pair[0])[:QUESTIONS]]
 
 
-def _moves(spec: ClipSpec, times: list[float]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return step and action for every visual token of one clip."""
-    grid = GRID // 2
-    steps = np.zeros((FRAMES, grid * grid, 3), np.float32)
-    actions = np.full((FRAMES, grid * grid), IGNORED, np.int64)
-    centres = (np.arange(grid) + 0.5) / grid
-    x, y = (axis.ravel() for axis in np.meshgrid(centres, centres))
-    for shape in spec.shapes:
-        states = [shape.at(time) for time in times]
-        for frame in range(1, FRAMES):
-            before, now = states[frame - 1], states[frame]
-            if not now.visible:
-                continue
-            touched = np.maximum(abs(x - now.x), abs(y - now.y)) - 0.85 * now.radius < 0.5 / grid
-            steps[frame, touched] = 8 * (now.x - before.x), 8 * (now.y - before.y), 32 * (now.radius - before.radius)
-            # A vanishing shape rests until it is gone; its last frames do not tell.
-            action = shape.action_at(times[frame])
-            actions[frame, touched] = ACTIONS.index(action) if action != "disappear" else IGNORED
-    return steps.reshape(-1, 3), actions.reshape(-1)
-
-
 def _pack(rows: list[list[Segment]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Lay the segments of every row in one line, with positions and an attention mask that keep them apart."""
     length = max(sum(len(ids) for ids, _ in row) for row in rows)
@@ -188,13 +155,13 @@ def _pack(rows: list[list[Segment]]) -> tuple[dict[str, torch.Tensor], torch.Ten
 def finetune(
     model: LlavaNextVideoForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
+    head: MotionHead,
     seed: int,
     steps: int,
     report: Report,
 ) -> None:
-    """Train the projector and the language model."""
+    """Train the projector and the language model, which must go on knowing what `head` reads."""
     model.model.vision_tower.requires_grad_(False)
-    head = nn.Linear(TEXT_WIDTH, 3 + len(ACTIONS))
     learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     optimiser = Optimiser([*learning, *head.named_parameters()], steps, warmup=60)
     mean = 0.0
@@ -208,15 +175,8 @@ def finetune(
         mean += (float(loss.detach()) - mean) / min(step + 1, 50)
         if batch.moves is not None:
             start = len(tokenizer(PREFIX).input_ids)
-            visual = output.hidden_states[MOTION_LAYER][:, start : start + FRAMES * FRAME_TOKENS]
-            loss = loss + 0.3 * _motion_loss(head, visual, batch.moves)
+            visual = output.hidden_states[LAYER][:, start : start + FRAMES * FRAME_TOKENS]
+            motion_loss, _ = head(visual, batch.moves)
+            loss = loss + MOTION * motion_loss
         optimiser.step(loss)
         report("answer", step + 1, steps, f"answer loss {mean:.3f}")
-
-
-def _motion_loss(head: nn.Linear, visual: torch.Tensor, moves: Moves) -> torch.Tensor:
-    """Return how badly the visual tokens know their shape's movement."""
-    known = moves.action != IGNORED
-    step, action = head(visual.float()[known]).split((3, len(ACTIONS)), dim=-1)
-    loss: torch.Tensor = fn.smooth_l1_loss(step, moves.step[known], beta=0.2)
-    return loss + 0.3 * fn.cross_entropy(action, moves.action[known])

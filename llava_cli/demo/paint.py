@@ -261,12 +261,12 @@ def text(rng: Generator, height: int, width: int) -> Canvas:
 
 
 def pattern(rng: Generator, height: int, width: int) -> Canvas:
-    """Checks, bars, plaid, dots, test pictures."""
+    """Checks, plaid, grids, dots, one band, test pictures."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     turn = rng.choice([0, 0, rng.uniform(0, np.pi)])
     u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     pitch, other = (rng.uniform(0.03, 0.2) * height for _ in range(2))
-    dice = int(rng.integers(5))
+    dice = int(rng.integers(6))
     if dice == 0:
         mask = (u // pitch + v // pitch) % 2
     elif dice == 1:
@@ -275,6 +275,9 @@ def pattern(rng: Generator, height: int, width: int) -> Canvas:
         mask = (u % pitch < pitch * rng.uniform(0.05, 0.5)) | (v % other < other * rng.uniform(0.05, 0.5))
     elif dice == 3:
         mask = np.hypot(u % pitch - pitch / 2, v % pitch - pitch / 2) < pitch * rng.uniform(0.2, 0.45)
+    elif dice == 4:
+        start = rng.uniform(float(u.min()), float(u.max()))
+        mask = (u > start) & (u < start + rng.uniform(0.05, 0.8) * height)
     else:
         return _colour_bars(rng, height, width)
     ends = [natural_colour(rng, 0, 255) if rng.random() < 0.6 else tuple(rng.uniform(0, 255, 3)) for _ in range(2)]

@@ -14,13 +14,15 @@ from transformers import GenerationConfig, LlavaNextVideoForConditionalGeneratio
 
 from llava_cli.demo.feed import Report
 from llava_cli.demo.finetune import finetune
+from llava_cli.demo.follow import follow
 from llava_cli.demo.model import build_model
 from llava_cli.demo.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
 from llava_cli.demo.pretrain import pretrain
 from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build_tokenizer
 
 SEE_STEPS = 1200
-ANSWER_STEPS = 2200
+FOLLOW_STEPS = 500
+ANSWER_STEPS = 1700
 
 
 def train(
@@ -29,11 +31,12 @@ def train(
     report: Report | None = None,
     *,
     see_steps: int = SEE_STEPS,
+    follow_steps: int = FOLLOW_STEPS,
     answer_steps: int = ANSWER_STEPS,
 ) -> None:
     """Write a checkpoint to `out`, the same one every time for a seed on one kind of machine.
 
-    `report` is called after every step with the stage ("see", then "answer"), the step, their number and a figure.
+    `report` is called after every step with the stage ("see", "follow", "answer"), the step, their number and a figure.
     """
     report = report or (lambda stage, step, total, message: None)
     out.mkdir(parents=True, exist_ok=True)
@@ -46,7 +49,8 @@ def train(
         tokenizer = build_tokenizer(seed)
         model = build_model().train()
         pretrain(model, seed, see_steps, report)
-        finetune(model, tokenizer, seed, answer_steps, report)
+        head = follow(model, tokenizer, seed, follow_steps, report)
+        finetune(model, tokenizer, head, seed, answer_steps, report)
         save(model, tokenizer, out)
     finally:
         torch.set_num_threads(threads)

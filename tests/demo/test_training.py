@@ -7,19 +7,21 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from llava_cli.demo import finetune, pretrain
+from llava_cli.demo import finetune, follow, pretrain, show
 from llava_cli.demo.finetune import IGNORED, Clips
 from llava_cli.demo.model import build_model
-from llava_cli.demo.pixels import FRAME_TOKENS, FRAMES, GRID
+from llava_cli.demo.pixels import FRAME_TOKENS, FRAMES, GRID, sample_times
 from llava_cli.demo.pretrain import Pictures
 from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, VIDEO, build_tokenizer
 from llava_cli.demo.train import train
+from llava_cli.demo.world import ACTIONS, dice
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_batches() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretrain, "BATCH", 6)
+        patch.setattr(follow, "BATCH", 4)
         patch.setattr(finetune, "BATCH", 3)
         yield
 
@@ -40,6 +42,7 @@ def same(one: object, other: object) -> bool:
 def test_a_batch_depends_on_seed_and_step_alone(tokenizer: PreTrainedTokenizerFast) -> None:
     for batches, other in (
         (Pictures(0, 10), Pictures(1, 10)),
+        (follow.Clips(0, 10), follow.Clips(1, 10)),
         (Clips(tokenizer, 0, 10), Clips(tokenizer, 1, 10)),
     ):
         first = batches[3]
@@ -57,6 +60,17 @@ def test_pictures_know_what_their_cells_show() -> None:
         assert (cells.place[~touched] == 0).all()
     covered = batch.mask.mean(dim=-1) > 0.5
     assert (batch.patches.kind[covered] > 0).float().mean() > 0.9
+
+
+def test_tokens_know_how_their_shape_moves() -> None:
+    times = sample_times(dice(0))
+    steps, actions = follow.find_moves([show.CLIP], [times])
+    known = actions[0] != follow.UNKNOWN
+    assert known.sum() >= FRAMES - 1
+    assert not known[:FRAME_TOKENS].any()
+    assert {ACTIONS[int(action)] for action in actions[0][known]} == {"right"}
+    assert (steps[0][known][:, 0] > 0.1).all()
+    assert steps[0][known][:, 1:].abs().max() == 0
 
 
 @pytest.mark.parametrize(("step", "placeholder"), [(0, VIDEO), (finetune.STILL_EVERY - 1, IMAGE)])
@@ -93,8 +107,8 @@ def segments(inputs: dict[str, torch.Tensor], row: int, start: int) -> list[tupl
 def test_training_writes_a_checkpoint_and_tells_of_every_step(tmp_path: Path) -> None:
     told = []
     threads = torch.get_num_threads()
-    train(tmp_path / "new", report=lambda *step: told.append(step[:3]), see_steps=2, answer_steps=1)
-    assert told == [("see", 1, 2), ("see", 2, 2), ("answer", 1, 1)]
+    train(tmp_path / "new", report=lambda *step: told.append(step[:3]), see_steps=2, follow_steps=1, answer_steps=1)
+    assert told == [("see", 1, 2), ("see", 2, 2), ("follow", 1, 1), ("answer", 1, 1)]
     assert torch.get_num_threads() == threads
     names = {path.name for path in (tmp_path / "new").iterdir()}
     assert names == {

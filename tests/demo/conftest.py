@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bundled checkpoint, loaded and asked as the commands do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from llava_cli.demo.measure import Answerer, through_the_tool
+
+
+@pytest.fixture(scope="session")
+def answer() -> Answerer:
+    torch.manual_seed(0)
+    return through_the_tool()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return tmp_path / "clip.mp4"
