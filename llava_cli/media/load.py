@@ -58,7 +58,7 @@ def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
         raise DecoderError(f"cannot be read with PyAV: {error}") from error
     try:
         return pyav.read_clip(source, view, threads)
-    except (av.FFmpegError, OSError, EOFError, ValueError, IndexError, ArithmeticError) as error:
+    except (av.FFmpegError, OSError, EOFError, ValueError, IndexError, ArithmeticError, RuntimeError) as error:
         raise DecoderError(f"is no video or image that can be read ({_reason(error)})") from error
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -23,6 +24,7 @@ from llava_cli.media.source import MAX_PIXELS, MediaError, Source
 # What Pillow may take a file for. The rest are rare, or hand the file to another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "ICO")
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 UNTIMED = 0.1
 """Seconds that a picture without a time of its own is shown, as browsers do."""
 
@@ -37,6 +39,7 @@ def read_picture(source: Source, view: View) -> Clip | Still | None:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
             image = Image.open(source.path_bytes, formats=FORMATS)
     except UnidentifiedImageError:
+        _refuse_heic(source)
         return None
     except Image.DecompressionBombError as error:
         raise MediaError(f"claims more than the {MAX_PIXELS} pixels allowed") from error
@@ -53,6 +56,14 @@ def read_picture(source: Source, view: View) -> Clip | Still | None:
             raise
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
             raise MediaError(f"is an image that is damaged or cut short: {error}") from error
+
+
+def _refuse_heic(source: Source) -> None:
+    """Raise MediaError for a HEIC photo: FFmpeg would take it for a video and show one of its tiles."""
+    with Path(source.path).open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        raise MediaError("is a HEIC image, which cannot be read; convert it to JPEG or PNG")
 
 
 def _read_still(source: Source, image: Image.Image) -> Still:

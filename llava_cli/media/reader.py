@@ -126,7 +126,7 @@ class Reader:
             if key is None:
                 continue
             for number, packet in enumerate(chain((key,), packets), group.packet):
-                if table.order is not None and packet.pts != table.order[number]:
+                if not table.expects(number, packet.pts):
                     raise SeekError("stamps that are not the same after a seek")
                 yield packet
             return

@@ -27,7 +27,7 @@ CHUNK = 1 << 20
 # text file named .mp4 have other files read, or the network.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,kux,mpegts,mpeg,mpegvideo,m4v,h261,h263,h264,hevc,vvc,av1,"
-    "obu,ivf,vc1,cavsvideo,dirac,mjpeg,yuv4mpegpipe,asf,ogg,rm,mxf,gxf,nut,dv,wtv,nsv,amv,bink,smk,flic,gif,apng"
+    "obu,ivf,vc1,cavsvideo,dirac,mjpeg,yuv4mpegpipe,asf,ogg,rm,mxf,gxf,nut,dv,wtv,nsv,amv,bink,smk,flic"
 )
 
 

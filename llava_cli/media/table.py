@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 KEY, DISCARD = 1, 2  # bits of IndexEntry.flags, which PyAV reads as a signed field: mask, never compare
 HIDING = {"vp7", "vp8"}  # codecs with packets that are only referred to, never shown
 REORDERING = {"h264", "hevc"}  # codecs whose order of display FFmpeg cannot tell from the packets alone
+EMPTY_MPEG4 = 19  # bytes: smaller packets may only say that the one before held two frames, as DivX wrote them
 VP8_SHOWN = 0x10  # bit of the first byte of a VP8 packet
 
 
@@ -67,6 +68,10 @@ class FrameTable:
         """Return the place in `groups` of the one that holds frame `index`."""
         return max(0, bisect_right(self.groups, index, key=lambda group: group.first) - 1)
 
+    def expects(self, packet: int, stamp: int | None) -> bool:
+        """Return whether a packet with this stamp can stand in this place of the file; an index leaves that open."""
+        return self.order is None or (packet < len(self.order) and stamp == self.order[packet])
+
     def size(self, place: int) -> int:
         """Return the number of packets in a group."""
         stop = self.groups[place + 1].packet if place + 1 < len(self.groups) else self.packets
@@ -80,7 +85,7 @@ def from_index(stream: VideoStream) -> FrameTable | None:
     as an even rate; where the file's is not even, `from_packets` has to read each stamp.
     """
     entries = stream.index_entries
-    special = stream.codec_context.name in HIDING or stream.container.format.name == "avi"
+    special = _codec(stream) in HIDING or stream.container.format.name == "avi"
     if special or not 0 < stream.frames <= len(entries) or stream.time_base is None:
         return None
     groups: list[Group] = []
@@ -107,9 +112,7 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
 
     Raises SeekError where the stamps do not put the frames in order.
     """
-    codec = stream.codec_context.name
-    if codec == "vp7":
-        raise SeekError("packets that hold no frame")
+    codec = _codec(stream)
     if codec in REORDERING and stream.container.format.name == "avi":
         raise SeekError("presentation stamps that are only guessed: avi holds none")
     groups: list[Group] = []
@@ -119,6 +122,8 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
     for packet in packets:
         if packet.pts is None:
             raise SeekError("packets without a presentation stamp")
+        if codec == "vp7" or (codec == "mpeg4" and packet.size <= EMPTY_MPEG4):
+            raise SeekError("packets that may hold no frame")
         if packet.is_keyframe:
             _sort_from(stamps, group_start)
             group_start = len(stamps)
@@ -137,6 +142,10 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
         raise SeekError("no time base")
     times = [(stamp - stamps[0]) * base.numerator / base.denominator for stamp in stamps]
     return FrameTable(groups, len(order), Timeline(times, float(base), float(last[1] * base) or None), stamps, order)
+
+
+def _codec(stream: VideoStream) -> str:
+    return stream.codec_context.codec.canonical_name
 
 
 def _sort_from(stamps: array[int], start: int) -> None:

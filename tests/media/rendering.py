@@ -125,9 +125,9 @@ def render(spec: Spec, path: Path) -> None:
         output.mux(stream.encode(None))
 
 
-def remux(source: Path, target: Path, change: Callable[[int, bytes], bytes | None]) -> None:
+def remux(source: Path, target: Path, change: Callable[[int, bytes], bytes | None], **options: str) -> None:
     """Copy a video by packets; `change` gets each one's place and bytes and gives new bytes, or None to drop it."""
-    with av.open(str(source)) as given, av.open(str(target), "w") as output:
+    with av.open(str(source)) as given, av.open(str(target), "w", options=options) as output:
         stream = given.streams.video[0]
         copy = output.add_stream_from_template(stream)
         packets = [packet for packet in given.demux(stream) if packet.size]

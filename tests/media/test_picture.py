@@ -112,6 +112,12 @@ def test_a_bomb_between_pillows_warning_and_its_error_is_refused(
     assert not recwarn
 
 
+def test_a_heic_photo_is_refused_where_one_of_its_tiles_would_be_shown(tmp_path: Path) -> None:
+    (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(MediaError, match="is a HEIC image"):
+        read(tmp_path / "x.heic")
+
+
 def test_no_image_is_left_to_the_video_decoders(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
     assert read(tmp_path / "x.png") is None

@@ -197,6 +197,16 @@ def test_a_file_cut_short_gives_what_is_there(rendered: Rendered, tmp_path: Path
     assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
 
 
+def test_an_mp4_cut_short_gives_what_is_there(rendered: Rendered, tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.mp4", tmp_path / "short.mp4"
+    remux(rendered("h264"), whole, lambda i, data: data, movflags="faststart")
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    clip = sample(path, 8)
+    assert 20 < max(clip.indices) < 80
+    assert any("the file lists 100 frames" in warning for warning in clip.info.warnings)
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+
+
 def test_nothing_decodable_is_an_error(rendered: Rendered, tmp_path: Path) -> None:
     path = tmp_path / "noise.mp4"
     remux(rendered("h264"), path, lambda i, data: b"\xff" * 24)

@@ -29,7 +29,7 @@ REFUSED = {
     "pl_truncated_jpeg.jpg": "cut short",
 }
 DAMAGED = {"ax_sample_with_invalid_nalu.mp4", "dc_corrupted.mp4", "mz_no_timescale.mp4"}
-VARYING = {"ax_sample_android_slow_motion.mp4", "tc_nasa_13013.mp4"}
+VARYING = {"ax_sample_android_slow_motion.mp4"}
 
 
 def view(frames: int, fit: str = "crop") -> View:

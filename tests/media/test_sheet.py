@@ -8,6 +8,7 @@ import pytest
 from media.rendering import marked, read_mark
 from PIL import Image
 
+from llava_cli.errors import OutputError
 from llava_cli.media import Clip, MediaInfo, Still, contact_sheet
 from llava_cli.media.sheet import GAP, LABEL_HEIGHT, draw_sheet
 
@@ -36,6 +37,12 @@ def test_small_frames_are_enlarged_until_the_label_fits() -> None:
     assert read_mark(sheet[GAP : GAP + 192, GAP + 192 + GAP :][:, :192]) == 10
 
 
+def test_large_frames_are_reduced() -> None:
+    sheet = np.asarray(draw_sheet(clip(2, 1280, 720)))
+    assert sheet.shape[1] == 2 * (640 + GAP) + GAP
+    assert read_mark(sheet[GAP : GAP + 360, GAP + 640 + GAP :][:, :640]) == 10
+
+
 def test_a_still_and_the_file(tmp_path: Path) -> None:
     still = Still(marked(3, 200, 100), MediaInfo("x.png", "image", 200, 100, "png", "pillow"))
     contact_sheet(still, tmp_path / "sheet.png")
@@ -52,6 +59,6 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", explode)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match=r"sheet\.png: cannot be written \(No space left on device\)"):
         contact_sheet(clip(1, 64, 64), tmp_path / "sheet.png")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("sheet.png", "old")]
