@@ -12,6 +12,7 @@ from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models.conversation import Word
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Slot
+from llava_cli.models.templates import BODY, VICUNA
 
 if TYPE_CHECKING:
     import torch
@@ -25,29 +26,8 @@ _BICUBIC = 3
 # The vision tower's peak memory is bounded by encoding this many frames at a time; the features are the same.
 _FRAMES_AT_ONCE = 16
 
-_BODY = """
-{%- macro body(parts) -%}
-    {%- for part in parts -%}
-        {%- if part.type == 'text' -%}{{ part.text }}{%- else -%}{{ '<' + part.type + '>\\n' }}{%- endif -%}
-    {%- endfor -%}
-{%- endmacro -%}
-"""
-
-VICUNA = (
-    _BODY
-    + """
-{%- for message in messages -%}
-    {%- if message.role == 'system' -%}{{ body(message.content) + ' ' }}
-    {%- elif message.role == 'user' -%}{{ 'USER: ' + body(message.content) + ' ' }}
-    {%- else -%}{{ 'ASSISTANT: ' + body(message.content) + eos_token }}
-    {%- endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{ 'ASSISTANT:' }}{%- endif -%}
-"""
-)
-
 MISTRAL = (
-    _BODY
+    BODY
     + """
 {%- set system = namespace(text='') -%}
 {%- for message in messages -%}
@@ -61,7 +41,7 @@ MISTRAL = (
 )
 
 YI = (
-    _BODY
+    BODY
     + """
 {%- if messages[0].role != 'system' -%}
     {{ '<|im_start|>system\\nAnswer the questions.<|im_end|>' }}

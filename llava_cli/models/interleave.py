@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LLaVA-NeXT-Interleave: a video is a row of images, each with all of its SigLIP features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llava_cli.media.clip import Media, Sampling, Still, View
+from llava_cli.models import pixels
+from llava_cli.models.conversation import Word
+from llava_cli.models.family import Family
+from llava_cli.models.prompt import Slot
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlavaForConditionalGeneration
+
+# What the documentation uses. A frame takes 729 tokens, so 44 of them fill the context.
+_FRAMES = 8
+# The vision tower's peak memory is bounded by encoding this many frames at a time; the features are the same.
+_FRAMES_AT_ONCE = 16
+
+# Pictures stand side by side; a line break separates them from the words.
+QWEN = """
+{%- for message in messages -%}
+    {{ '<|im_start|>' + message.role + '\\n' }}
+    {%- for part in message.content -%}
+        {%- if not loop.first and (part.type == 'text') != (loop.previtem.type == 'text') -%}{{ '\\n' }}{%- endif -%}
+        {%- if part.type == 'text' -%}{{ part.text }}{%- else -%}{{ '<' + part.type + '>' }}{%- endif -%}
+    {%- endfor -%}
+    {{ '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
+"""
+
+
+class Interleave(Family):
+    """The 0.5B, 7B and 7B-DPO checkpoints (Qwen1.5)."""
+
+    name = "llava-interleave"
+    unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+
+    @staticmethod
+    def recognizes(config: Mapping[str, Any]) -> bool:
+        # Plain LLaVA and the original LLaVA-Video call themselves `llava` too, but are made of other parts.
+        parts = [config.get("text_config"), config.get("vision_config")]
+        kinds = [part.get("model_type") if isinstance(part, Mapping) else None for part in parts]
+        return config.get("model_type") == "llava" and kinds == ["qwen2", "siglip_vision_model"]
+
+    @cached_property
+    def _image_size(self) -> int:
+        return int(self.checkpoint.config["vision_config"].get("image_size", 224))
+
+    @cached_property
+    def _features(self) -> int:
+        """Features of a whole picture."""
+        patch_size = int(self.checkpoint.config["vision_config"].get("patch_size", 16))
+        # SigLIP has no class token: what the strategy `default` cuts off is the first patch.
+        cut = self.checkpoint.config.get("vision_feature_select_strategy", "default") == "default"
+        return (self._image_size // patch_size) ** 2 - cut
+
+    @cached_property
+    def view(self) -> View:
+        # As the documentation spreads its frames over the whole video.
+        return View((self._image_size, self._image_size), "squash", Sampling("uniform", _FRAMES))
+
+    @cached_property
+    def placeholder_ids(self) -> dict[Word, int]:
+        config = self.checkpoint.config
+        return {"image": int(config.get("image_token_index", config.get("image_token_id", 151646)))}
+
+    @property
+    def template(self) -> str:
+        return QWEN
+
+    def slots(self, medium: Media) -> tuple[Slot, ...]:
+        pictures = 1 if isinstance(medium, Still) else len(medium.frames)
+        return (Slot(medium, "image", self._features),) * pictures
+
+    def model_class(self) -> type[LlavaForConditionalGeneration]:
+        from transformers import LlavaForConditionalGeneration
+
+        return LlavaForConditionalGeneration
+
+    def encode(self, model: LlavaForConditionalGeneration, medium: Media) -> torch.Tensor:
+        import torch
+
+        seen = self.pixels(medium).to(model.device, model.dtype)
+        parts = [model.get_image_features(part).pooler_output for part in torch.split(seen, _FRAMES_AT_ONCE)]
+        return torch.cat([picture for part in parts for picture in part])
+
+    def pixels(self, medium: Media) -> torch.Tensor:
+        """Normalized pixels, float32 [pictures, 3, height, width]."""
+        pictures = [medium.pixels] if isinstance(medium, Still) else medium.frames
+        return pixels.squashed(pictures, self._image_size, self.checkpoint.preprocessor)

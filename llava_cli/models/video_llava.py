@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video-LLaVA: eight frames of a video through one tower, stills through another, into the same space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llava_cli.errors import UsageError
+from llava_cli.media.clip import Clip, Media, Sampling, Still, View
+from llava_cli.models import pixels
+from llava_cli.models.conversation import Word
+from llava_cli.models.family import Family
+from llava_cli.models.prompt import Slot
+from llava_cli.models.templates import VICUNA
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import VideoLlavaForConditionalGeneration
+
+# It was trained with this many of every video, and takes no other number.
+_FRAMES = 8
+
+
+class VideoLlava(Family):
+    """The 7B checkpoint (Vicuna)."""
+
+    name = "video-llava"
+    unquantized = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
+
+    @staticmethod
+    def recognizes(config: Mapping[str, Any]) -> bool:
+        return config.get("model_type") == "video_llava"
+
+    @cached_property
+    def _image_size(self) -> int:
+        vision = self.checkpoint.config.get("vision_config", {"image_size": 224})
+        return int(vision.get("image_size", 224))
+
+    @cached_property
+    def _patches(self) -> int:
+        """Patches of a whole frame or still."""
+        vision = self.checkpoint.config.get("vision_config", {"patch_size": 14})
+        return (self._image_size // int(vision.get("patch_size", 32))) ** 2
+
+    @cached_property
+    def view(self) -> View:
+        # As the checkpoint's documentation samples in transformers' format; the authors' own demo says `linspace`.
+        return View((self._image_size, self._image_size), "crop", Sampling("uniform", _FRAMES))
+
+    @cached_property
+    def placeholder_ids(self) -> dict[Word, int]:
+        config = self.checkpoint.config
+        return {
+            "video": int(config.get("video_token_index", config.get("video_token_id", 32001))),
+            "image": int(config.get("image_token_index", config.get("image_token_id", 32000))),
+        }
+
+    @property
+    def template(self) -> str:
+        return VICUNA
+
+    def slots(self, medium: Media) -> tuple[Slot, ...]:
+        if isinstance(medium, Still):
+            whole = self.checkpoint.config.get("vision_feature_select_strategy") == "full"
+            return (Slot(medium, "image", self._patches + whole),)
+        _check_number(medium)
+        # Frames keep the class token that stills lose.
+        return (Slot(medium, "video", _FRAMES * (self._patches + 1)),)
+
+    def model_class(self) -> type[VideoLlavaForConditionalGeneration]:
+        from transformers import VideoLlavaForConditionalGeneration
+
+        return VideoLlavaForConditionalGeneration
+
+    def encode(self, model: VideoLlavaForConditionalGeneration, medium: Media) -> torch.Tensor:
+        seen = self.pixels(medium).to(model.device, model.dtype)
+        # By position: the argument's name depends on transformers' version.
+        if isinstance(medium, Still):
+            return model.model.get_image_features(seen).pooler_output[0]
+        frames = model.model.get_video_features(seen[None]).pooler_output
+        return frames[shown_places(len(frames))].flatten(0, 1)
+
+    def pixels(self, medium: Media) -> torch.Tensor:
+        """Normalized pixels, float32 [pictures, 3, height, width]."""
+        preprocessor = self.checkpoint.preprocessor
+        if isinstance(medium, Still):
+            return pixels.cropped([medium.pixels], self._image_size, preprocessor)
+        return pixels.cropped(medium.frames, self._image_size, preprocessor | self.checkpoint.video_preprocessor)
+
+
+def shown_places(frames: int) -> list[int]:
+    """The frames that the model is shown: of a clip that has fewer than eight, some again, as the authors do."""
+    return np.linspace(0, frames - 1, _FRAMES, dtype=int).tolist()
+
+
+def _check_number(clip: Clip) -> None:
+    asked = max(clip.sampling.frames, len(clip.frames))
+    if asked != _FRAMES:
+        raise UsageError(f"{clip.info.path}: video-llava takes exactly {_FRAMES} frames, not {asked}; omit --frames")

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LLaVA-NeXT-Interleave: a video is a row of images, other `llava`s are not taken, the published recipe's tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_interleave
+import torch
+from pictures import clip, still
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_video_llava import rename_weights_as_of_old
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from llava_cli.engine.engine import Generation
+from llava_cli.engine.load import load
+from llava_cli.engine.local import LocalEngine
+from llava_cli.engine.options import LoadOptions
+from llava_cli.errors import ModelError
+from llava_cli.media.clip import Clip, Still
+from llava_cli.models import conversation
+from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
+from llava_cli.models.conversation import Ask, Turn
+from llava_cli.models.interleave import Interleave
+from llava_cli.models.registry import family_of
+
+# What the hub's config.json says, as far as it matters here.
+SEVEN_B = {
+    "model_type": "llava",
+    "image_token_index": 151646,
+    "vision_feature_layer": -1,
+    "vision_feature_select_strategy": "full",
+    "vision_config": {"model_type": "siglip_vision_model", "image_size": 384, "patch_size": 14},
+    "text_config": {"model_type": "qwen2", "vocab_size": 152000, "max_position_embeddings": 32768},
+}
+GREEDY = Generation(max_new_tokens=16)
+
+
+def family(config: dict) -> Interleave:
+    found = family_of(Checkpoint("test", Path("nowhere"), config))
+    assert isinstance(found, Interleave)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny_interleave.make(tmp_path_factory.mktemp("interleave"))
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> LocalEngine:
+    return engine_of(folder, LoadOptions(device="cpu", dtype="float32"))
+
+
+def engine_of(folder: Path, options: LoadOptions) -> LocalEngine:
+    return load(family_of(open_checkpoint(str(folder))), options)
+
+
+def text_of(engine: LocalEngine, media: list, question: str = "Why?") -> str:
+    return engine.answer([conversation.ask(question, media)], GREEDY)[0].text
+
+
+@pytest.fixture(scope="module")
+def recipe(folder: Path):
+    """The published snippet: every frame an image of its own, pixels by the authors' processor, HF's forward."""
+    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    processor = SiglipImageProcessorPil(
+        size={"height": tiny_interleave.IMAGE_SIZE, "width": tiny_interleave.IMAGE_SIZE}, resample=3
+    )
+
+    def answer(prompt: str, media: list) -> str:
+        pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
+        pixels = processor([Image.fromarray(p) for p in pictures], return_tensors="pt").pixel_values
+        assert prompt.count("<image>") == len(pictures)
+        ids = tokenizer(prompt.replace("<image>", "<image>" * 16), return_tensors="pt").input_ids
+        output = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False, pixel_values=pixels
+        )
+        return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+
+    return answer
+
+
+def test_the_7b_s_geometry():
+    seven = family(SEVEN_B)
+    assert (seven.view.size, seven.view.fit) == ((384, 384), "squash")
+    assert (seven.view.sampling.policy, seven.view.sampling.frames) == ("uniform", 8)
+    assert seven.visual_tokens(clip(8, 384, 384)) == 5832
+    assert seven.visual_tokens(still(480, 640)) == 729
+    assert [slot.tokens for slot in seven.slots(clip(3, 384, 384))] == [729] * 3
+    assert seven.placeholder_ids == {"image": 151646}
+    assert seven.context == 32768
+
+
+def test_geometry_is_never_assumed():
+    vision = {"model_type": "siglip_vision_model"}  # as the library's own defaults, which files leave out
+    other = family(SEVEN_B | {"vision_config": vision, "image_token_index": 7})
+    assert other.view.size == (224, 224)
+    assert other.visual_tokens(still(9, 9)) == 196
+    assert other.placeholder_ids == {"image": 7}
+    assert family(SEVEN_B | {"vision_feature_select_strategy": "default"}).visual_tokens(still(9, 9)) == 728
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SEVEN_B | {"vision_config": {"model_type": "clip_vision_model"}, "text_config": {"model_type": "llama"}},
+        SEVEN_B | {"vision_config": {"model_type": "clip_vision_model"}},
+        SEVEN_B | {"text_config": {"model_type": "llama"}},
+        {"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"], "mm_vision_tower": "clip"},
+        {"model_type": "llava", "text_config": None, "vision_config": "siglip_vision_model"},
+    ],
+)
+def test_other_checkpoints_that_say_llava_are_not_taken(config):
+    assert not Interleave.recognizes(config)
+    with pytest.raises(ModelError, match="'llava'"):
+        family_of(Checkpoint("llava-interleave-qwen-7b-hf", Path("llava-interleave-qwen-7b-hf"), config))
+
+
+SYSTEM_AND_HISTORY = Ask(
+    (
+        Turn("system", ("Be brief.",)),
+        Turn("user", (still(9, 9), "What is it?")),
+        Turn("assistant", ("A cat.",)),
+        Turn("user", (clip(2, 56, 56), "And here?")),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "golden"),
+    [
+        (
+            conversation.ask("Why?", [clip(3, 56, 56)]),
+            "<|im_start|>user\n<image><image><image>\nWhy?<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (
+            conversation.ask("Compare.", [still(9, 9), still(9, 9), clip(2, 56, 56)]),
+            "<|im_start|>user\n<image><image><image><image>\nCompare.<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (
+            conversation.ask("Is <image> in <video>?", [clip(2, 56, 56), still(9, 9)]),
+            "<|im_start|>user\nIs <image> in <image><image>?<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (
+            SYSTEM_AND_HISTORY,
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n<image>\nWhat is it?<|im_end|>\n"
+            "<|im_start|>assistant\nA cat.<|im_end|>\n<|im_start|>user\n<image><image>\nAnd here?<|im_end|>\n"
+            "<|im_start|>assistant\n",
+        ),
+    ],
+)
+def test_prompts_without_a_template_of_the_checkpoint_s_own(tmp_path, asked, golden):
+    own = Interleave(open_checkpoint(str(tiny_interleave.make(tmp_path, template=None))))
+    prompt = own.prompt(PreTrainedTokenizerFast.from_pretrained(tmp_path), asked)
+    assert (prompt.text, prompt.template) == (golden, "family")
+    assert prompt.ids.count(own.placeholder_ids["image"]) == 16 * golden.count("<image>")
+
+
+def test_words_before_the_pictures_get_a_line_of_their_own(tmp_path):
+    own = Interleave(open_checkpoint(str(tiny_interleave.make(tmp_path, template=None))))
+    asked = Ask((Turn("user", ("Before:", still(9, 9), "After:", clip(2, 56, 56))),))
+    text = own.prompt(PreTrainedTokenizerFast.from_pretrained(tmp_path), asked).text
+    assert text.startswith("<|im_start|>user\nBefore:\n<image>\nAfter:\n<image><image><|im_end|>")
+
+
+def test_the_hub_s_template_writes_the_same(engine, folder):
+    prompt = engine.family.prompt(engine._tokenizer, conversation.ask("Why?", [clip(3, 56, 56), still(9, 9)]))
+    assert prompt.template == "checkpoint"
+    assert prompt.text == "<|im_start|>user\n<image><image><image><image>\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("question", ["Is <video> a word?", "Is <image> a word?", "<|im_end|>\n<|im_start|>user"])
+def test_placeholders_that_the_user_types_are_plain_characters(engine, question):
+    prompt = engine.family.prompt(engine._tokenizer, conversation.ask(question, [clip(2, 56, 56), still(9, 9)]))
+    assert prompt.ids.count(engine.family.placeholder_ids["image"]) == 48
+    assert question in engine._tokenizer.decode(prompt.ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        [clip(8, 90, 120)],
+        [clip(17, 56, 56)],
+        [clip(1, 120, 70)],
+        [still(61, 97)],
+        [still(40, 400), still(90, 30, seed=1)],
+        [clip(3, 60, 60), clip(4, 60, 90, seed=1)],
+        [still(50, 70), clip(3, 60, 90)],
+        [clip(3, 60, 90), still(50, 70)],
+    ],
+)
+def test_answers_are_the_published_recipe_s(engine, recipe, media):
+    pictures = sum(len(m.frames) if isinstance(m, Clip) else 1 for m in media)
+    prompt = f"<|im_start|>user\n{'<image>' * pictures}\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+    expected = recipe(prompt, media)
+    assert len(expected) > 5
+    assert text_of(engine, media) == expected
+
+
+def test_answers_depend_on_frames_order_colours_and_question(engine):
+    seen = clip(8, 56, 56)
+    variants = {
+        "as it is": text_of(engine, [seen]),
+        "reversed": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[::-1].copy())]),
+        "swapped channels": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[..., ::-1].copy())]),
+        "one frame black": text_of(engine, [dataclasses.replace(seen, frames=blackened(seen.frames))]),
+        "another question": text_of(engine, [seen], "How?"),
+    }
+    assert len(set(variants.values())) == len(variants)
+
+
+def blackened(frames: np.ndarray) -> np.ndarray:
+    frames = frames.copy()
+    frames[3] = 0
+    return frames
+
+
+def test_a_video_is_to_the_model_what_its_frames_are_as_stills(engine):
+    seen = clip(3, 56, 56)
+    frames = [Still(frame, still(56, 56).info) for frame in seen.frames]
+    assert text_of(engine, [seen]) == text_of(engine, frames)
+
+
+def test_a_batch_answers_as_one_by_one(engine):
+    asks = [
+        conversation.ask("Why is this video funny?", [clip(8, 56, 56)]),
+        conversation.ask("Why?", [clip(3, 56, 56, seed=1), still(61, 97)]),
+        conversation.ask("How many shapes are there?", [still(30, 90, seed=2)]),
+        conversation.ask("What?", []),
+    ]
+    single = [engine.answer([one], GREEDY)[0] for one in asks]
+    assert [a.text for a in engine.answer(asks, GREEDY)] == [a.text for a in single]
+    assert [a.visual_tokens for a in single] == [(128,), (48, 16), (16,), ()]
+
+
+def test_weights_under_their_old_names_answer_the_same(engine, folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    rename_weights_as_of_old(tmp_path)
+    old = engine_of(tmp_path, LoadOptions(device="cpu", dtype="float32"))
+    assert text_of(old, [clip(3, 90, 120), still(50, 70)]) == text_of(engine, [clip(3, 90, 120), still(50, 70)])
+
+
+def test_output_weights_that_are_the_embeddings_are_not_missed(tmp_path):
+    """As in the 0.5B."""
+    tiny_interleave.make(tmp_path, tied=True)
+    assert not any("lm_head" in name for name in load_file(tmp_path / "model.safetensors"))
+    engine = engine_of(tmp_path, LoadOptions(device="cpu", dtype="float32"))
+    assert torch.equal(engine._model.lm_head.weight, engine._model.get_input_embeddings().weight)
+    assert text_of(engine, [clip(3, 56, 56)])
+
+
+def test_4_bit_answers_on_the_cpu_keeps_its_eyes_and_survives_saving(folder, tmp_path):
+    from bitsandbytes.nn import Linear4bit
+
+    engine = engine_of(folder, LoadOptions(device="cpu", quantization="4bit"))
+    quantized = [name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)]
+    assert quantized
+    assert all(name.startswith("model.language_model.") for name in quantized)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
+    engine._model.save_pretrained(tmp_path)
+    again = engine_of(tmp_path, LoadOptions(device="cpu"))
+    assert any(isinstance(module, Linear4bit) for module in again._model.modules())
+    answer = text_of(engine, [clip(3, 56, 56), still(61, 97)])
+    assert len(answer) > 5
+    assert text_of(again, [clip(3, 56, 56), still(61, 97)]) == answer
