@@ -14,16 +14,27 @@ from typing import Any
 
 from llava_cli import __version__
 from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.memory import MemoryPlan
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
+from llava_cli.models.prompt import Prompt
 
 SCHEMA_VERSION = 1
 
 
 def answer_record(
-    question: str, media: Sequence[Media], answer: Answer, model: ModelInfo, generation: Generation, decode_s: float
+    question: str,
+    media: Sequence[Media],
+    answer: Answer,
+    model: ModelInfo,
+    generation: Generation,
+    decode_s: float,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The record of an answer. `media` are in the order in which the user named them."""
+    """The record of an answer.
+
+    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for.
+    """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
     return _record(
         question,
@@ -39,8 +50,52 @@ def answer_record(
             "completion_tokens": answer.completion_tokens,
         },
         timing=_rounded(answer.timing, decode_s),
-        warnings=list(answer.warnings),
+        warnings=list(warnings),
     )
+
+
+def plan_record(
+    question: str,
+    prompt: Prompt,
+    model: ModelInfo,
+    generation: Generation,
+    memory: MemoryPlan,
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The record of a dry run: what would be shown, and what it would take."""
+    receipts = [_media(*pair) for pair in zip(prompt.media, prompt.visual_tokens, strict=True)]
+    return _record(
+        question,
+        "planned",
+        model={**asdict(model), "template": prompt.template},
+        media=receipts,
+        generation=_generation(generation),
+        usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
+        memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
+        warnings=list(warnings),
+    )
+
+
+def plan_text(record: dict[str, Any]) -> str:
+    """A dry run's record for people."""
+    model, memory = record["model"], record["memory"]
+    gib = {key: size / (1 << 30) for key, size in memory.items()}
+    lines = [
+        f"{model['checkpoint']}: {model['family']}, {model['quantization'] or model['dtype']} on {model['device']}"
+    ]
+    for medium in record["media"]:
+        frames = f"{len(medium['frames'])} frames, " if "frames" in medium else ""
+        lines.append(f"{medium['path']}: {frames}{medium['visual_tokens']} visual tokens")
+    lines.append(
+        f"prompt: {record['usage']['prompt_tokens']} tokens, and up to {record['generation']['max_new_tokens']} new"
+    )
+    lines.append(
+        f"memory: {gib['total']:.2f} GiB of {gib['free']:.2f} GiB free (weights {gib['weights']:.2f}, "
+        f"cache {gib['cache']:.2f}, activations {gib['activations']:.2f}, fixed {gib['fixed']:.2f})"
+    )
+    if memory["total"] > memory["free"]:
+        lines.append("this does not fit")
+    return "\n".join(lines) + "\n"
 
 
 def error_record(

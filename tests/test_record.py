@@ -31,7 +31,7 @@ def test_an_answer_s_keys():
     ]  # fmt: skip
     assert (record["schema_version"], record["status"]) == (SCHEMA_VERSION, "ok")
     assert list(record["model"]) == [
-        "checkpoint", "revision", "family", "dtype", "quantization", "device", "attention", "template",
+        "checkpoint", "revision", "family", "dtype", "quantization", "device", "attention", "dummy", "template",
     ]  # fmt: skip
     assert list(record["media"][0]) == [
         "path", "kind", "width", "height", "duration", "codec", "rotation", "decoder", "sampling", "frames",

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llava_cli.cli import options, steps
-from llava_cli.errors import LlavaError, UsageError
-from llava_cli.models import conversation
+from llava_cli.cli.request import Request, read_request
+from llava_cli.errors import LlavaError
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import Output, check_writable, guarded_stdout, write_file
-from llava_cli.record import answer_record, error_record, to_json
+from llava_cli.record import answer_record, error_record, plan_record, plan_text, to_json
+
+if TYPE_CHECKING:
+    from llava_cli.engine.engine import Generation
+    from llava_cli.engine.options import LoadOptions
 
 EXAMPLES = """
 Examples:
@@ -28,9 +31,9 @@ Examples:
 """
 
 Arguments = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="MEDIA... QUESTION",
+        metavar="MEDIA QUESTION",
         help="Videos and images ('-' for standard input), then the question. <video> and <image> in the question "
         "place the media.",
         show_default=False,
@@ -40,19 +43,31 @@ Prompt = Annotated[
     str | None,
     typer.Option("--prompt", "-p", metavar="TEXT", help="The question; then all arguments are media."),
 ]
+Conversation = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A JSON list of messages (role, content with text, image and video parts); a question given too follows.",
+        show_default=False,
+    ),
+]
 
 
 def ask(
-    arguments: Arguments,
+    arguments: Arguments = None,
     prompt: Prompt = None,
+    conversation: Conversation = None,
     model: options.Model = DEFAULT,
     revision: options.Revision = None,
+    rope_scaling: options.RopeScaling = None,
+    dummy_weights: options.DummyWeights = False,
     frames: options.Frames = None,
     fps: options.Fps = None,
     sampling: options.SamplingPolicy = None,
     start: options.Start = None,
     end: options.End = None,
     exact_pixels: options.ExactPixels = False,
+    fit: options.Fit = False,
     system: options.System = None,
     max_new_tokens: options.MaxNewTokens = 256,
     temperature: options.Temperature = None,
@@ -62,54 +77,62 @@ def ask(
     dtype: options.Dtype = "auto",
     attention: options.Attention = "sdpa",
     four_bit: options.FourBit = False,
+    eight_bit: options.EightBit = False,
+    quantize_all: options.QuantizeAll = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     output: options.OutputFile = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a question about videos and images."""
-    paths, question = split_arguments(arguments, prompt)
+    request = read_request(arguments or [], prompt, conversation, system)
+    choice = steps.Choice(model, revision, rope_scaling, dummy_weights)
+    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels, fit)
     generation = options.generation(max_new_tokens, temperature, top_p, seed)
-    machine = options.load_options(device, dtype, attention, four_bit)
+    machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
         try:
             check_writable(output)
-            family = steps.open_family(model, revision, out)
-            view = steps.chosen_view(family.view, sampling, frames, fps, start, end, exact_pixels)
-            started = time.perf_counter()
-            media = steps.load_all(paths, view, out)
-            decode_s = time.perf_counter() - started
-            engine = steps.load_engine(family, machine, out)
             streamed = out.answers_to_terminal and not (json or output)
-            asked = conversation.ask(question, media, system)
-            answer = engine.answer([asked], generation, out.write if streamed else None)[0]
+            record = _answered(request, choice, showing, generation, machine, dry_run, out, streamed)
         except LlavaError as error:
             if json:
-                out.write(to_json(error_record(question, paths, error, generation)) + "\n")
+                out.write(to_json(error_record(request.question, request.paths, error, generation)) + "\n")
             raise
-        for warning in answer.warnings:
-            out.say(f"llava: {warning}")
-        record = answer_record(question, media, answer, engine.info, generation, decode_s)
         if output is not None:
             write_file(output, to_json(record).encode() + b"\n")
         elif json:
             out.write(to_json(record) + "\n")
+        elif dry_run:
+            out.write(plan_text(record))
         else:
-            out.write("\n" if streamed else answer.text + "\n")
+            out.write("\n" if streamed else f"{record['answer']}\n")
 
 
-def split_arguments(arguments: Sequence[str], prompt: str | None) -> tuple[list[str], str]:
-    """The media and the question of a command line.
-
-    Raises:
-        UsageError: one of them is missing.
-    """
-    paths, question = (list(arguments), prompt) if prompt is not None else (list(arguments[:-1]), arguments[-1])
-    if not paths:
-        hint = "the question" if os.path.lexists(arguments[-1]) else "the video or image it is about"
-        raise UsageError(f'{arguments[-1]}: {hint} is missing; try: llava ask video.mp4 "why is this funny?"')
-    if not question.strip():
-        raise UsageError("the question is empty")
-    if paths.count("-") > 1:
-        raise UsageError("standard input (-) can be read only once")
-    return paths, question
+def _answered(
+    request: Request,
+    choice: steps.Choice,
+    showing: steps.Showing,
+    generation: Generation,
+    machine: LoadOptions,
+    dry_run: bool,
+    out: Output,
+    streamed: bool,
+) -> dict[str, Any]:
+    """The record of the answer, or of what it would take."""
+    family = steps.open_family(choice, out)
+    started = time.perf_counter()
+    asked = request.build(showing.of(family.view), out)
+    decode_s = time.perf_counter() - started
+    loader = steps.open_loader(family, machine, out)
+    asked, prompt, warnings = steps.fitted(
+        loader, asked, showing, lambda view: request.build(view, out), generation.max_new_tokens, out
+    )
+    needed = [(len(prompt.ids), generation.max_new_tokens)]
+    if dry_run:
+        return plan_record(request.question, prompt, loader.info, generation, loader.plan(needed), warnings)
+    loader.check_memory(needed)
+    engine = steps.load_engine(loader, out)
+    answer = engine.answer([asked], generation, out.write if streamed else None)[0]
+    return answer_record(request.question, asked.media, answer, engine.info, generation, decode_s, warnings)

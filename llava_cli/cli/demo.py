@@ -70,7 +70,8 @@ def _show(folder: Path, out: Output) -> int:
     with out.working("drawing a clip"):
         show.write_clip(clip)
         show.write_still(still)
-    engine = steps.load_engine(steps.open_family("demo", None, out), options.load_options(), out)
+    family = steps.open_family(steps.Choice("demo"), out)
+    engine = steps.load_engine(steps.open_loader(family, options.load_options(), out), out)
     return _compare(engine, clip, show.CLIP_QUESTIONS, out) + _compare(engine, still, show.STILL_QUESTIONS, out)
 
 

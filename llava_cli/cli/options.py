@@ -13,7 +13,8 @@ import typer
 from llava_cli.engine.engine import Generation
 from llava_cli.engine.options import Attention as AttentionName
 from llava_cli.engine.options import Dtype as DtypeName
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.options import LoadOptions, Quantization
+from llava_cli.errors import UsageError
 
 _CHECKPOINT = "Checkpoint"
 _FRAMES = "Frames"
@@ -43,19 +44,48 @@ def _seconds(text: str) -> float:
         raise typer.BadParameter(str(error)) from error
 
 
+def _rope_factor(text: str) -> float:
+    kind, _, factor = text.partition(":")
+    try:
+        value = float(factor)
+    except ValueError:
+        value = math.nan
+    if kind != "linear" or not 1 <= value <= 64:
+        raise typer.BadParameter(f"{text!r} is not of the form linear:FACTOR, with a factor from 1 to 64")
+    return value
+
+
 Model = Annotated[
     str,
     typer.Option(
         "--model",
         "-m",
         envvar="LLAVA_MODEL",
-        help="A hub id, a local folder, or 'demo' (the built-in tiny checkpoint).",
+        help="A short name (see `llava models`), a hub id, a local folder, or 'demo' (the built-in tiny checkpoint).",
         rich_help_panel=_CHECKPOINT,
     ),
 ]
 Revision = Annotated[
     str | None,
     typer.Option(help="Branch, tag or commit of a hub checkpoint.", rich_help_panel=_CHECKPOINT),
+]
+
+RopeScaling = Annotated[
+    float | None,
+    typer.Option(
+        parser=_rope_factor,
+        metavar="linear:FACTOR",
+        help="Stretch positions so that prompts may be FACTOR times as long as in training.",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
+DummyWeights = Annotated[
+    bool,
+    typer.Option(
+        "--dummy-weights",
+        help="Random weights of a short name's size, without a download: to measure a machine, never to answer.",
+        rich_help_panel=_CHECKPOINT,
+    ),
 ]
 
 Frames = Annotated[
@@ -92,6 +122,11 @@ ExactPixels = Annotated[
     ),
 ]
 
+Fit = Annotated[
+    bool,
+    typer.Option("--fit", help="Show fewer frames where the context is too short for all.", rich_help_panel=_FRAMES),
+]
+
 System = Annotated[
     str | None, typer.Option(metavar="TEXT", help="A system prompt.", rich_help_panel=_ANSWER, show_default=False)
 ]
@@ -126,6 +161,21 @@ FourBit = Annotated[
     typer.Option("--4bit", help="Quantize the language model to 4 bit (nf4) while loading.", rich_help_panel=_MACHINE),
 ]
 
+EightBit = Annotated[
+    bool,
+    typer.Option("--8bit", help="Quantize the language model to 8 bit while loading.", rich_help_panel=_MACHINE),
+]
+QuantizeAll = Annotated[
+    bool,
+    typer.Option("--quantize-all", help="Quantize the vision tower and the projector too.", rich_help_panel=_MACHINE),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print frames, tokens and memory; read no weights, give no answer.", rich_help_panel=_MACHINE
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print the record, one line of JSON.", rich_help_panel=_OUTPUT)]
 OutputFile = Annotated[
     Path | None,
@@ -146,7 +196,21 @@ def generation(max_new_tokens: int, temperature: float | None, top_p: float | No
 
 
 def load_options(
-    device: str = "auto", dtype: DtypeName = "auto", attention: AttentionName = "sdpa", four_bit: bool = False
+    device: str = "auto",
+    dtype: DtypeName = "auto",
+    attention: AttentionName = "sdpa",
+    four_bit: bool = False,
+    eight_bit: bool = False,
+    quantize_all: bool = False,
 ) -> LoadOptions:
-    """How the checkpoint is loaded."""
-    return LoadOptions(device, dtype, attention, "4bit" if four_bit else None)
+    """How the checkpoint is loaded.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
+    if four_bit and eight_bit:
+        raise UsageError("--4bit and --8bit exclude each other")
+    if quantize_all and not (four_bit or eight_bit):
+        raise UsageError("--quantize-all needs --4bit or --8bit")
+    quantization: Quantization | None = "4bit" if four_bit else "8bit" if eight_bit else None
+    return LoadOptions(device, dtype, attention, quantization, quantize_all)

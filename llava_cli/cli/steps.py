@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llava_cli.engine.options import LoadOptions
@@ -12,39 +12,59 @@ from llava_cli.media.clip import Policy, Sampling, View
 from llava_cli.output import Output
 
 if TYPE_CHECKING:
+    from llava_cli.engine.load import Loader
     from llava_cli.engine.local import LocalEngine
     from llava_cli.media.clip import Media
+    from llava_cli.models.conversation import Ask
     from llava_cli.models.family import Family
+    from llava_cli.models.prompt import Prompt
 
 
-def open_family(model: str, revision: str | None, out: Output) -> Family:
+@dataclass(frozen=True)
+class Choice:
+    """Which checkpoint, and what is changed of it."""
+
+    model: str
+    revision: str | None = None
+    rope_factor: float | None = None
+    dummy: bool = False
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What the user chose of how frames are shown; None leaves it to the family."""
+
+    policy: Policy | None = None
+    frames: int | None = None
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+    exact_pixels: bool = False
+    fit: bool = False
+
+    def of(self, view: View) -> View:
+        """A family's view with these choices."""
+        default = view.sampling
+        sampling = Sampling(
+            policy="fps" if self.fps is not None else self.policy or default.policy,
+            frames=self.frames or default.frames,
+            fps=self.fps,
+            start=self.start,
+            end=self.end,
+        )
+        return replace(view, sampling=sampling, fit="full" if self.exact_pixels else view.fit)
+
+
+def open_family(choice: Choice, out: Output) -> Family:
     """The family of a checkpoint, read from its small files."""
-    from llava_cli.models.checkpoint import open_checkpoint
+    from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint, with_linear_rope
     from llava_cli.models.registry import family_of
 
     _quiet_libraries(out)
-    return family_of(open_checkpoint(model, revision))
-
-
-def chosen_view(
-    view: View,
-    policy: Policy | None,
-    frames: int | None,
-    fps: float | None,
-    start: float | None,
-    end: float | None,
-    exact_pixels: bool,
-) -> View:
-    """A family's view with what the user chose instead."""
-    default = view.sampling
-    sampling = Sampling(
-        policy="fps" if fps is not None else policy or default.policy,
-        frames=frames or default.frames,
-        fps=fps,
-        start=start,
-        end=end,
-    )
-    return replace(view, sampling=sampling, fit="full" if exact_pixels else view.fit)
+    checkpoint = dummy_checkpoint(choice.model) if choice.dummy else open_checkpoint(choice.model, choice.revision)
+    if choice.rope_factor is not None:
+        checkpoint = with_linear_rope(checkpoint, choice.rope_factor)
+    return family_of(checkpoint)
 
 
 def load_all(paths: Sequence[str], view: View, out: Output) -> list[Media]:
@@ -60,16 +80,49 @@ def load_all(paths: Sequence[str], view: View, out: Output) -> list[Media]:
     return media
 
 
-def load_engine(family: Family, options: LoadOptions, out: Output) -> LocalEngine:
-    """The engine, with a sign of life while it loads."""
-    family.checkpoint.fetch()
-    with out.working(f"loading {family.checkpoint.name}"):
-        from llava_cli.engine.load import load
+def open_loader(family: Family, options: LoadOptions, out: Output) -> Loader:
+    """Everything about the model but its weights."""
+    with out.working("starting"):
+        from llava_cli.engine.load import Loader
 
-        engine = load(family, options)
-    if options.device == "auto" and engine.info.device == "cpu" and family.checkpoint.name != "demo":
+        loader = Loader(family, options)
+    if options.device == "auto" and loader.device == "cpu" and family.checkpoint.name != "demo":
         out.say("llava: no GPU was found: running on the CPU")
-    return engine
+    return loader
+
+
+def fitted(
+    loader: Loader, asked: Ask, showing: Showing, build: Callable[[View], Ask], new_tokens: int, out: Output
+) -> tuple[Ask, Prompt, list[str]]:
+    """The conversation with so many frames that it fits the checkpoint's context, and what was changed for that.
+
+    `build` makes the conversation anew in another view.
+
+    Raises:
+        TooLong: it does not fit, and `showing.fit` does not allow to show fewer frames.
+    """
+    from llava_cli.engine.context import TooLong, fitting_prompt
+
+    warnings: list[str] = []
+    while True:
+        try:
+            return asked, fitting_prompt(loader.family, loader.tokenizer, asked, new_tokens), warnings
+        except TooLong as error:
+            if not (showing.fit and error.frames):
+                raise
+            warnings = [f"at most {error.frames} frames of each video are shown, to fit the checkpoint's context"]
+            out.say(f"llava: {warnings[0]}")
+            asked = build(replace(showing, frames=error.frames).of(loader.family.view))
+
+
+def load_engine(loader: Loader, out: Output) -> LocalEngine:
+    """The engine, with a sign of life while it loads."""
+    checkpoint = loader.family.checkpoint
+    checkpoint.fetch()
+    if checkpoint.dummy:
+        out.say("llava: the weights are random: the answer means nothing")
+    with out.working(f"loading {checkpoint.name}"):
+        return loader.load()
 
 
 def _quiet_libraries(out: Output) -> None:

@@ -36,6 +36,8 @@ class ModelInfo:
     quantization: str | None
     device: str
     attention: str
+    dummy: bool = False
+    """The weights are random: the answer means nothing."""
 
 
 @dataclass
@@ -65,7 +67,6 @@ class Answer:
     completion_tokens: int
     template: Literal["checkpoint", "family"]
     """Whose chat template wrote the prompt."""
-    warnings: tuple[str, ...] = ()
     timing: Timing = field(default_factory=Timing)
 
 

@@ -1,91 +1,176 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading a checkpoint: which device, which numbers, which attention."""
+"""From a checkpoint's files to an engine; what can be known without reading the weights is known first."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.engine.dummy import random_weights
 from llava_cli.engine.engine import ModelInfo
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.memory import is_out_of_memory, out_of_memory_as
-from llava_cli.engine.options import Attention, Dtype, LoadOptions
-from llava_cli.errors import ModelError, UsageError
+from llava_cli.engine.memory import MemoryPlan, free_memory, is_out_of_memory, out_of_memory_as, plan
+from llava_cli.engine.options import Attention, LoadOptions, Quantization
+from llava_cli.engine.place import choose_device, choose_dtype
+from llava_cli.errors import ModelError, OutOfMemory, UsageError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import PLACEHOLDER
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-# On the CPU float32 is exact and fast, as long as it leaves memory for the rest of the machine.
-_CPU_SHARE = 0.6
+_QUANTIZED_NAMES: dict[Quantization | None, str | None] = {None: None, "4bit": "nf4", "8bit": "int8"}
+
+
+class Loader:
+    """A checkpoint that is about to be loaded: where to, in which numbers, and whether it fits.
+
+    Raises (the constructor):
+        UsageError: the machine has no such device, or it lacks a package.
+        ModelError: the checkpoint is incomplete or damaged.
+    """
+
+    def __init__(self, family: Family, options: LoadOptions) -> None:
+        self.family = family
+        self.options = options
+        self.device = choose_device(options.device)
+        self.dtype = choose_dtype(options.dtype, self.device, family)
+        self.tokenizer = _tokenizer(family.checkpoint.tokenizer_folder)
+        _check_attention(options.attention)
+
+    @cached_property
+    def model_config(self) -> PretrainedConfig:
+        """What the model is built from."""
+        try:
+            return self.family.model_config()
+        except Exception as error:  # the library validates field by field, with exceptions of many kinds
+            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {_first_line(error)}") from error
+
+    @property
+    def info(self) -> ModelInfo:
+        """What will answer."""
+        return ModelInfo(
+            checkpoint=self.family.checkpoint.name,
+            revision=self.family.checkpoint.revision,
+            family=self.family.name,
+            dtype=str(self.dtype).removeprefix("torch."),
+            quantization=_QUANTIZED_NAMES[self.options.quantization],
+            device=self.device,
+            attention=self.options.attention,
+            dummy=self.family.checkpoint.dummy,
+        )
+
+    @property
+    def unquantized(self) -> tuple[str, ...]:
+        """The modules that stay as they are when the rest is quantized."""
+        return ("lm_head",) if self.options.quantize_all else self.family.unquantized
+
+    @cached_property
+    def skeleton(self) -> PreTrainedModel:
+        """The model without weights: what it would take can be counted on it."""
+        import torch
+
+        with torch.device("meta"):
+            return self.family.model_class()._from_config(self.model_config, dtype=self.dtype)
+
+    def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
+        """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
+        return plan(
+            self.skeleton,
+            prompts,
+            self.family.images_at_once,
+            self.options.quantization,
+            self.unquantized,
+            free_memory(self.device),
+        )
+
+    def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
+        """Refuse what will not fit, before minutes of loading.
+
+        Raises:
+            OutOfMemory: it does not; the message says what would.
+        """
+        needed = self.plan(prompts)
+        if needed.total <= needed.free:
+            return
+        lighter = replace(self.options, quantization="4bit")
+        fits = Loader(self.family, lighter).plan(prompts).total <= needed.free
+        remedy = "--4bit would fit" if fits else "choose a smaller checkpoint or fewer --frames"
+        raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed} on {self.device}; {remedy}")
+
+    def load(self) -> LocalEngine:
+        """Read the weights.
+
+        Raises:
+            ModelError: they are missing or damaged.
+            OutOfMemory: they do not fit.
+        """
+        from transformers.utils import logging
+
+        started = time.perf_counter()
+        logging.disable_progress_bar()  # whoever called shows that it takes a while
+        name = self.family.checkpoint.name
+        with out_of_memory_as(f"{name} does not fit into the memory of {self.device}; try --4bit"):
+            model = self._model()
+        return LocalEngine(self.family, self.tokenizer, model, self.info, load_s=time.perf_counter() - started)
+
+    def _model(self) -> PreTrainedModel:
+        name = self.family.checkpoint.name
+        try:
+            model, report = self.family.model_class().from_pretrained(
+                **self._weights(),
+                config=self.model_config,
+                dtype=self.dtype,
+                device_map={"": self.device},
+                attn_implementation=self.options.attention,
+                quantization_config=self._quantization_config(),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+        except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
+            if is_out_of_memory(error) or isinstance(error, ModelError):
+                raise
+            raise ModelError(f"{name}: cannot be loaded: {_first_line(error)}") from error
+        # Weights that were not in the files are random: such a model must not answer.
+        wrong = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+        if wrong:
+            raise ModelError(f"{name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {wrong[0]}")
+        return model.eval()
+
+    def _weights(self) -> dict[str, Any]:
+        """Where the weights come from, as arguments of `from_pretrained`."""
+        checkpoint = self.family.checkpoint
+        if checkpoint.dummy:
+            return {"pretrained_model_name_or_path": None, "state_dict": random_weights(self.skeleton)}
+        checkpoint.check_weights()
+        return {"pretrained_model_name_or_path": checkpoint.folder, "key_mapping": self.family.key_mapping}
+
+    def _quantization_config(self) -> Any:
+        from transformers import BitsAndBytesConfig
+
+        match self.options.quantization:
+            case "4bit":
+                return BitsAndBytesConfig(
+                    load_in_4bit=True,
+                    bnb_4bit_quant_type="nf4",
+                    bnb_4bit_use_double_quant=True,
+                    bnb_4bit_compute_dtype=self.dtype,
+                    llm_int8_skip_modules=list(self.unquantized),
+                )
+            case "8bit":
+                return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(self.unquantized))
+        return None
 
 
 def load(family: Family, options: LoadOptions) -> LocalEngine:
-    """Load a checkpoint whose files are on this machine (see `Checkpoint.fetch`).
-
-    Raises:
-        ModelError: the checkpoint is incomplete or damaged.
-        UsageError: the machine has no such device.
-        OutOfMemory: it does not fit.
-    """
-    started = time.perf_counter()
-    checkpoint = family.checkpoint
-    checkpoint.check_weights()
-    import torch
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # whoever called shows that it takes a while
-
-    device = _device(options.device)
-    dtype = _dtype(options.dtype, device, checkpoint.folder)
-    tokenizer = _tokenizer(checkpoint.folder)
-    with out_of_memory_as(f"{checkpoint.name} does not fit into the memory of {device}; try --4bit"):
-        model = _model(family, options, device, dtype)
-    info = ModelInfo(
-        checkpoint=checkpoint.name,
-        revision=checkpoint.revision,
-        family=family.name,
-        dtype=str(dtype).removeprefix("torch."),
-        quantization="nf4" if options.quantization else None,
-        device=str(torch.device(device)),
-        attention=options.attention,
-    )
-    return LocalEngine(family, tokenizer, model, info, load_s=time.perf_counter() - started)
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            return "cuda:0"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(wanted)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        line = str(error).partition("\n")[0]
-        raise UsageError(f"--device {wanted}: not on this machine ({line}); try --device cpu") from error
-    return "cuda:0" if wanted == "cuda" else wanted
-
-
-def _dtype(wanted: Dtype, device: str, folder: Path) -> torch.dtype:
-    import torch
-
-    if wanted != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device == "mps":
-        return torch.float16
-    import psutil  # of accelerate
-
-    # Released weights are in 16 bit: float32 takes twice their size.
-    needed = 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return torch.float32 if needed < _CPU_SHARE * psutil.virtual_memory().available else torch.bfloat16
+    """Load a checkpoint whose files are on this machine (see `Checkpoint.fetch`). Raises as `Loader` does."""
+    return Loader(family, options).load()
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -97,44 +182,10 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         # This class keeps the file's own pipeline; the model-specific ones rebuild it and differ in spaces.
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:  # the tokenizers library raises bare Exceptions for damaged files
-        raise ModelError(f"{folder / 'tokenizer.json'}: cannot be read: {error}") from error
+        raise ModelError(f"{folder / 'tokenizer.json'}: cannot be read: {_first_line(error)}") from error
     missing = [token for token in PLACEHOLDER.values() if token not in tokenizer.get_added_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
     return tokenizer
-
-
-def _model(family: Family, options: LoadOptions, device: str, dtype: torch.dtype) -> PreTrainedModel:
-    _check_attention(options.attention)
-    folder = family.checkpoint.folder
-    try:
-        model, report = family.model_class().from_pretrained(
-            folder,
-            config=family.model_config(),
-            key_mapping=family.key_mapping,
-            dtype=dtype,
-            device_map={"": device},
-            attn_implementation=options.attention,
-            quantization_config=_quantization(family, dtype) if options.quantization else None,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(f"{family.checkpoint.name}: cannot be loaded: {_first_line(error)}") from error
-    _check_weights(family, report)
-    return model.eval()
-
-
-def _check_weights(family: Family, report: dict[str, Any]) -> None:
-    """Weights that were not in the files are random: such a model must not answer."""
-    wrong = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
-    if wrong:
-        raise ModelError(
-            f"{family.checkpoint.name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {sorted(wrong)[0]}"
-        )
 
 
 def _check_attention(attention: Attention) -> None:
@@ -142,18 +193,6 @@ def _check_attention(attention: Attention) -> None:
 
     if attention == "flash_attention_2" and not is_flash_attn_2_available():
         raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")
-
-
-def _quantization(family: Family, dtype: torch.dtype) -> Any:
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(family.unquantized),
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llava_cli.engine import generate
+from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
 from llava_cli.engine.memory import out_of_memory_as
 from llava_cli.errors import ModelError
@@ -50,13 +51,14 @@ class LocalEngine:
 
         remedy = "try --4bit, fewer --frames, or a smaller checkpoint"
         with out_of_memory_as(f"{self.info.device} ran out of memory; {remedy}"), torch.inference_mode():
-            prompts = [self.family.prompt(self._tokenizer, ask) for ask in asks]
+            new_tokens = generation.max_new_tokens
+            prompts = [fitting_prompt(self.family, self._tokenizer, ask, new_tokens) for ask in asks]
             started = time.perf_counter()
             embeddings = self._embed(prompts)
             timing = Timing(load_s=self._load_s, encode_s=time.perf_counter() - started)
             run = generate.run(self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text)
             timing.first_token_s, timing.generate_s = run.first_token_s, run.total_s
-        return [self._answer(prompt, ids, generation, timing) for prompt, ids in zip(prompts, run.ids, strict=True)]
+        return [self._answer(prompt, ids, timing) for prompt, ids in zip(prompts, run.ids, strict=True)]
 
     def _embed(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
         """Each prompt as input embeddings [tokens, hidden size], features in the place of the placeholders.
@@ -86,7 +88,7 @@ class LocalEngine:
             embeddings = embeddings.masked_scatter(visual[:, None], torch.cat(list(features)).to(embeddings))
         return embeddings
 
-    def _answer(self, prompt: Prompt, ids: list[int], generation: Generation, timing: Timing) -> Answer:
+    def _answer(self, prompt: Prompt, ids: list[int], timing: Timing) -> Answer:
         stopped = bool(ids) and ids[-1] in self._stop_ids
         return Answer(
             text=generate.decode(self._tokenizer, ids[: len(ids) - stopped]),
@@ -96,13 +98,5 @@ class LocalEngine:
             prompt_tokens=len(prompt.ids),
             completion_tokens=len(ids) - stopped,
             template=prompt.template,
-            warnings=self._warnings(prompt, generation),
             timing=timing,
         )
-
-    def _warnings(self, prompt: Prompt, generation: Generation) -> tuple[str, ...]:
-        context = self.family.context
-        used = len(prompt.ids) + generation.max_new_tokens
-        if context is None or used <= context:
-            return ()
-        return (f"prompt and answer take up to {used} tokens, but the checkpoint was made for {context}",)

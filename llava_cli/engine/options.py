@@ -8,6 +8,7 @@ from typing import Literal
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
+Quantization = Literal["4bit", "8bit"]
 
 
 @dataclass(frozen=True)
@@ -17,4 +18,6 @@ class LoadOptions:
     device: str = "auto"
     dtype: Dtype = "auto"
     attention: Attention = "sdpa"
-    quantization: Literal["4bit"] | None = None
+    quantization: Quantization | None = None
+    quantize_all: bool = False
+    """Quantize the vision tower and the projector too; by default only the language model's layers are."""

@@ -6,14 +6,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from llava_cli.errors import ModelError
+from llava_cli.models.published import PUBLISHED
 
-DEFAULT = "llava-hf/LLaVA-NeXT-Video-7B-hf"
+DEFAULT = "next-video-7b"
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "checkpoint"
@@ -36,6 +37,13 @@ class Checkpoint:
     hub_id: str | None = None
     revision: str | None = None
     """The commit on the hub; None for a local folder."""
+    dummy: bool = False
+    """There are no files: the published geometry with random weights, to measure a machine and never to answer."""
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where `tokenizer.json` is; dummies borrow the demo checkpoint's."""
+        return _DEMO_FOLDER if self.dummy else self.folder
 
     def read_json(self, filename: str) -> dict[str, Any]:
         """A JSON file of the checkpoint; {} where there is none.
@@ -107,20 +115,42 @@ class Checkpoint:
 
 
 def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
-    """Find a checkpoint and read its `config.json`: `demo`, a local folder, or a hub id.
+    """Find a checkpoint and read its `config.json`: `demo`, a short name, a local folder, or a hub id.
 
     Raises:
         ModelError: there is no such checkpoint, or it cannot be reached.
     """
     if name == DEMO:
         return _open_folder(name, _DEMO_FOLDER)
-    if name and Path(name).is_dir():
+    if name and name not in PUBLISHED and Path(name).is_dir():
         return _open_folder(name, Path(name))
-    if not _HUB_ID.fullmatch(name) or name.startswith((".", "/")):
-        raise ModelError(f"{name}: no such folder, and not a hub id like {DEFAULT}; the built-in one is '{DEMO}'")
-    folder = _from_hub(name, revision, _SMALL_FILES)
-    found = _open_folder(name, folder)
-    return Checkpoint(name, folder, found.config, hub_id=name, revision=folder.name)
+    hub_id = PUBLISHED[name].hub_id if name in PUBLISHED else name
+    if not _HUB_ID.fullmatch(hub_id) or hub_id.startswith("."):
+        raise ModelError(
+            f"{name}: no such folder, short name (see `llava models`) or hub id; the built-in checkpoint is '{DEMO}'"
+        )
+    folder = _from_hub(hub_id, revision, _SMALL_FILES)
+    return replace(_open_folder(hub_id, folder), hub_id=hub_id, revision=folder.name)
+
+
+def dummy_checkpoint(name: str) -> Checkpoint:
+    """The geometry of a released checkpoint, without its files.
+
+    Raises:
+        ModelError: this is no short name.
+    """
+    if name not in PUBLISHED:
+        raise ModelError(f"{name}: only short names have a known geometry: {', '.join(PUBLISHED)}")
+    return Checkpoint(name, Path(os.devnull).parent / "no-such-folder", PUBLISHED[name].config, dummy=True)
+
+
+def with_linear_rope(checkpoint: Checkpoint, factor: float) -> Checkpoint:
+    """The checkpoint with its positions stretched, so that prompts may be `factor` times as long as in training."""
+    config = dict(checkpoint.config)
+    text = dict(config.get("text_config", config))
+    theta = (text.pop("rope_parameters", None) or {}).get("rope_theta", text.get("rope_theta"))
+    text |= {"rope_scaling": {"type": "linear", "factor": factor}} | ({"rope_theta": theta} if theta else {})
+    return replace(checkpoint, config=config | {"text_config": text} if "text_config" in config else text)
 
 
 def _open_folder(name: str, folder: Path) -> Checkpoint:

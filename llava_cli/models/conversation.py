@@ -54,10 +54,15 @@ def ask(question: str, media: Sequence[Media], system: str | None = None) -> Ask
     Where the question holds as many `<video>` and `<image>` marks as there are media of that kind, they place them;
     otherwise media come first, in order, and such marks are plain text.
     """
-    turns = [Turn("user", *_place(question.strip(), media))]
-    if system is not None and system.strip():
-        turns.insert(0, Turn("system", (system.strip(),)))
-    return Ask(tuple(turns))
+    return with_system(Ask((Turn("user", *_place(question.strip(), media)),)), system)
+
+
+def with_system(asked: Ask, system: str | None) -> Ask:
+    """The conversation under a system prompt, in the place of its own."""
+    if system is None or not system.strip():
+        return asked
+    rest = tuple(turn for turn in asked.turns if turn.role != "system")
+    return Ask((Turn("system", (system.strip(),)), *rest))
 
 
 def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], bool]:

@@ -29,6 +29,10 @@ class Family(ABC):
     """As it stands in records, e.g. `llava-next-video`."""
     unquantized: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
+    images_at_once: ClassVar[int] = 16
+    """How many frames or tiles go through the vision tower together: a bound on its peak memory."""
+    bears_float16: ClassVar[bool] = True
+    """Whether the language model's numbers stay in float16's range."""
     key_mapping: ClassVar[dict[str, str] | None] = None
     """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
 
@@ -74,7 +78,7 @@ class Family(ABC):
 
     def model_config(self) -> PretrainedConfig:
         """The configuration that the model is built from."""
-        return self.model_class().config_class.from_pretrained(self.checkpoint.folder)
+        return self.model_class().config_class.from_dict(dict(self.checkpoint.config))
 
     @abstractmethod
     def encode(self, model: PreTrainedModel, medium: Media) -> torch.Tensor:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 # What the released checkpoints were trained with (their model cards).
 _FRAMES = 32
+# What the default number of frames leaves of the context for question and answer.
+_TEXT_TOKENS = 512
 _CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 _CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
 _BICUBIC = 3
-# The vision tower's peak memory is bounded by encoding this many frames at a time; the features are the same.
-_FRAMES_AT_ONCE = 16
 
 MISTRAL = (
     BODY
@@ -76,6 +76,10 @@ class LlavaNextVideo(Family):
         return self._image_size // int(vision.get("patch_size", 32))
 
     @cached_property
+    def _tokens_per_frame(self) -> int:
+        return (self._patches // int(self.checkpoint.config.get("spatial_pool_stride", 2))) ** 2
+
+    @cached_property
     def _pinpoints(self) -> list[list[int]]:
         """The canvases, (height, width), that a still may be cut into tiles from."""
         default = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
@@ -84,6 +88,8 @@ class LlavaNextVideo(Family):
     @cached_property
     def view(self) -> View:
         frames = int(self.checkpoint.video_preprocessor.get("num_frames") or _FRAMES)
+        if self.context is not None:  # the 34B's does not hold as many frames as it was trained with
+            frames = max(1, min(frames, (self.context - _TEXT_TOKENS) // self._tokens_per_frame))
         return View((self._image_size, self._image_size), "crop", Sampling("uniform", frames))
 
     @cached_property
@@ -104,8 +110,7 @@ class LlavaNextVideo(Family):
 
     def slots(self, medium: Media) -> tuple[Slot, ...]:
         if isinstance(medium, Clip):
-            stride = int(self.checkpoint.config.get("spatial_pool_stride", 2))
-            return (Slot(medium, "video", len(medium.frames) * (self._patches // stride) ** 2),)
+            return (Slot(medium, "video", len(medium.frames) * self._tokens_per_frame),)
         height, width = medium.pixels.shape[:2]
         rows, columns = self._unpadded_patches(height, width)
         # The whole picture once, then the tiles with a newline after every row.
@@ -141,7 +146,7 @@ class LlavaNextVideo(Family):
 
         pixels = self.clip_pixels(clip).to(model.device, model.dtype)
         features = [
-            model.get_video_features(part[None]).pooler_output[0] for part in torch.split(pixels, _FRAMES_AT_ONCE)
+            model.get_video_features(part[None]).pooler_output[0] for part in torch.split(pixels, self.images_at_once)
         ]
         return torch.cat(features)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from llava_cli.cli.ask import split_arguments
+from llava_cli.cli.request import split_arguments
 from llava_cli.errors import UsageError
 
 

@@ -191,11 +191,6 @@ def test_a_receipt_counts_what_was_shown(engine):
     assert answer.template == "checkpoint"
 
 
-def test_a_prompt_beyond_the_context_is_said(engine):
-    answer = engine.answer([conversation.ask("Why? " * 700, [still(56, 56)])], Generation(1))[0]
-    assert "2048" in answer.warnings[0]
-
-
 def test_running_out_of_memory_is_its_own_error(engine, monkeypatch):
     def exhausted(*_):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")

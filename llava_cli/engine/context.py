@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a conversation fit into what a checkpoint can read, and how many frames would."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llava_cli.errors import UsageError
+from llava_cli.media.clip import Clip
+from llava_cli.models.conversation import Ask, Part
+from llava_cli.models.family import Family
+from llava_cli.models.prompt import Prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class TooLong(UsageError):
+    """A prompt and its answer are longer than the checkpoint's context."""
+
+    code = "context"
+
+    def __init__(self, tokens: int, context: int, frames: int) -> None:
+        remedy = (
+            f"--frames {frames} would fit, or --fit chooses it" if frames else "show fewer media, or a shorter text"
+        )
+        super().__init__(f"prompt and answer take {tokens} tokens, but the checkpoint reads {context}; {remedy}")
+        self.frames = frames
+        """The largest number of frames of each video that fits; 0 if not even one does."""
+
+
+def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Ask, new_tokens: int) -> Prompt:
+    """The prompt for a conversation, made sure that it and the answer fit into the checkpoint's context.
+
+    Raises:
+        TooLong: they do not.
+    """
+
+    def excess(prompt: Prompt) -> int:
+        return len(prompt.ids) + new_tokens - (family.context or sys.maxsize)
+
+    prompt = family.prompt(tokenizer, ask)
+    if excess(prompt) <= 0:
+        return prompt
+    fits, fits_not = 0, max((len(medium.frames) for medium in ask.media if isinstance(medium, Clip)), default=1)
+    while fits_not - fits > 1:
+        middle = (fits + fits_not) // 2
+        if excess(family.prompt(tokenizer, first_frames(ask, middle))) <= 0:
+            fits = middle
+        else:
+            fits_not = middle
+    raise TooLong(len(prompt.ids) + new_tokens, family.context or 0, fits)
+
+
+def first_frames(ask: Ask, frames: int) -> Ask:
+    """The same conversation about the beginnings of its clips: as long a prompt as any choice of so many frames."""
+
+    def shortened(part: Part) -> Part:
+        if not isinstance(part, Clip):
+            return part
+        return replace(part, frames=part.frames[:frames], indices=part.indices[:frames], times=part.times[:frames])
+
+    return Ask(tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in ask.turns))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conversation files: a JSON list of messages, in the form that chat templates and model cards use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from llava_cli.errors import InputError
+from llava_cli.media.clip import Media
+from llava_cli.models.conversation import Turn, Word, kind
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True)
+class MediaPath:
+    """A file that a message shows."""
+
+    word: Word
+    path: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as the file holds it, its media not yet read."""
+
+    role: Role
+    parts: tuple[str | MediaPath, ...]
+
+
+def read_chat(path: Path) -> list[Message]:
+    """Read a conversation file. Media paths are relative to the file.
+
+    Raises:
+        InputError: it cannot be read, or a message is not in order; the message names which, and the key.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(content, list) or not content:
+        raise InputError(f"{path}: holds no list of messages")
+    messages = [_message(entry, path, f"{path}: message {number}") for number, entry in enumerate(content, 1)]
+    for number, message in enumerate(messages[1:], 2):
+        if message.role == "system":
+            raise InputError(f"{path}: message {number}: 'role' is 'system', which only the first may be")
+    return messages
+
+
+def load_turns(messages: list[Message], load: Callable[[str], Media]) -> list[Turn]:
+    """The messages with their media read.
+
+    Raises:
+        InputError: a file is not of the kind that its message says.
+    """
+    return [Turn(message.role, tuple(_loaded(part, load) for part in message.parts)) for message in messages]
+
+
+def _loaded(part: str | MediaPath, load: Callable[[str], Media]) -> str | Media:
+    if isinstance(part, str):
+        return part
+    medium = load(part.path)
+    if kind(medium) != part.word:
+        raise InputError(f"{part.path}: holds one {kind(medium)}, but the conversation calls it: {part.word}")
+    return medium
+
+
+def _message(entry: Any, path: Path, where: str) -> Message:
+    if not isinstance(entry, dict):
+        raise InputError(f"{where}: is no object with 'role' and 'content'")
+    role: Any = entry.get("role")
+    content = entry.get("content")
+    if role not in get_args(Role):
+        raise InputError(f"{where}: 'role' must be one of {', '.join(get_args(Role))}, not {role!r}")
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, list) or not content:
+        raise InputError(f"{where}: 'content' must be a text or a list of parts")
+    parts = tuple(_part(part, path, f"{where}: part {number}") for number, part in enumerate(content, 1))
+    if role != "user" and any(isinstance(part, MediaPath) for part in parts):
+        raise InputError(f"{where}: only messages of the user may show media")
+    return Message(role, parts)
+
+
+def _part(part: Any, path: Path, where: str) -> str | MediaPath:
+    word: Any = part.get("type") if isinstance(part, dict) else None
+    if word == "text":
+        if not isinstance(part.get("text"), str):
+            raise InputError(f"{where}: 'text' is missing")
+        return str(part["text"]).strip()
+    if word not in get_args(Word):
+        raise InputError(f"{where}: 'type' must be text, image or video, not {word!r}")
+    name = part.get("path", part.get(word))
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{where}: 'path' is missing: which {word}?")
+    return MediaPath(word, str(path.parent / name))

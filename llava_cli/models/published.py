@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The released checkpoints: a short name for each, and its geometry, known without a download."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_CLIP_336 = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 336,
+    "patch_size": 14,
+    "projection_dim": 768,
+}
+_CLIP_224 = _CLIP_336 | {"image_size": 224}
+_SIGLIP_384 = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 16,
+    "image_size": 384,
+    "patch_size": 14,
+    "vision_use_head": False,
+}
+
+
+def _text(
+    model_type: str, hidden: int, intermediate: int, layers: int, heads: int, kv_heads: int, vocab: int, context: int,
+    **more: Any,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "model_type": model_type,
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "vocab_size": vocab,
+        "max_position_embeddings": context,
+        **more,
+    }
+
+
+_VICUNA_7B = _text("llama", 4096, 11008, 32, 32, 32, 32064, 4096, rms_norm_eps=1e-5)
+_MISTRAL_7B = _text("mistral", 4096, 14336, 32, 32, 8, 32064, 32768, rope_theta=1e6, sliding_window=None)
+_YI_34B = _text("llama", 7168, 20480, 60, 56, 8, 64064, 4096, rope_theta=5e6)
+_QWEN15_05B = _text("qwen2", 1024, 2816, 24, 16, 16, 152000, 32768, rope_theta=1e6, tie_word_embeddings=True)
+_QWEN15_7B = _text("qwen2", 4096, 11008, 32, 32, 32, 152000, 32768, rope_theta=1e6)
+_QWEN2_05B = _text("qwen2", 896, 4864, 24, 14, 2, 152000, 32768, rope_theta=1e6, tie_word_embeddings=True)
+_QWEN2_7B = _text("qwen2", 3584, 18944, 28, 28, 4, 152064, 32768, rope_theta=1e6)
+_QWEN2_72B = _text("qwen2", 8192, 29568, 80, 64, 8, 152064, 32768, rope_theta=1e6)
+
+_NEXT_PINPOINTS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+_ANYRES_MAX_9 = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+
+
+def _next_video(text: dict[str, Any], video: int, image: int) -> dict[str, Any]:
+    return {
+        "model_type": "llava_next_video",
+        "video_token_index": video,
+        "image_token_index": image,
+        "image_grid_pinpoints": _NEXT_PINPOINTS,
+        "spatial_pool_mode": "average",
+        "spatial_pool_stride": 2,
+        "vision_feature_layer": -2,
+        "vision_feature_select_strategy": "default",
+        "vision_config": _CLIP_336,
+        "text_config": text,
+    }
+
+
+def _interleave(text: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model_type": "llava",
+        "image_token_index": 151646,
+        "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "full",
+        "vision_config": _SIGLIP_384,
+        "text_config": text,
+    }
+
+
+def _onevision(text: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model_type": "llava_onevision",
+        "image_token_index": 151646,
+        "video_token_index": 151647,
+        "image_grid_pinpoints": _ANYRES_MAX_9,
+        "vision_aspect_ratio": "anyres_max_9",
+        "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "full",
+        "vision_config": _SIGLIP_384,
+        "text_config": text,
+    }
+
+
+def _llava_video(text: dict[str, Any]) -> dict[str, Any]:
+    """As the original authors' files are laid out: the language model's settings and theirs side by side."""
+    return text | {
+        "architectures": ["LlavaQwenForCausalLM"],
+        "model_type": "llava_qwen",
+        "mm_vision_tower": "google/siglip-so400m-patch14-384",
+        "mm_hidden_size": 1152,
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_patch_merge_type": "spatial_unpad",
+        "mm_newline_position": "grid",
+        "mm_spatial_pool_stride": 2,
+        "mm_spatial_pool_mode": "bilinear",
+        "image_aspect_ratio": "anyres_max_9",
+        "image_grid_pinpoints": _ANYRES_MAX_9,
+        "add_time_instruction": True,
+        "force_sample": True,
+        "image_token_index": 151646,
+        "eos_token_id": 151645,
+        "tie_word_embeddings": False,
+    }
+
+
+_VICUNA_LONG = _VICUNA_7B | {"rope_scaling": {"type": "linear", "factor": 2.5}}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A released checkpoint."""
+
+    hub_id: str
+    config: dict[str, Any]
+    """What its `config.json` says, as far as it decides size and shape."""
+
+
+PUBLISHED: dict[str, Published] = {
+    "next-video-7b": Published("llava-hf/LLaVA-NeXT-Video-7B-hf", _next_video(_VICUNA_LONG, 32000, 32001)),
+    "next-video-7b-dpo": Published("llava-hf/LLaVA-NeXT-Video-7B-DPO-hf", _next_video(_VICUNA_LONG, 32000, 32001)),
+    "next-video-7b-32k": Published("llava-hf/LLaVA-NeXT-Video-7B-32K-hf", _next_video(_MISTRAL_7B, 32000, 32001)),
+    "next-video-34b": Published("llava-hf/LLaVA-NeXT-Video-34B-hf", _next_video(_YI_34B, 64003, 64004)),
+    "next-video-34b-dpo": Published("llava-hf/LLaVA-NeXT-Video-34B-DPO-hf", _next_video(_YI_34B, 64003, 64004)),
+    "llava-video-7b": Published("lmms-lab/LLaVA-Video-7B-Qwen2", _llava_video(_QWEN2_7B)),
+    "llava-video-72b": Published("lmms-lab/LLaVA-Video-72B-Qwen2", _llava_video(_QWEN2_72B)),
+    "video-llava-7b": Published(
+        "LanguageBind/Video-LLaVA-7B-hf",
+        {
+            "model_type": "video_llava",
+            "image_token_index": 32000,
+            "video_token_index": 32001,
+            "vision_feature_layer": -2,
+            "vision_feature_select_strategy": "default",
+            "vision_config": _CLIP_224,
+            "text_config": _VICUNA_7B,
+        },
+    ),
+    "interleave-0.5b": Published("llava-hf/llava-interleave-qwen-0.5b-hf", _interleave(_QWEN15_05B)),
+    "interleave-7b": Published("llava-hf/llava-interleave-qwen-7b-hf", _interleave(_QWEN15_7B)),
+    "interleave-7b-dpo": Published("llava-hf/llava-interleave-qwen-7b-dpo-hf", _interleave(_QWEN15_7B)),
+    "onevision-0.5b": Published("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", _onevision(_QWEN2_05B)),
+    "onevision-7b": Published("llava-hf/llava-onevision-qwen2-7b-ov-hf", _onevision(_QWEN2_7B)),
+    "onevision-72b": Published("llava-hf/llava-onevision-qwen2-72b-ov-hf", _onevision(_QWEN2_72B)),
+}
