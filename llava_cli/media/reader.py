@@ -187,8 +187,8 @@ class Reader:
             waiting.discard(packet.pts)
             if not waiting:
                 break
-        yield from self._wanted(None, wanted, start)  # what the decoder holds back; nothing more is decoded
-        self.decoder.flush_buffers()
+        # What the decoder holds back; nothing more is decoded. The next seek makes it ready again.
+        yield from self._wanted(None, wanted, start)
 
     def _wanted(
         self, packet: Packet[VideoStream] | None, wanted: set[int], start: int | None

@@ -65,6 +65,8 @@ def x264(gop: int = 12, **more: str) -> dict[str, str]:
 MKV_RATE = Fraction(24000, 1001)
 IRREGULAR = [40 * i + 37 * (i // 7) + (600 if i > 30 else 0) for i in range(60)]
 
+JITTERY = [40 * i + i * 7 % 11 - 5 * (i > 0) for i in range(60)]
+
 SPECS = {
     "h264": Spec(options=x264(), frames=100),
     "one_group": Spec(options=x264(250), frames=90),
@@ -72,6 +74,7 @@ SPECS = {
     "intra_refresh": Spec(options={"g": "20", "bf": "0", "x264-params": "intra-refresh=1"}, size=(128, 96)),
     "vfr": Spec(options=x264(), stamps=IRREGULAR),
     "vfr_mkv": Spec(".mkv", options=x264(), stamps=IRREGULAR),
+    "jitter": Spec(options=x264(), stamps=JITTERY),
     "rotated_90": Spec(options=x264(), frames=20, rotation=90),
     "rotated_180": Spec(options=x264(), frames=20, rotation=180),
     "rotated_270": Spec(options=x264(), frames=20, rotation=-90),

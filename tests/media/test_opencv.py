@@ -11,7 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media.rendering import SPECS, read_mark
+from media.rendering import SPECS, marked, read_mark
+from PIL import Image
 
 from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, View, load_media, opencv, pyav
@@ -81,6 +82,12 @@ def test_a_percent_in_a_name_is_no_series(rendered: Rendered, tmp_path: Path) ->
     path = tmp_path / "a%d.mp4"
     path.write_bytes(rendered("h264").read_bytes())
     assert opencv.read_clip(Source(str(path), path.name), VIEW).indices[1] == 12
+    for index in range(3):
+        Image.fromarray(marked(index, 64, 48)).save(tmp_path / f"b{index}.png")
+    path = tmp_path / "b%d.png"
+    path.write_bytes(bytes(100))
+    with pytest.raises(DecoderError):
+        opencv.read_clip(Source(str(path), path.name), VIEW)
 
 
 def test_a_name_that_is_no_text_does_not_crash_the_process(rendered: Rendered, tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ def test_a_heic_photo_is_refused_where_one_of_its_tiles_would_be_shown(tmp_path:
         read(tmp_path / "x.heic")
 
 
+def test_formats_that_run_other_programs_are_not_recognised(tmp_path: Path) -> None:
+    (tmp_path / "x.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    assert read(tmp_path / "x.eps") is None
+
+
 def test_no_image_is_left_to_the_video_decoders(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
     assert read(tmp_path / "x.png") is None

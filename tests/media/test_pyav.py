@@ -10,12 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media.rendering import IRREGULAR, SPECS, read_mark, remux
+from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux
+from PIL import Image
 
 from llava_cli.media import pyav
 from llava_cli.media.clip import Clip, Fit, Policy, Sampling, View
 from llava_cli.media.reader import Reader
-from llava_cli.media.shrink import Shrinker
+from llava_cli.media.shrink import SCALER, Shrinker
 from llava_cli.media.source import DecoderError, MediaError, Source
 from llava_cli.media.table import SeekError, from_packets
 
@@ -117,6 +118,14 @@ def test_a_varying_rate_is_sampled_by_time(rendered: Rendered, name: str) -> Non
     assert clip.times == pytest.approx([IRREGULAR[index] / 1000 for index in clip.indices], abs=0.001)
 
 
+def test_jitter_is_counted_through_but_not_at_the_bounds(rendered: Rendered) -> None:
+    path = rendered("jitter")
+    assert list(sample(path, 8).indices) == expected_indices(60, 8)
+    for start in range(0, 2000, 40):
+        expected = [index for index, stamp in enumerate(JITTERY) if stamp >= start]
+        assert list(sample(path, 100, start=start / 1000).indices) == expected
+
+
 def test_start_and_end_bound_the_frames(rendered: Rendered) -> None:
     clip = sample(rendered("h264"), 5, start=1.0, end=2.0)
     assert clip.indices == (25, 30, 35, 40, 45)
@@ -154,6 +163,15 @@ def test_full_frames_are_byte_for_byte_the_published_recipe(rendered: Rendered) 
     assert np.array_equal(clip.frames, np.stack([recipe[i] for i in np.arange(0, 100, 100 / 8).astype(int)]))
 
 
+def test_scaling_is_bicubic_and_not_a_level_too_dark(rendered: Rendered) -> None:
+    clip = pyav.read_clip(source(rendered("h264")), View((20, 30), "squash", Sampling()))
+    whole = decode_everything(rendered("h264"))[clip.indices[2]]
+    exact = whole.reformat(format="rgb24", interpolation=SCALER).to_ndarray()
+    bicubic = np.asarray(Image.fromarray(exact).resize((30, 20), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(clip.frames[2] - bicubic).mean() < 0.6
+    assert abs((clip.frames[2] - bicubic).mean()) < 0.1
+
+
 def test_wide_pixels_are_stretched(rendered: Rendered) -> None:
     clip = sample(rendered("wide_pixels"))
     assert (clip.info.width, clip.info.height) == (128, 48)
@@ -166,10 +184,11 @@ def test_hdr_is_said(rendered: Rendered) -> None:
     assert sample(rendered("ten_bit")).info.warnings == ()
 
 
-def test_hidden_packets_are_no_frames(rendered: Rendered, tmp_path: Path) -> None:
+def test_hidden_packets_are_no_frames(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = {7, 8, 20}
     path = tmp_path / "hidden.webm"
     remux(rendered("vp8"), path, lambda i, data: bytes([data[0] & ~0x10]) + data[1:] if i in hidden else data)
+    monkeypatch.setattr(pyav, "_read_linear", None)
     shown = [index for index in range(60) if index not in hidden]
     assert len(decode_everything(path)) == len(shown)
     clip = sample(path, 64)
@@ -181,10 +200,22 @@ def test_damage_in_the_middle_is_said_and_the_rest_is_sampled(rendered: Rendered
     remux(rendered("h264"), path, lambda i, data: b"\0\0\0\1\x09" + b"\xff" * 20 if 30 <= i < 36 else data)
     clip = sample(path, 100)
     assert 50 < len(clip.indices) < 100
-    assert any("damaged" in warning for warning in clip.info.warnings)
+    assert any("packets could not be decoded" in warning for warning in clip.info.warnings)
     marks = [read_mark(frame) for frame in clip.frames]
     assert marks[:20] == list(range(20))
     assert marks[-20:] == list(range(80, 100))
+
+
+@pytest.mark.parametrize("frames", [3, 8, 16, 64])
+def test_what_damage_spoils_is_spoilt_as_in_a_linear_decode(rendered: Rendered, tmp_path: Path, frames: int) -> None:
+    path = tmp_path / "damaged.mp4"
+    remux(rendered("one_group"), path, lambda i, data: data[: len(data) // 2] if i % 9 == 5 else data)
+    with Reader(source(path)) as reader:
+        truth = list(reader.decode_all())
+    clip = sample(path, frames)
+    assert any("damaged" in warning for warning in clip.info.warnings)
+    for place, index in enumerate(clip.indices):
+        assert np.array_equal(clip.frames[place], truth[index].to_ndarray(format="rgb24")), index
 
 
 def test_a_file_cut_short_gives_what_is_there(rendered: Rendered, tmp_path: Path) -> None:

@@ -133,6 +133,11 @@ def test_bounds_on_rounded_stamps() -> None:
     assert indices(timeline, frames=99, start=0.0, end=2 / 30) == [0, 1]
 
 
+def test_moments_on_rounded_stamps() -> None:
+    assert rounded(300, 30).shown_at(2 / 30) == 2
+    assert rounded(300, 30).shown_at(2 / 30 - 0.001) == 1
+
+
 def test_nothing_between_start_and_end() -> None:
     with pytest.raises(MediaError, match=r"no frame between 0:03\.000 and 0:04\.000; the video lasts 0:02\.000"):
         indices(even(50), start=3, end=4)
