@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # What the documentation uses. A frame takes 729 tokens, so 44 of them fill the context.
 _FRAMES = 8
-# The vision tower's peak memory is bounded by encoding this many frames at a time; the features are the same.
-_FRAMES_AT_ONCE = 16
 
 # Pictures stand side by side; a line break separates them from the words.
 QWEN = """
@@ -88,7 +86,7 @@ class Interleave(Family):
         import torch
 
         seen = self.pixels(medium).to(model.device, model.dtype)
-        parts = [model.get_image_features(part).pooler_output for part in torch.split(seen, _FRAMES_AT_ONCE)]
+        parts = [model.get_image_features(part).pooler_output for part in torch.split(seen, self.images_at_once)]
         return torch.cat([picture for part in parts for picture in part])
 
     def pixels(self, medium: Media) -> torch.Tensor:

@@ -30,6 +30,7 @@ class VideoLlava(Family):
 
     name = "video-llava"
     unquantized = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
+    images_at_once = _FRAMES
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:

@@ -28,17 +28,10 @@ from llava_cli.models import conversation
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
 from llava_cli.models.conversation import Ask, Turn
 from llava_cli.models.interleave import Interleave
+from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 
-# What the hub's config.json says, as far as it matters here.
-SEVEN_B = {
-    "model_type": "llava",
-    "image_token_index": 151646,
-    "vision_feature_layer": -1,
-    "vision_feature_select_strategy": "full",
-    "vision_config": {"model_type": "siglip_vision_model", "image_size": 384, "patch_size": 14},
-    "text_config": {"model_type": "qwen2", "vocab_size": 152000, "max_position_embeddings": 32768},
-}
+SEVEN_B = PUBLISHED["interleave-7b"].config
 GREEDY = Generation(max_new_tokens=16)
 
 
@@ -106,6 +99,16 @@ def test_geometry_is_never_assumed():
     assert other.visual_tokens(still(9, 9)) == 196
     assert other.placeholder_ids == {"image": 7}
     assert family(SEVEN_B | {"vision_feature_select_strategy": "default"}).visual_tokens(still(9, 9)) == 728
+
+
+def test_pictures_are_squashed_as_the_authors_do():
+    """Pillow bicubic, whatever the aspect, then -1 to 1; what the decoder squashed already is only normalized."""
+    own = family(SEVEN_B)
+    seen = still(300, 500)
+    squashed = np.asarray(Image.fromarray(seen.pixels).resize((384, 384), Image.Resampling.BICUBIC))
+    expected = (squashed.astype(np.float32) / 255 - 0.5) / 0.5
+    assert np.abs(own.pixels(seen)[0].numpy() - expected.transpose(2, 0, 1)).max() < 1e-5
+    assert torch.equal(own.pixels(Still(squashed, seen.info)), own.pixels(seen))
 
 
 @pytest.mark.parametrize(

@@ -24,19 +24,11 @@ from llava_cli.media.clip import Clip, Sampling, Still
 from llava_cli.models import conversation
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
 from llava_cli.models.conversation import Ask, Turn
+from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 from llava_cli.models.video_llava import VideoLlava, shown_places
 
-# What the hub's config.json says, as far as it matters here.
-SEVEN_B = {
-    "model_type": "video_llava",
-    "image_token_index": 32000,
-    "video_token_index": 32001,
-    "vision_feature_layer": -2,
-    "vision_feature_select_strategy": "default",
-    "vision_config": {"model_type": "clip_vision_model", "image_size": 224, "patch_size": 14},
-    "text_config": {"model_type": "llama", "vocab_size": 32064, "max_position_embeddings": 4096},
-}
+SEVEN_B = PUBLISHED["video-llava-7b"].config
 GREEDY = Generation(max_new_tokens=16)
 
 
@@ -114,6 +106,19 @@ def test_geometry_is_never_assumed():
     assert other.visual_tokens(clip(8, 336, 336)) == 8 * (144 + 1)
     assert other.placeholder_ids["video"] == 7
     assert family(SEVEN_B | {"vision_feature_select_strategy": "full"}).visual_tokens(still(9, 9)) == 257
+
+
+def test_pictures_are_cropped_as_the_authors_do():
+    """Pillow bicubic to the shortest edge, then the centre; what the decoder cropped already is only normalized."""
+    own = family(SEVEN_B)
+    seen = still(300, 500)
+    scaled = np.asarray(Image.fromarray(seen.pixels).resize((int(224 * 500 / 300), 224), Image.Resampling.BICUBIC))
+    left = (scaled.shape[1] - 224) // 2
+    cropped = scaled[:, left : left + 224]
+    mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+    expected = (cropped.astype(np.float32) / 255 - mean) / std
+    assert np.abs(own.pixels(seen)[0].numpy() - expected.transpose(2, 0, 1)).max() < 1e-5
+    assert torch.equal(own.pixels(Still(cropped, seen.info)), own.pixels(seen))
 
 
 def test_eight_frames_of_any_clip_are_shown():
