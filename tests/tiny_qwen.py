@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny checkpoints around a Qwen2 language model, in the hub's file layout, made on the fly and deterministic."""
+"""Tiny LLaVA-OneVision and LLaVA-Video checkpoints in the hub's file layout, made on the fly and deterministic.
+
+Their weights are random but large, so that what they say changes with every frame, colour and word.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import (
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
 
 CORPUS = [
-    "<|im_start|>system\nYou are a helpful assistant.\nuser\nWhy is this video funny?\nassistant\nA baby wears glasses.",
+    "<|im_start|>system\nYou are a helpful assistant.\nuser\nWhy is this video funny?\nassistant\nA baby wears glasses",
     "The video lasts for 9.72 seconds, and 64 frames are uniformly sampled from it. These frames are located at 0.00s.",
     "What happens in the video? Describe the picture. How many shapes are there? It is red, green and blue.",
 ]
@@ -17,7 +31,35 @@ MEDIA = ["<image>", "<video>"]
 VOCABULARY = 320
 """Size of the tokenizer with all control tokens."""
 _WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+IMAGE_SIZE, PATCH = 70, 14
+# An odd number of patches along an edge, as the released checkpoints have.
+VISION = {
+    "model_type": "siglip_vision_model", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "image_size": IMAGE_SIZE, "patch_size": PATCH, "vision_use_head": False,
+}  # fmt: skip
+TEXT = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "vocab_size": VOCABULARY, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6,
+    "rope_theta": 1000000.0, "tie_word_embeddings": False,
+}  # fmt: skip
+PINPOINTS = [[IMAGE_SIZE * rows, IMAGE_SIZE * columns] for rows in range(1, 7) for columns in range(1, 7)]
+
+# In the form of the hub's template for LLaVA-OneVision: images, videos, then the text on a line of its own.
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'video') %}{{ '<video>' }}{% endfor %}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}{{ '\\n' + part['text'] }}{% endfor %}"
+    "{{ '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+# A language model's own, as the original authors' checkpoints bring along: it knows no media.
+TEXT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 
 
@@ -45,3 +87,101 @@ def qwen_tokenizer(media_tokens: bool = True) -> PreTrainedTokenizerFast:
     control = CONTROL + MEDIA if media_tokens else CONTROL
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in control])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+
+
+def make_onevision(folder: Path, *, template: str | None = TEMPLATE) -> Path:
+    """Write a LLaVA-OneVision checkpoint, its weights under the released files' names."""
+    tokenizer = qwen_tokenizer()
+    tokenizer.save_pretrained(folder)
+    if template is not None:
+        (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    config = LlavaOnevisionConfig(
+        vision_config=VISION, text_config=TEXT | {"model_type": "qwen2"}, image_grid_pinpoints=PINPOINTS,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = LlavaOnevisionForConditionalGeneration(config)
+    _enlarge(model)
+    # Settings of the kind that a language model's makers leave behind.
+    model.generation_config.update(do_sample=True, temperature=0.7, top_k=20)
+    model.save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    renamed = {name.replace("vision_tower.", "vision_tower.vision_model."): w for name, w in weights.items()}
+    assert {"image_newline", "language_model.lm_head.weight", "language_model.model.norm.weight"} <= set(renamed)
+    save_file(renamed, folder / "model.safetensors", {"format": "pt"})
+    preprocessor = {
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
+        "image_grid_pinpoints": PINPOINTS,
+        "resample": 3,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    return folder
+
+
+def original_config(**settings: Any) -> dict[str, Any]:
+    """The config.json of a LLaVA-Video checkpoint in the original authors' layout."""
+    return {
+        "architectures": ["LlavaQwenForCausalLM"],
+        "model_type": "llava",
+        **TEXT,
+        "bos_token_id": 315,
+        "eos_token_id": 317,
+        "add_faster_video": False,
+        "add_time_instruction": True,
+        "force_sample": True,
+        "image_aspect_ratio": "anyres_max_9",
+        "image_grid_pinpoints": PINPOINTS,
+        "image_token_index": 151646,
+        "mm_hidden_size": 32,
+        "mm_newline_position": "grid",
+        "mm_patch_merge_type": "spatial_unpad",
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_resampler_type": None,
+        "mm_spatial_pool_mode": "bilinear",
+        "mm_spatial_pool_stride": None,
+        "mm_vision_select_feature": "patch",
+        "mm_vision_select_layer": -2,
+        "mm_vision_tower": "google/siglip-so400m-patch14-384",
+        "vision_config": VISION,
+    } | settings
+
+
+def make_llava_video(folder: Path, weights: dict[str, torch.Tensor] | None = None, **settings: Any) -> Path:
+    """Write a LLaVA-Video checkpoint in the original authors' layout: no preprocessor, no media tokens, their names."""
+    tokenizer = qwen_tokenizer(media_tokens=False)
+    tokenizer.chat_template = TEXT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(original_config(**settings)))
+    save_file(weights or _original_weights(), folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def _original_weights() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    model = LlavaOnevisionForConditionalGeneration(
+        LlavaOnevisionConfig(vision_config=VISION, text_config=TEXT | {"model_type": "qwen2"})
+    )
+    _enlarge(model)
+    renamed = {}
+    for name, weight in model.state_dict().items():
+        name = name.replace("model.vision_tower.", "model.vision_tower.vision_tower.vision_model.")
+        name = name.replace("model.multi_modal_projector.linear_1.", "model.mm_projector.0.")
+        name = name.replace("model.multi_modal_projector.linear_2.", "model.mm_projector.2.")
+        renamed[re.sub(r"^model\.language_model\.", "model.", name)] = weight
+    return renamed
+
+
+def _enlarge(model: LlavaOnevisionForConditionalGeneration) -> None:
+    """Make the weights so large that every input counts, and all answers text: they can be compared as they read."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1:
+                weight.normal_(0, 2 / weight[0].numel() ** 0.5)
+            elif "norm" not in name:
+                weight.normal_(0, 0.3)
+        texts = qwen_tokenizer().batch_decode([[number] for number in range(VOCABULARY)], skip_special_tokens=True)
+        readable = [bool(text) and text.isascii() and text.isprintable() for text in texts]
+        model.lm_head.weight *= torch.tensor(readable)[:, None]

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LLaVA-OneVision: SigLIP features of every frame, pooled after the projector; stills as up to nine tiles' worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llava_cli.media.clip import Clip, Media, Sampling, Still, View
+from llava_cli.models import anyres, pixels
+from llava_cli.models.conversation import Word
+from llava_cli.models.family import Family
+from llava_cli.models.prompt import Slot
+from llava_cli.models.templates import BODY
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlavaOnevisionForConditionalGeneration
+
+# What the released checkpoints were evaluated with.
+_FRAMES = 32
+_TILES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 3}
+
+# The conversation that the authors trained with (their `qwen_1_5`).
+QWEN = (
+    BODY
+    + """
+{%- if messages[0].role != 'system' -%}
+    {{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}
+{%- endif -%}
+{%- for message in messages -%}
+    {{ '<|im_start|>' + message.role + '\\n' + body(message.content) + '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
+"""
+)
+
+
+class Onevision(Family):
+    """The 0.5B, 7B and 72B checkpoints (Qwen2)."""
+
+    name = "llava-onevision"
+    unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+
+    @staticmethod
+    def recognizes(config: Mapping[str, Any]) -> bool:
+        return config.get("model_type") == "llava_onevision"
+
+    @cached_property
+    def _image_size(self) -> int:
+        return int(self._vision.get("image_size", 384))
+
+    @cached_property
+    def _patches(self) -> int:
+        """Patches along one edge of a frame or tile."""
+        return self._image_size // int(self._vision.get("patch_size", 14))
+
+    @property
+    def _vision(self) -> Mapping[str, Any]:
+        return self.checkpoint.config.get("vision_config") or {}
+
+    @cached_property
+    def _pinpoints(self) -> list[list[int]]:
+        """The canvases, (height, width), that a still may be cut into tiles from."""
+        default = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+        return self.checkpoint.config.get("image_grid_pinpoints") or default
+
+    @property
+    def view(self) -> View:
+        frames = int(self.checkpoint.video_preprocessor.get("num_frames") or self._frames)
+        return View((self._image_size, self._image_size), "squash", Sampling("linspace", frames))
+
+    @property
+    def _frames(self) -> int:
+        return _FRAMES
+
+    @cached_property
+    def placeholder_ids(self) -> dict[Word, int]:
+        config = self.checkpoint.config
+        return {
+            "video": int(config.get("video_token_index", config.get("video_token_id", 151647))),
+            "image": int(config.get("image_token_index", config.get("image_token_id", 151646))),
+        }
+
+    @property
+    def template(self) -> str:
+        return QWEN
+
+    def slots(self, medium: Media) -> tuple[Slot, ...]:
+        if isinstance(medium, Clip):
+            frames = len(medium.frames)
+            return (Slot(medium, "video", frames * self._pooled**2 + self._newlines(frames)),)
+        most_tiles = int(self.checkpoint.config.get("vision_aspect_ratio", "anyres_max_9").removeprefix("anyres_max_"))
+        shown = anyres.shown_patches(medium.pixels.shape[:2], self._pinpoints, self._image_size, self._patches)
+        rows, columns = anyres.limited_patches(*shown, self._patches, most_tiles)
+        # The whole picture once, then the tiles with a newline after every row.
+        return (Slot(medium, "image", self._patches**2 + rows * (columns + 1)),)
+
+    @property
+    def _pooled(self) -> int:
+        """Features along one edge of a video frame."""
+        return math.ceil(self._patches / 2)
+
+    def _newlines(self, frames: int) -> int:
+        """How many newlines stand among the features of a video."""
+        return 1
+
+    @property
+    def _newline_ends_video(self) -> bool:
+        """Whether a video's only newline is its last feature."""
+        return True
+
+    def model_class(self) -> type[LlavaOnevisionForConditionalGeneration]:
+        from transformers import LlavaOnevisionForConditionalGeneration
+
+        return LlavaOnevisionForConditionalGeneration
+
+    def encode(self, model: LlavaOnevisionForConditionalGeneration, medium: Media) -> torch.Tensor:
+        if isinstance(medium, Still):
+            return self._encode_still(model, medium)
+        return self._encode_clip(model, medium)
+
+    def _encode_clip(self, model: LlavaOnevisionForConditionalGeneration, clip: Clip) -> torch.Tensor:
+        import torch
+
+        seen = self.clip_pixels(clip).to(model.device, model.dtype)
+        split = torch.split(seen, self.images_at_once)
+        parts = [model.get_video_features(part[None]).pooler_output[0] for part in split]
+        if self._newline_ends_video:
+            parts = [*(part[:-1] for part in parts[:-1]), parts[-1]]
+        return torch.cat(parts)
+
+    def _encode_still(self, model: LlavaOnevisionForConditionalGeneration, still: Still) -> torch.Tensor:
+        """As the model's own `get_image_features`, but never with more tiles at once than the memory plan counts on."""
+        import torch
+
+        inputs = self.still_pixels(still)
+        seen = inputs["pixel_values"][0].to(model.device, model.dtype)
+        tiles = [_tile_features(model, part) for part in torch.split(seen, self.images_at_once)]
+        features, _ = model.model.pack_image_features(
+            [torch.cat(tiles)],
+            inputs["image_sizes"],
+            image_newline=model.model.image_newline,
+            vision_aspect_ratio=model.config.vision_aspect_ratio,
+        )
+        return features[0]
+
+    def clip_pixels(self, clip: Clip) -> torch.Tensor:
+        """Normalized pixels, float32 [frames, 3, height, width]."""
+        preprocessor = self.checkpoint.preprocessor | self.checkpoint.video_preprocessor
+        return pixels.squashed(list(clip.frames), self._image_size, preprocessor)
+
+    def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
+        """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""
+        from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+            LlavaOnevisionImageProcessorPil,
+        )
+
+        own = self.checkpoint.preprocessor
+        processor = LlavaOnevisionImageProcessorPil(
+            size={"height": self._image_size, "width": self._image_size},
+            image_grid_pinpoints=self._pinpoints,
+            **{key: own.get(key, default) for key, default in _TILES.items()},
+        )
+        return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")
+
+
+def _tile_features(model: LlavaOnevisionForConditionalGeneration, tiles: torch.Tensor) -> torch.Tensor:
+    """Features of pictures after the projector: [tiles, patches, hidden size]."""
+    import torch
+
+    config = model.config
+    states = model.model.vision_tower(tiles, output_hidden_states=True).hidden_states
+    layers = config.vision_feature_layer
+    chosen = torch.cat([states[layer] for layer in ([layers] if isinstance(layers, int) else layers)], dim=-1)
+    if config.vision_feature_select_strategy == "default":
+        chosen = chosen[:, 1:]
+    return model.model.multi_modal_projector(chosen)
