@@ -8,9 +8,12 @@ from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import Family
 from llava_cli.models.interleave import Interleave
 from llava_cli.models.llava_next_video import LlavaNextVideo
+from llava_cli.models.llava_video import LlavaVideo
+from llava_cli.models.onevision import Onevision
 from llava_cli.models.video_llava import VideoLlava
 
-FAMILIES: tuple[type[Family], ...] = (LlavaNextVideo, VideoLlava, Interleave)
+# Conversions of LLaVA-Video are LLaVA-OneVision to all but LlavaVideo, which comes first.
+FAMILIES: tuple[type[Family], ...] = (LlavaNextVideo, VideoLlava, Interleave, LlavaVideo, Onevision)
 
 
 def family_of(checkpoint: Checkpoint) -> Family:
