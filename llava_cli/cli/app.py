@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, demo
+from llava_cli.cli import ask, demo, models
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command()(demo.demo)
+app.command()(models.models)
 
 
 def _version(wanted: bool) -> None:

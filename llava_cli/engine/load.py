@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,14 +78,12 @@ class Loader:
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
-        return plan(
-            self.skeleton,
-            prompts,
-            self.family.images_at_once,
-            self.options.quantization,
-            self.unquantized,
-            free_memory(self.device),
-        )
+        return self.plan_quantized(prompts, self.options.quantization)
+
+    def plan_quantized(self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None) -> MemoryPlan:
+        """The memory that it would take if the weights were quantized so."""
+        images, free = self.family.images_at_once, free_memory(self.device)
+        return plan(self.skeleton, prompts, images, quantization, self.unquantized, free)
 
     def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
         """Refuse what will not fit, before minutes of loading.
@@ -97,8 +94,7 @@ class Loader:
         needed = self.plan(prompts)
         if needed.total <= needed.free:
             return
-        lighter = replace(self.options, quantization="4bit")
-        fits = Loader(self.family, lighter).plan(prompts).total <= needed.free
+        fits = self.plan_quantized(prompts, "4bit").total <= needed.free
         remedy = "--4bit would fit" if fits else "choose a smaller checkpoint or fewer --frames"
         raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed} on {self.device}; {remedy}")
 

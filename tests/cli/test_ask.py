@@ -248,3 +248,80 @@ def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, as_pr
     piped = as_program(*options).stdout.decode()
     visible = "".join(c for c in piped if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
     assert shown.decode().replace("\r\n", "\n") == visible
+
+
+def test_a_conversation_from_a_file(llava, rendered, picture, tiny, tmp_path):
+    """History with a system prompt; a question on the command line follows it."""
+    chat = tmp_path / "chat.json"
+    messages = [
+        {"role": "system", "content": "Be polite."},
+        {"role": "user", "content": [{"type": "image", "path": str(picture)}, {"type": "text", "text": "What is it?"}]},
+        {"role": "assistant", "content": "A gradient."},
+        {"role": "user", "content": [{"type": "video", "path": str(rendered("h264"))}, {"type": "text", "text": "Why?"}]},
+    ]
+    chat.write_text(json.dumps(messages))
+    options = ("-m", tiny, "--json", "-n", "4", "--max-new-tokens", "5")
+    whole = json.loads(llava("ask", "--conversation", chat, *options).out)
+    assert (whole["status"], whole["question"]) == ("ok", "Why?")
+    assert [medium["kind"] for medium in whole["media"]] == ["image", "video"]
+    chat.write_text(json.dumps(messages[:3]))
+    followed = json.loads(llava("ask", "--conversation", chat, rendered("h264"), "Why?", *options).out)
+    assert followed["usage"] == whole["usage"]
+    assert followed["answer"] == whole["answer"]
+    alone = json.loads(llava("ask", rendered("h264"), "Why?", *options).out)
+    assert alone["usage"]["prompt_tokens"] < whole["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([{"role": "user", "content": "Hello"}], "shows no video"),
+        ([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}], "a question must follow"),
+    ],
+)
+def test_a_conversation_that_cannot_be_answered(llava, tiny, tmp_path, messages, message):
+    chat = tmp_path / "chat.json"
+    chat.write_text(json.dumps(messages))
+    result = llava("ask", "--conversation", chat, "-m", tiny)
+    assert result.code == 3
+    assert message in result.err
+
+
+def test_a_dry_run_reads_no_weights(llava, rendered, tiny, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(tiny, tmp_path / "copy")
+    (copy / "model.safetensors").write_bytes(b"no weights")
+    result = llava("ask", rendered("h264"), "Why?", "-m", copy, "-n", "4", "--dry-run")
+    assert result.code == 0
+    assert "4 frames, 16 visual tokens" in result.out
+    record = json.loads(llava("ask", rendered("h264"), "Why?", "-m", copy, "-n", "4", "--dry-run", "--json").out)
+    assert record["status"] == "planned"
+    assert set(record["memory"]) == {"weights", "cache", "activations", "free", "fixed", "total"}
+    assert "answer" not in record
+
+
+def test_too_many_frames_are_named_or_fitted(llava, rendered, tiny, tmp_path):
+    import shutil
+
+    short = shutil.copytree(tiny, tmp_path / "short")
+    config = json.loads((short / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 200
+    (short / "config.json").write_text(json.dumps(config))
+    options = ("-m", short, "-n", "80", "--max-new-tokens", "5", "--json")
+    refused = llava("ask", rendered("h264"), "Why?", *options)
+    assert refused.code == 2
+    error = json.loads(refused.out)["error"]
+    assert error["code"] == "context"
+    fitted = json.loads(llava("ask", rendered("h264"), "Why?", *options, "--fit").out)
+    frames = len(fitted["media"][0]["frames"])
+    assert f"--frames {frames} would fit" in error["message"]
+    assert fitted["usage"]["prompt_tokens"] + 5 <= 200
+    assert str(frames) in fitted["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    "options", [("--4bit", "--8bit"), ("--quantize-all",), ("--rope-scaling", "yarn:2"), ("--rope-scaling", "linear:x")]
+)
+def test_options_that_contradict(llava, picture, tiny, options):
+    assert llava("ask", picture, "Why?", "-m", tiny, *options).code == 2
