@@ -104,14 +104,23 @@ def segments(inputs: dict[str, torch.Tensor], row: int, start: int) -> list[tupl
     return list(zip(begins, [*begins[1:], length], strict=True))
 
 
-def test_training_writes_a_checkpoint_and_tells_of_every_step(tmp_path: Path) -> None:
-    told = []
+def test_training_writes_the_same_checkpoint_again_and_tells_of_every_step(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
     threads = torch.get_num_threads()
-    train(tmp_path / "new", report=lambda *step: told.append(step[:3]), see_steps=2, follow_steps=1, answer_steps=1)
+    for name in ("one", "two"):
+        told.clear()
+        train(
+            tmp_path / name,
+            report=lambda stage, step, total, _: told.append((stage, step, total)),
+            see_steps=2,
+            follow_steps=1,
+            answer_steps=1,
+        )
     assert told == [("see", 1, 2), ("see", 2, 2), ("follow", 1, 1), ("answer", 1, 1)]
     assert torch.get_num_threads() == threads
-    names = {path.name for path in (tmp_path / "new").iterdir()}
-    assert names == {
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert set(one) == {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "chat_template.jinja", "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json",
     }  # fmt: skip
+    assert one == two
