@@ -77,11 +77,19 @@ class Engine(Protocol):
     view: View
 
     def answer(
-        self, asks: Sequence[Ask], generation: Generation, on_text: Callable[[str], None] | None = None
+        self,
+        asks: Sequence[Ask],
+        generation: Generation,
+        on_text: Callable[[str], None] | None = None,
+        remember: bool = False,
     ) -> list[Answer]:
         """Answer each ask, in order.
 
-        `on_text` is called with each piece of the text as it comes; only for a single ask.
+        Media are encoded once, however many asks show them, and what all asks begin with is prefilled once.
+
+        Args:
+            on_text: called with each piece of the text as it comes; only for a single ask.
+            remember: keep what was computed, for a next single ask that continues this one; only for a single ask.
 
         Raises:
             OutOfMemory: the device has too little memory for these asks at once.

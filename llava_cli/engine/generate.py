@@ -15,7 +15,7 @@ from llava_cli.engine.engine import Generation
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,24 @@ def run(
     embeddings: Sequence[torch.Tensor],
     generation: Generation,
     on_text: Callable[[str], None] | None = None,
+    cache: Cache | None = None,
 ) -> Run:
-    """Generate after each prompt, given as embeddings [tokens, hidden size]."""
+    """Generate after each prompt.
+
+    Args:
+        embeddings: of each prompt [tokens, hidden size].
+        cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
+    """
     import torch
 
     if generation.seed is not None:
         torch.manual_seed(generation.seed)
-    inputs, mask = _pad_left(embeddings)
     watch = _Watch(tokenizer, stop_ids, on_text)
+    batch, mask = _pad_left(embeddings, 0 if cache is None else cache.get_seq_length())
     output = model.generate(
-        inputs_embeds=inputs,
+        inputs_embeds=batch,
         attention_mask=mask,
+        past_key_values=cache,
         generation_config=_config(generation, stop_ids),
         # Streamers see one sequence only; a batch's first token is not told apart.
         streamer=watch if len(embeddings) == 1 else None,
@@ -66,16 +73,20 @@ def run(
     return Run(ids, watch.first_token_s or total, total)
 
 
-def _pad_left(embeddings: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch [prompts, longest, hidden size] and its attention mask [prompts, longest]."""
+def _pad_left(embeddings: Sequence[torch.Tensor], shared: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch [prompts, longest, hidden size] and its attention mask [prompts, longest].
+
+    The padding comes before each prompt, or after the `shared` tokens that all begin with.
+    """
     import torch
 
     longest = max(len(rows) for rows in embeddings)
     batch = embeddings[0].new_zeros(len(embeddings), longest, embeddings[0].shape[-1])
     mask = torch.zeros(len(embeddings), longest, dtype=torch.long, device=batch.device)
     for i, rows in enumerate(embeddings):
-        batch[i, longest - len(rows) :] = rows
-        mask[i, longest - len(rows) :] = 1
+        own = longest - len(rows) + shared
+        batch[i, :shared], batch[i, own:] = rows[:shared], rows[shared:]
+        mask[i, :shared] = mask[i, own:] = 1
     return batch, mask
 
 

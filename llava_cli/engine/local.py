@@ -11,6 +11,7 @@ from llava_cli.engine import generate
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
 from llava_cli.engine.memory import out_of_memory_as
+from llava_cli.engine.prefix import Prefix, shared_length
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import View
 from llava_cli.models.conversation import Ask
@@ -19,7 +20,7 @@ from llava_cli.models.prompt import Prompt
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class LocalEngine:
@@ -39,13 +40,18 @@ class LocalEngine:
         self._model = model
         self._load_s = load_s
         self._stop_ids = generate.take_over(model, tokenizer)
+        self._prefix: Prefix | None = None
 
     @property
     def view(self) -> View:
         return self.family.view
 
     def answer(
-        self, asks: Sequence[Ask], generation: Generation, on_text: Callable[[str], None] | None = None
+        self,
+        asks: Sequence[Ask],
+        generation: Generation,
+        on_text: Callable[[str], None] | None = None,
+        remember: bool = False,
     ) -> list[Answer]:
         import torch
 
@@ -56,9 +62,28 @@ class LocalEngine:
             started = time.perf_counter()
             embeddings = self._embed(prompts)
             timing = Timing(load_s=self._load_s, encode_s=time.perf_counter() - started)
-            run = generate.run(self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text)
+            cache = self._known(prompts, embeddings, remember)
+            run = generate.run(self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text, cache)
             timing.first_token_s, timing.generate_s = run.first_token_s, run.total_s
+        if remember and cache is not None:
+            self._prefix = Prefix(prompts[0], run.ids[0], cache)
         return [self._answer(prompt, ids, timing) for prompt, ids in zip(prompts, run.ids, strict=True)]
+
+    def _known(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor], remember: bool) -> Cache | None:
+        """Keys and values of what these prompts begin with, where they are known or worth a run of their own."""
+        from transformers import DynamicCache
+
+        prefix, self._prefix = self._prefix, None
+        if len(prompts) == 1:
+            known = prefix.cut_to(prompts[0]) if prefix is not None else None
+            return known if known is not None or not remember else DynamicCache()
+        length = shared_length(prompts)
+        if not length:
+            return None
+        cache = DynamicCache()
+        self._model(inputs_embeds=embeddings[0][None, :length], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache.batch_repeat_interleave(len(prompts))
+        return cache
 
     def _embed(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
         """Each prompt as input embeddings [tokens, hidden size], features in the place of the placeholders.

@@ -92,10 +92,13 @@ class Family(ABC):
         """
         ask = self.instructed(ask)
         pieces, template = self._pieces(tokenizer, ask)
+        ids = prompts.encode(tokenizer, pieces, self.placeholder_ids)
+        visual = set(self.placeholder_ids.values())
         return prompts.Prompt(
-            ids=prompts.encode(tokenizer, pieces, self.placeholder_ids),
+            ids=ids,
             media=ask.media,
             visual_tokens=tuple(self.visual_tokens(medium) for medium in ask.media),
+            end_of_media=max((i + 1 for i, token in enumerate(ids) if token in visual), default=0),
             text=prompts.readable(pieces),
             template=template,
         )

@@ -57,6 +57,8 @@ class Prompt:
     """In the order of their placeholders."""
     visual_tokens: tuple[int, ...]
     """How many of the ids stand for each medium."""
+    end_of_media: int
+    """How many ids there are up to and with the last placeholder."""
     text: str
     """As it reads, with one placeholder for each slot."""
     template: Literal["checkpoint", "family"]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What prompts share is run once, and they are answered as if it had been run for each."""
+
+from __future__ import annotations
+
+import pytest
+from pictures import clip, still
+
+from llava_cli.engine.engine import Generation
+from llava_cli.engine.local import LocalEngine
+from llava_cli.models.conversation import Ask, Turn, ask
+
+GREEDY = Generation(max_new_tokens=12)
+
+
+@pytest.fixture
+def prefilled(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each run through the language model's layers took, prompts only."""
+    lengths: list[int] = []
+    forward = engine._model.model.language_model.forward
+
+    def counted(*args, **kwargs):
+        length = kwargs["inputs_embeds"].shape[0] * kwargs["inputs_embeds"].shape[1]
+        if kwargs["inputs_embeds"].shape[1] > 1:
+            lengths.append(length)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(engine._model.model.language_model, "forward", counted)
+    return lengths
+
+
+def test_many_questions_about_one_clip_run_its_tokens_once(engine, prefilled):
+    seen = clip(16, 56, 56)
+    asks = [ask(q, [seen]) for q in ("Why?", "How many shapes are there in the video?", "What happens at the end?")]
+    single = [engine.answer([one], GREEDY)[0].text for one in asks]
+    prefilled.clear()
+    together = engine.answer(asks, GREEDY)
+    assert [answer.text for answer in together] == single
+    assert len(set(single)) == 3
+    visual = together[0].visual_tokens[0]
+    assert prefilled[0] > visual
+    assert sum(prefilled) < 2 * visual + sum(answer.prompt_tokens - visual for answer in together)
+
+
+def test_a_conversation_goes_on_where_it_was(engine, prefilled):
+    seen, other = clip(16, 56, 56), still(61, 97)
+    first = ask("Why is this video funny?", [seen], system="Be brief.")
+    answer = engine.answer([first], GREEDY, remember=True)[0]
+    second = Ask((*first.turns, Turn("assistant", (answer.text,)), Turn("user", ("How many shapes are there?",))))
+    prefilled.clear()
+    followed = engine.answer([second], GREEDY, remember=True)[0]
+    assert sum(prefilled) < followed.prompt_tokens - followed.visual_tokens[0]
+    third = Ask((*second.turns, Turn("assistant", (followed.text,)), Turn("user", (other, "And this?"))))
+    last = engine.answer([third], GREEDY, remember=True)[0]
+    fresh = [engine.answer([one], GREEDY)[0].text for one in (second, third)]
+    assert [followed.text, last.text] == fresh
+
+
+def test_other_media_share_nothing(engine):
+    """Equal token ids stand for different pictures."""
+    one, other = clip(8, 56, 56), clip(8, 56, 56, seed=1)
+    engine.answer([ask("Why?", [one])], GREEDY, remember=True)
+    remembered = engine.answer([ask("Why?", [other])], GREEDY)[0].text
+    assert remembered == engine.answer([ask("Why?", [other])], GREEDY)[0].text
+    assert remembered != engine.answer([ask("Why?", [one])], GREEDY)[0].text
+
+
+def test_the_same_question_again(engine):
+    seen = clip(8, 56, 56)
+    texts = [engine.answer([ask("Why?", [seen])], GREEDY, remember=True)[0].text for _ in range(3)]
+    assert len(set(texts)) == 1
