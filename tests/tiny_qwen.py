@@ -89,14 +89,19 @@ def qwen_tokenizer(media_tokens: bool = True) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
 
 
-def make_onevision(folder: Path, *, template: str | None = TEMPLATE) -> Path:
-    """Write a LLaVA-OneVision checkpoint, its weights under the released files' names."""
+def make_onevision(folder: Path, *, template: str | None = TEMPLATE, tied: bool = False) -> Path:
+    """Write a LLaVA-OneVision checkpoint, its weights under the released files' names.
+
+    Args:
+        tied: as in the 0.5B, whose output weights are its embeddings.
+    """
     tokenizer = qwen_tokenizer()
     tokenizer.save_pretrained(folder)
     if template is not None:
         (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     config = LlavaOnevisionConfig(
-        vision_config=VISION, text_config=TEXT | {"model_type": "qwen2"}, image_grid_pinpoints=PINPOINTS,
+        vision_config=VISION, text_config=TEXT | {"model_type": "qwen2", "tie_word_embeddings": tied},
+        image_grid_pinpoints=PINPOINTS,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
     )  # fmt: skip
@@ -108,7 +113,8 @@ def make_onevision(folder: Path, *, template: str | None = TEMPLATE) -> Path:
     model.save_pretrained(folder)
     weights = load_file(folder / "model.safetensors")
     renamed = {name.replace("vision_tower.", "vision_tower.vision_model."): w for name, w in weights.items()}
-    assert {"image_newline", "language_model.lm_head.weight", "language_model.model.norm.weight"} <= set(renamed)
+    assert {"image_newline", "language_model.model.norm.weight"} <= set(renamed)
+    assert tied != ("language_model.lm_head.weight" in renamed)
     save_file(renamed, folder / "model.safetensors", {"format": "pt"})
     preprocessor = {
         "image_mean": [0.5, 0.5, 0.5],

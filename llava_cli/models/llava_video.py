@@ -87,9 +87,9 @@ class LlavaVideo(Onevision):
             "LlavaQwenForCausalLM" in (config.get("architectures") or [])
             and _TOWER in str(config.get("mm_vision_tower"))
             and config.get("mm_projector_type") == "mlp2x_gelu"
+            and config.get("mm_patch_merge_type") == "spatial_unpad"
             and ("mm_newline_position" in config or "add_time_instruction" in config)
-            and not config.get("add_faster_video")
-            and not config.get("mm_resampler_type")
+            and not any(config.get(key) for key in ("add_faster_video", "mm_resampler_type", "mm_use_im_start_end"))
         )
 
     @property

@@ -95,7 +95,7 @@ class Onevision(Family):
         most_tiles = int(self.checkpoint.config.get("vision_aspect_ratio", "anyres_max_9").removeprefix("anyres_max_"))
         shown = anyres.shown_patches(medium.pixels.shape[:2], self._pinpoints, self._image_size, self._patches)
         rows, columns = anyres.limited_patches(*shown, self._patches, most_tiles)
-        # The whole picture once, then the tiles with a newline after every row.
+        # The whole picture once, then the tiles with a newline after every row; so too where there are several stills.
         return (Slot(medium, "image", self._patches**2 + rows * (columns + 1)),)
 
     @property

@@ -256,6 +256,8 @@ CONVERTED = {"model_type": "llava_onevision", "vision_config": {}, "text_config"
         (FIRST_ONEVISION, None),
         (ORIGINAL | {"architectures": ["LlavaMistralForCausalLM"]}, None),
         (ORIGINAL | {"mm_vision_tower": "openai/clip-vit-large-patch14-336"}, None),
+        (ORIGINAL | {"mm_patch_merge_type": "flat"}, None),
+        (ORIGINAL | {"mm_use_im_start_end": True}, None),
         (ORIGINAL | {"add_faster_video": True}, None),
         (ORIGINAL | {"mm_resampler_type": "spatial_pool"}, None),
     ],

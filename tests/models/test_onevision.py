@@ -155,6 +155,12 @@ def test_4_bit_answers_on_the_cpu_and_survives_saving(folder, tmp_path):
     assert text_of(again, [clip(4, 70, 70)], "Why?") == answer
 
 
+def test_the_0_5b_s_output_weights_are_its_embeddings(tmp_path):
+    folder = tiny_qwen.make_onevision(tmp_path, tied=True)
+    model = load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu"))._model
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+
+
 def test_the_7b_s_geometry():
     seven = Onevision(Checkpoint("test", Path("nowhere"), SEVEN_B))
     assert Onevision.recognizes(SEVEN_B)
