@@ -38,8 +38,12 @@ class Loader:
         self.options = options
         self.device = choose_device(options.device)
         self.dtype = choose_dtype(options.dtype, self.device, family)
-        self.tokenizer = _tokenizer(family.checkpoint.tokenizer_folder)
         _check_attention(options.attention)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The checkpoint's tokenizer, which keeps placeholders apart."""
+        return _tokenizer(self.family.checkpoint.tokenizer_folder)
 
     @cached_property
     def model_config(self) -> PretrainedConfig:
@@ -57,15 +61,26 @@ class Loader:
             revision=self.family.checkpoint.revision,
             family=self.family.name,
             dtype=str(self.dtype).removeprefix("torch."),
-            quantization=_QUANTIZED_NAMES[self.options.quantization],
+            quantization=_QUANTIZED_NAMES[self.quantization],
             device=self.device,
             attention=self.options.attention,
             dummy=self.family.checkpoint.dummy,
         )
 
     @property
+    def quantization(self) -> Quantization | None:
+        """How the weights are quantized: as the files already are, or else as was asked for."""
+        own = self.family.checkpoint.config.get("quantization_config") or {}
+        if not own:
+            return self.options.quantization
+        return "4bit" if own.get("load_in_4bit") else "8bit" if own.get("load_in_8bit") else None
+
+    @property
     def unquantized(self) -> tuple[str, ...]:
         """The modules that stay as they are when the rest is quantized."""
+        own = self.family.checkpoint.config.get("quantization_config") or {}
+        if own.get("llm_int8_skip_modules"):
+            return tuple(own["llm_int8_skip_modules"])
         return ("lm_head",) if self.options.quantize_all else self.family.unquantized
 
     @cached_property
@@ -78,7 +93,7 @@ class Loader:
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
-        return self.plan_quantized(prompts, self.options.quantization)
+        return self.plan_quantized(prompts, self.quantization)
 
     def plan_quantized(self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None) -> MemoryPlan:
         """The memory that it would take if the weights were quantized so."""
@@ -150,6 +165,8 @@ class Loader:
     def _quantization_config(self) -> Any:
         from transformers import BitsAndBytesConfig
 
+        if self.family.checkpoint.config.get("quantization_config"):
+            return None  # the files say it themselves
         match self.options.quantization:
             case "4bit":
                 return BitsAndBytesConfig(

@@ -257,7 +257,10 @@ def test_a_conversation_from_a_file(llava, rendered, picture, tiny, tmp_path):
         {"role": "system", "content": "Be polite."},
         {"role": "user", "content": [{"type": "image", "path": str(picture)}, {"type": "text", "text": "What is it?"}]},
         {"role": "assistant", "content": "A gradient."},
-        {"role": "user", "content": [{"type": "video", "path": str(rendered("h264"))}, {"type": "text", "text": "Why?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "video", "path": str(rendered("h264"))}, {"type": "text", "text": "Why?"}],
+        },
     ]
     chat.write_text(json.dumps(messages))
     options = ("-m", tiny, "--json", "-n", "4", "--max-new-tokens", "5")

@@ -23,6 +23,7 @@ from llava_cli.errors import ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, Still
 from llava_cli.models import conversation
 from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.conversation import Ask, Turn
 from llava_cli.models.prompt import Slot
 from llava_cli.models.registry import family_of
 
@@ -78,6 +79,8 @@ def inputs_of(inputs: dict) -> dict:
     ("media", "prompt"),
     [
         ([clip(8, 90, 120)], "USER: <video>\nWhy? ASSISTANT:"),
+        ([clip(16, 90, 121)], "USER: <video>\nWhy? ASSISTANT:"),
+        ([clip(32, 57, 200)], "USER: <video>\nWhy? ASSISTANT:"),
         ([clip(17, 120, 70)], "USER: <video>\nWhy? ASSISTANT:"),
         ([clip(1, 56, 56)], "USER: <video>\nWhy? ASSISTANT:"),
         ([still(120, 80)], "USER: <image>\nWhy? ASSISTANT:"),
@@ -93,6 +96,23 @@ def test_answers_are_the_published_recipe_s(engine, recipe, media, prompt):
     expected = recipe(prompt, media)
     assert len(expected) > 5
     assert text_of(engine, media, "Why?") == expected
+
+
+def test_three_turns_under_a_system_prompt_are_the_published_recipe_s(engine, recipe):
+    first, second = still(50, 70), clip(8, 60, 90)
+    turns = (
+        Turn("system", ("Be polite.",)),
+        Turn("user", (first, "What is this?")),
+        Turn("assistant", ("A stop sign.",)),
+        Turn("user", ("Are you sure?",)),
+        Turn("assistant", ("Yes.",)),
+        Turn("user", (second, "Why is this video funny?")),
+    )
+    prompt = (
+        "Be polite. USER: <image>\nWhat is this? ASSISTANT: A stop sign. USER: Are you sure? ASSISTANT: Yes. "
+        "USER: <video>\nWhy is this video funny? ASSISTANT:"
+    )
+    assert engine.answer([Ask(turns)], GREEDY)[0].text == recipe(prompt, [first, second])
 
 
 def test_answers_depend_on_frames_order_colours_and_question(engine):
@@ -209,6 +229,33 @@ def test_4_bit_answers_on_the_cpu_and_keeps_its_eyes_in_16_bit(folder):
     assert quantized
     assert all(name.startswith("model.language_model.") for name in quantized)
     assert text_of(engine, [clip(8, 56, 56)], "Why?")
+
+
+def test_a_4_bit_checkpoint_survives_saving(folder, tmp_path):
+    engine = load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", quantization="4bit"))
+    for file in folder.iterdir():
+        if file.suffix == ".json" and file.name != "config.json":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    engine._model.save_pretrained(tmp_path)
+    again = load(family_of(open_checkpoint(str(tmp_path))), LoadOptions(device="cpu", dtype="float32"))
+    assert again.info.quantization == "nf4"
+    assert text_of(again, [clip(8, 56, 56)], "Why?") == text_of(engine, [clip(8, 56, 56)], "Why?")
+
+
+def test_8_bit_answers_on_the_cpu(folder):
+    engine = load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", quantization="8bit"))
+    assert engine.info.quantization == "int8"
+    assert text_of(engine, [clip(8, 56, 56)], "Why?")
+
+
+def test_quantize_all_leaves_only_the_last_layer(folder):
+    from bitsandbytes.nn import Linear4bit
+
+    options = LoadOptions(device="cpu", quantization="4bit", quantize_all=True)
+    engine = load(family_of(open_checkpoint(str(folder))), options)
+    quantized = {name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)}
+    assert any(name.startswith("model.vision_tower.") for name in quantized)
+    assert "lm_head" not in quantized
 
 
 def test_bfloat16_on_the_cpu_answers(folder):
