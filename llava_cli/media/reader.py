@@ -178,34 +178,28 @@ class Reader:
         if not waiting:
             return
         may_skip = self.decoder.name not in READ_SKIP_ONCE
-        start = None
         for packet in packets:
-            start = packet.pts if start is None else start
             if may_skip:
                 self.decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-            yield from self._wanted(packet, wanted, start)
+            yield from self._take(packet, wanted)
             waiting.discard(packet.pts)
             if not waiting:
                 break
         # What the decoder holds back; nothing more is decoded. The next seek makes it ready again.
-        yield from self._wanted(None, wanted, start)
+        yield from self._take(None, wanted)
 
-    def _wanted(
-        self, packet: Packet[VideoStream] | None, wanted: set[int], start: int | None
-    ) -> Iterator[tuple[int, VideoFrame]]:
+    def _take(self, packet: Packet[VideoStream] | None, wanted: set[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Feed one packet; take what comes out and is wanted from `wanted`.
 
         How a decoder mends damage depends on all it has seen: then only a decode from the start is exact.
         """
-        for frame in self._decode(packet):
-            whole = not frame.is_corrupt or (start is not None and frame.pts is not None and frame.pts < start)
-            if self.damaged or not whole:
-                raise SeekError("damaged packets")
+        frames = self._decode(packet)
+        if self.damaged or any(frame.is_corrupt for frame in frames):
+            raise SeekError("damaged packets")
+        for frame in frames:
             if frame.pts in wanted:
                 wanted.remove(frame.pts)
                 yield frame.pts, frame
-        if self.damaged:
-            raise SeekError("damaged packets")
 
     def decode_all(self) -> Iterator[VideoFrame]:
         """Yield every frame from the start; packets that cannot be decoded are counted and passed over."""

@@ -112,8 +112,8 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
 
     Raises SeekError where the stamps do not put the frames in order.
     """
-    codec = _codec(stream)
-    if codec in REORDERING and stream.container.format.name == "avi":
+    codec, avi = _codec(stream), stream.container.format.name == "avi"
+    if avi and codec in REORDERING:
         raise SeekError("presentation stamps that are only guessed: avi holds none")
     groups: list[Group] = []
     order, stamps = array("q"), array("q")
@@ -122,7 +122,7 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
     for packet in packets:
         if packet.pts is None:
             raise SeekError("packets without a presentation stamp")
-        if codec == "vp7" or (codec == "mpeg4" and packet.size <= EMPTY_MPEG4):
+        if codec == "vp7" or (avi and codec == "mpeg4" and packet.size <= EMPTY_MPEG4):
             raise SeekError("packets that may hold no frame")
         if packet.is_keyframe:
             _sort_from(stamps, group_start)
