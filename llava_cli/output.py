@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from llava_cli.errors import OutputError
 from llava_cli.record import printable
+from llava_cli.wrap import Wrapper
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,9 +27,10 @@ _CONTROL = {code: None for code in (*range(0x00, 0x20), *range(0x7F, 0xA0)) if c
 class Output:
     """The streams of one command."""
 
-    def __init__(self, stdout: int, quiet: bool = False) -> None:
+    def __init__(self, stdout: int, quiet: bool = False, verbose: bool = False) -> None:
         self._stdout = stdout
         self.quiet = quiet
+        self.verbose = verbose and not quiet
         self.answers_to_terminal = os.isatty(stdout)
 
     def write(self, text: str) -> None:
@@ -54,6 +56,18 @@ class Output:
         if not self.quiet:
             complain(message)
 
+    def detail(self, message: str) -> None:
+        """A line on stderr for those who asked to be told more."""
+        if self.verbose:
+            complain(message)
+
+    def width(self) -> int:
+        """Columns of the terminal that reads the answer; 0 where it is none, or one that does not say."""
+        try:
+            return os.get_terminal_size(self._stdout).columns if self.answers_to_terminal else 0
+        except OSError:
+            return 0
+
     @contextmanager
     def working(self, message: str) -> Iterator[None]:
         """Show on stderr, where it is a terminal, that something takes its time."""
@@ -62,6 +76,23 @@ class Output:
             return
         with stderr_console().status(message):
             yield
+
+
+class AnswerWriter:
+    """Shows an answer on a terminal while it comes, its lines broken between words."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._wrapper = Wrapper(out.width())
+        self.used = False
+
+    def __call__(self, text: str) -> None:
+        self.used = True
+        self._out.write(self._wrapper.feed(text))
+
+    def end(self) -> None:
+        """The answer is complete."""
+        self._out.write(self._wrapper.end())
 
 
 def complain(message: str) -> None:

@@ -98,6 +98,22 @@ def plan_text(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def time_text(record: dict[str, Any]) -> str:
+    """Where an answer's time went, in one line."""
+    timing, tokens = record["timing"], record["usage"]["completion_tokens"]
+    decoding = timing["generate_s"] - timing["first_token_s"]
+    rate = f", {(tokens - 1) / decoding:.1f} tokens/s" if tokens > 1 and decoding > 0 else ""
+    return (
+        f"time: decode {timing['decode_s']:.2f} s, load {timing['load_s']:.2f} s, encode {timing['encode_s']:.2f} s, "
+        f"first token {timing['first_token_s']:.2f} s, {tokens} tokens in {timing['generate_s']:.2f} s{rate}"
+    )
+
+
+def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
+    """The record of what of a file would be shown, with no question about it."""
+    return {"schema_version": SCHEMA_VERSION, **_media(medium, visual_tokens)}
+
+
 def error_record(
     question: str,
     paths: Sequence[str],

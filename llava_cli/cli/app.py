@@ -16,19 +16,35 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, demo, models
+from llava_cli.cli import ask, chat, demo, doctor, frames, models
+from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
-app = typer.Typer(
+SHORT_PAGE = """\
+llava answers questions about videos and images with LLaVA-family models, on your own machine.
+
+  llava demo                                  see it work: no download, no GPU
+  llava ask video.mp4 "why is this funny?"    one answer
+  llava chat video.mp4                        a conversation
+  llava frames video.mp4 --sheet frames.png   what the model is shown
+  llava models                                checkpoints, and the memory that each takes
+  llava doctor                                what this machine can do
+
+llava --help lists all commands, llava COMMAND --help explains one, and so does `man llava`.
+"""
+
+app = App(
     name="llava",
     help="Ask questions about videos and images with LLaVA-family models on your own machine.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=ask.EXAMPLES)(ask.ask)
-app.command()(demo.demo)
-app.command()(models.models)
+app.command(epilog=chat.EXAMPLES)(chat.chat)
+app.command(epilog=frames.EXAMPLES)(frames.frames)
+app.add_typer(models.app, name="models")
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command(epilog=demo.EXAMPLES)(demo.demo)
 
 
 def _version(wanted: bool) -> None:
@@ -37,13 +53,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=ask.EXAMPLES)
 def _llava(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(SHORT_PAGE, nl=False)
 
 
 def main() -> NoReturn:

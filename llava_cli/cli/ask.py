@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,8 +13,8 @@ from llava_cli.cli import options, steps
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
 from llava_cli.models.checkpoint import DEFAULT
-from llava_cli.output import Output, check_writable, guarded_stdout, write_file
-from llava_cli.record import answer_record, error_record, plan_record, plan_text, to_json
+from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout, write_file
+from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
 
 if TYPE_CHECKING:
     from llava_cli.engine.engine import Generation
@@ -26,6 +26,10 @@ Examples:
   llava ask video.mp4 "why is this funny?"
 
   llava ask before.jpg after.jpg "What changed?"
+
+  llava ask clip.mp4 "What happens?" --start 1:30 --end 2:00 --frames 16
+
+  llava ask clip.mp4 "What happens?" --sheet frames.png --time
 
   curl -s https://example.org/clip.mp4 | llava ask - "What happens?" --json | jq -r .answer
 """
@@ -82,6 +86,9 @@ def ask(
     dry_run: options.DryRun = False,
     json: options.Json = False,
     output: options.OutputFile = None,
+    sheet: options.Sheet = None,
+    time: options.Time = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a question about videos and images."""
@@ -91,11 +98,13 @@ def ask(
     generation = options.generation(max_new_tokens, temperature, top_p, seed)
     machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
     with guarded_stdout() as stdout:
-        out = Output(stdout, quiet)
+        out = Output(stdout, quiet, verbose)
         try:
             check_writable(output)
+            check_writable(sheet)
             streamed = out.answers_to_terminal and not (json or output)
-            record = _answered(request, choice, showing, generation, machine, dry_run, out, streamed)
+            writer = AnswerWriter(out) if streamed else None
+            record = _answered(request, choice, showing, generation, machine, dry_run, out, writer, sheet)
         except LlavaError as error:
             if json:
                 out.write(to_json(error_record(request.question, request.paths, error, generation)) + "\n")
@@ -108,6 +117,8 @@ def ask(
             out.write(plan_text(record))
         else:
             out.write("\n" if streamed else f"{record['answer']}\n")
+        if time and "timing" in record:
+            out.say(time_text(record))
 
 
 def _answered(
@@ -118,21 +129,27 @@ def _answered(
     machine: LoadOptions,
     dry_run: bool,
     out: Output,
-    streamed: bool,
+    writer: AnswerWriter | None,
+    sheet: Path | None,
 ) -> dict[str, Any]:
     """The record of the answer, or of what it would take."""
     family = steps.open_family(choice, out)
-    started = time.perf_counter()
+    started = perf_counter()
     asked = request.build(showing.of(family.view), out)
-    decode_s = time.perf_counter() - started
+    decode_s = perf_counter() - started
     loader = steps.open_loader(family, machine, out)
     asked, prompt, warnings = steps.fitted(
         loader, asked, showing, lambda view: request.build(view, out), generation.max_new_tokens, out
     )
+    out.detail(f"llava: {len(prompt.ids)} prompt tokens, {sum(prompt.visual_tokens)} of them visual")
+    if sheet is not None:
+        steps.save_sheet(asked.media, sheet, out)
     needed = [(len(prompt.ids), generation.max_new_tokens)]
     if dry_run:
         return plan_record(request.question, prompt, loader.info, generation, loader.plan(needed), warnings)
     loader.check_memory(needed)
     engine = steps.load_engine(loader, out)
-    answer = engine.answer([asked], generation, out.write if streamed else None)[0]
+    answer = engine.answer([asked], generation, writer)[0]
+    if writer is not None:
+        writer.end()
     return answer_record(request.question, asked.media, answer, engine.info, generation, decode_s, warnings)

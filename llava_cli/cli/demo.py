@@ -16,6 +16,14 @@ from llava_cli.output import Output, guarded_stdout, progress_bar
 if TYPE_CHECKING:
     from llava_cli.engine.local import LocalEngine
 
+EXAMPLES = """
+Examples:
+
+  llava demo
+
+  llava demo --output-dir demo/
+"""
+
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -36,9 +44,10 @@ Retrain = Annotated[
 
 
 def demo(output_dir: Folder = None, retrain: Retrain = None, quiet: options.Quiet = False) -> None:
-    """Ask the built-in checkpoint about a clip that is drawn on the spot, and check its answers.
+    """See it work, without a download.
 
-    Ends with exit code 1 if an answer is wrong.
+    The built-in checkpoint is asked about a clip that is drawn on the spot, and its answers are checked. Ends
+    with exit code 1 if an answer is wrong.
     """
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from llava_cli.cli import options
+import typer
+
+from llava_cli.cli import options, steps
+from llava_cli.cli.command import App
+from llava_cli.engine.memory import GIB
+from llava_cli.models.cache import cached_sizes
 from llava_cli.models.published import PUBLISHED
 from llava_cli.output import Output, guarded_stdout
 
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
     from llava_cli.media.clip import Clip, View
 
 # What an answer of usual length adds to the video's tokens: the question, the template, the answer.
-_TEXT_TOKENS = 320
+TEXT_TOKENS = 320
 
 
 @dataclass(frozen=True)
@@ -32,34 +37,108 @@ class Row:
     bf16_gib: float
     """Memory for one video of the default number of frames."""
     nf4_gib: float
+    local_gib: float
+    """What the hub's cache holds of it."""
 
 
-def models(json: options.Json = False) -> None:
-    """List the released checkpoints: short name, frames, tokens, context, and memory in 16 and 4 bit.
+EXAMPLES = """
+Examples:
 
-    The memory is for one video with the default number of frames. Nothing is downloaded.
+  llava models
+
+  llava models show next-video-7b
+
+  llava models pull onevision-0.5b
+"""
+SHOW_EXAMPLES = """
+Examples:
+
+  llava models show demo
+
+  llava models show llava-video-7b --json | jq .memory
+"""
+PULL_EXAMPLES = """
+Examples:
+
+  llava models pull onevision-0.5b
+
+  HF_HOME=/big/disk llava models pull next-video-34b
+"""
+
+app = App(invoke_without_command=True)
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A short name, a hub id, a local folder, or 'demo'.", autocompletion=options.model_names
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(epilog=EXAMPLES)
+def models(context: typer.Context, json: Json = False) -> None:
+    """List, show and download checkpoints.
+
+    Without a command, it lists the released ones: short name, frames, tokens, context, memory, and what is on
+    this machine. The memory is for one video with the default number of frames. Nothing is downloaded.
     """
+    if context.invoked_subcommand is not None:
+        return
     with guarded_stdout() as stdout:
         out = Output(stdout)
         with out.working("counting"):
-            rows = [_row(name) for name in PUBLISHED]
+            local = cached_sizes()
+            rows = [_row(name, local) for name in PUBLISHED]
         if json:
             out.write("".join(json_module.dumps(asdict(row)) + "\n" for row in rows))
         else:
             out.write(_table(rows))
 
 
-def _row(name: str) -> Row:
+@app.command(epilog=SHOW_EXAMPLES)
+def show(name: Name, revision: options.Revision = None, json: Json = False, quiet: options.Quiet = False) -> None:
+    """Show one checkpoint.
+
+    Tells how it sees, how much it can read, the memory it takes, and how it is asked. Of a released checkpoint
+    nothing is downloaded; of another hub id, its small files.
+    """
+    from llava_cli.cli import showing
+
+    with guarded_stdout() as stdout:
+        out = Output(stdout, quiet)
+        known = name in PUBLISHED and revision is None
+        family = steps.open_family(steps.Choice(name, revision, dummy=known), out)
+        with out.working("counting"):
+            report = showing.describe(family)
+        out.write(json_module.dumps(report) + "\n" if json else showing.text(report))
+
+
+@app.command(epilog=PULL_EXAMPLES)
+def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = False) -> None:
+    """Download a checkpoint.
+
+    It goes into the hub's cache, and its folder is printed. Files that are there are not fetched again.
+    """
+    with guarded_stdout() as stdout:
+        out = Output(stdout, quiet)
+        checkpoint = steps.open_family(steps.Choice(name, revision), out).checkpoint
+        checkpoint.fetch()
+        checkpoint.check_weights()
+        out.write(f"{checkpoint.folder}\n")
+
+
+def _row(name: str, local: dict[str, int]) -> Row:
     from llava_cli.engine.load import Loader
     from llava_cli.engine.options import LoadOptions
     from llava_cli.models.checkpoint import dummy_checkpoint
     from llava_cli.models.registry import family_of
 
     family = family_of(dummy_checkpoint(name))
-    clip = _blank_clip(family.view)
+    clip = blank_clip(family.view)
     tokens, frames = family.visual_tokens(clip), len(clip.frames)
     loader = Loader(family, LoadOptions("cpu", "bfloat16"))
-    bf16, nf4 = (loader.plan_quantized([(tokens + _TEXT_TOKENS, 0)], bits).total / (1 << 30) for bits in (None, "4bit"))
+    bf16, nf4 = (loader.plan_quantized([(tokens + TEXT_TOKENS, 0)], bits).total / GIB for bits in (None, "4bit"))
     return Row(
         name=name,
         hub_id=PUBLISHED[name].hub_id,
@@ -69,10 +148,11 @@ def _row(name: str) -> Row:
         context=family.context,
         bf16_gib=round(bf16, 1),
         nf4_gib=round(nf4, 1),
+        local_gib=round(local.get(PUBLISHED[name].hub_id, 0) / GIB, 1),
     )
 
 
-def _blank_clip(view: View) -> Clip:
+def blank_clip(view: View) -> Clip:
     """A clip as the family wants it, of no picture."""
     import numpy as np
 
@@ -85,10 +165,10 @@ def _blank_clip(view: View) -> Clip:
 
 
 def _table(rows: list[Row]) -> str:
-    head = ("NAME", "FAMILY", "FRAMES", "TOKENS/FRAME", "CONTEXT", "BF16", "4-BIT", "HUB ID")
+    head = ("NAME", "FAMILY", "FRAMES", "TOKENS/FRAME", "CONTEXT", "BF16", "4-BIT", "LOCAL", "HUB ID")
     cells = [
         (r.name, r.family, str(r.frames), str(r.tokens_per_frame), str(r.context or "?"), f"{r.bf16_gib} GiB",
-         f"{r.nf4_gib} GiB", r.hub_id)
+         f"{r.nf4_gib} GiB", f"{r.local_gib} GiB" if r.local_gib else "-", r.hub_id)
         for r in rows
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]

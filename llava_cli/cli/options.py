@@ -22,6 +22,11 @@ _ANSWER = "Answer"
 _MACHINE = "Machine"
 _OUTPUT = "Output"
 
+CONFIGURABLE_GROUPS = (_CHECKPOINT, _FRAMES, _ANSWER, _MACHINE)
+"""Groups whose options the configuration file and LLAVA_* variables may set."""
+NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--dry-run")
+"""Options of these groups that belong to one question."""
+
 
 def _finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
@@ -55,19 +60,28 @@ def _rope_factor(text: str) -> float:
     return value
 
 
+def model_names(incomplete: str) -> list[str]:
+    """Names of checkpoints that begin so, for completion in the shell."""
+    from llava_cli.models.checkpoint import DEMO
+    from llava_cli.models.published import PUBLISHED
+
+    return [name for name in (DEMO, *PUBLISHED) if name.startswith(incomplete)]
+
+
 Model = Annotated[
     str,
     typer.Option(
         "--model",
         "-m",
-        envvar="LLAVA_MODEL",
+        metavar="NAME",
+        autocompletion=model_names,
         help="A short name (see `llava models`), a hub id, a local folder, or 'demo' (the built-in tiny checkpoint).",
         rich_help_panel=_CHECKPOINT,
     ),
 ]
 Revision = Annotated[
     str | None,
-    typer.Option(help="Branch, tag or commit of a hub checkpoint.", rich_help_panel=_CHECKPOINT),
+    typer.Option(metavar="REV", help="Branch, tag or commit of a hub checkpoint.", rich_help_panel=_CHECKPOINT),
 ]
 
 RopeScaling = Annotated[
@@ -90,16 +104,21 @@ DummyWeights = Annotated[
 
 Frames = Annotated[
     int | None,
-    typer.Option("--frames", "-n", min=1, max=4096, help="How many frames to show at most.", rich_help_panel=_FRAMES),
+    typer.Option(
+        "--frames", "-n", metavar="N", min=1, max=4096, help="How many frames to show at most.", rich_help_panel=_FRAMES
+    ),
 ]
 Fps = Annotated[
     float | None,
-    typer.Option(callback=_positive, help="Frames a second, instead of a number of frames.", rich_help_panel=_FRAMES),
+    typer.Option(
+        metavar="R", callback=_positive, help="Frames a second, instead of a number of frames.", rich_help_panel=_FRAMES
+    ),
 ]
 SamplingPolicy = Annotated[
     Literal["uniform", "linspace"] | None,
     typer.Option(
         "--sampling",
+        metavar="POLICY",
         help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last. "
         "Without it, as the checkpoint was trained.",
         rich_help_panel=_FRAMES,
@@ -116,7 +135,8 @@ End = Annotated[
 ExactPixels = Annotated[
     bool,
     typer.Option(
-        "--exact-pixels",
+        "--exact-pixels/--no-exact-pixels",
+        show_default=False,
         help="Scale frames with Pillow, to the byte as the checkpoint's authors did. Slower.",
         rich_help_panel=_FRAMES,
     ),
@@ -124,50 +144,88 @@ ExactPixels = Annotated[
 
 Fit = Annotated[
     bool,
-    typer.Option("--fit", help="Show fewer frames where the context is too short for all.", rich_help_panel=_FRAMES),
+    typer.Option(
+        "--fit/--no-fit",
+        show_default=False,
+        help="Show fewer frames where the context is too short for all.",
+        rich_help_panel=_FRAMES,
+    ),
 ]
 
 System = Annotated[
     str | None, typer.Option(metavar="TEXT", help="A system prompt.", rich_help_panel=_ANSWER, show_default=False)
 ]
 MaxNewTokens = Annotated[
-    int, typer.Option(min=1, max=1_000_000, help="Longest answer, in tokens.", rich_help_panel=_ANSWER)
+    int, typer.Option(metavar="N", min=1, max=1_000_000, help="Longest answer, in tokens.", rich_help_panel=_ANSWER)
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
-        min=0, callback=_finite, help="Sample the answer; without it decoding is greedy.", rich_help_panel=_ANSWER
+        metavar="T",
+        min=0,
+        callback=_finite,
+        help="Sample the answer; without it decoding is greedy.",
+        rich_help_panel=_ANSWER,
     ),
 ]
 TopP = Annotated[
     float | None,
-    typer.Option(min=0, max=1, callback=_positive, help="Sample from this much probability.", rich_help_panel=_ANSWER),
+    typer.Option(
+        metavar="P",
+        min=0,
+        max=1,
+        callback=_positive,
+        help="Sample from this much probability.",
+        rich_help_panel=_ANSWER,
+    ),
 ]
 Seed = Annotated[
-    int | None, typer.Option(min=0, max=2**63 - 1, help="Make sampling repeatable.", rich_help_panel=_ANSWER)
+    int | None,
+    typer.Option(metavar="N", min=0, max=2**63 - 1, help="Make sampling repeatable.", rich_help_panel=_ANSWER),
 ]
 
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps …", rich_help_panel=_MACHINE)]
 Dtype = Annotated[
     DtypeName,
-    typer.Option(help="Number format of weights and arithmetic.", rich_help_panel=_MACHINE),
+    typer.Option(
+        metavar="TYPE",
+        help="Number format of weights and arithmetic: auto, float32, bfloat16 or float16.",
+        rich_help_panel=_MACHINE,
+    ),
 ]
 Attention = Annotated[
     AttentionName,
-    typer.Option(help="Attention implementation.", rich_help_panel=_MACHINE),
+    typer.Option(
+        metavar="NAME", help="Attention implementation: sdpa, eager or flash_attention_2.", rich_help_panel=_MACHINE
+    ),
 ]
 FourBit = Annotated[
     bool,
-    typer.Option("--4bit", help="Quantize the language model to 4 bit (nf4) while loading.", rich_help_panel=_MACHINE),
+    typer.Option(
+        "--4bit/--no-4bit",
+        show_default=False,
+        help="Quantize the language model to 4 bit (nf4) while loading.",
+        rich_help_panel=_MACHINE,
+    ),
 ]
 
 EightBit = Annotated[
     bool,
-    typer.Option("--8bit", help="Quantize the language model to 8 bit while loading.", rich_help_panel=_MACHINE),
+    typer.Option(
+        "--8bit/--no-8bit",
+        show_default=False,
+        help="Quantize the language model to 8 bit while loading.",
+        rich_help_panel=_MACHINE,
+    ),
 ]
 QuantizeAll = Annotated[
     bool,
-    typer.Option("--quantize-all", help="Quantize the vision tower and the projector too.", rich_help_panel=_MACHINE),
+    typer.Option(
+        "--quantize-all/--no-quantize-all",
+        show_default=False,
+        help="Quantize the vision tower and the projector too.",
+        rich_help_panel=_MACHINE,
+    ),
 ]
 DryRun = Annotated[
     bool,
@@ -182,6 +240,19 @@ OutputFile = Annotated[
     typer.Option(
         "--output", "-o", metavar="FILE", help="Write the record there instead of printing.", rich_help_panel=_OUTPUT
     ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Save a contact sheet (PNG) of what the model is shown, each frame with its index and time.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Time = Annotated[bool, typer.Option("--time", help="Say on stderr where the time went.", rich_help_panel=_OUTPUT)]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Say on stderr what is loaded and shown, and why.", rich_help_panel=_OUTPUT),
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=_OUTPUT)

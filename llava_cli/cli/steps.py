@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llava_cli.engine.options import LoadOptions
@@ -75,9 +76,19 @@ def load_all(paths: Sequence[str], view: View, out: Output) -> list[Media]:
     for path in paths:
         with out.working(f"reading {path}"):
             media.append(load_media(path, view))
+        info = media[-1].info
+        out.detail(f"llava: {path}: {info.width}x{info.height} {info.codec}, decoded by {info.decoder}")
         for warning in media[-1].info.warnings:
             out.say(f"llava: {path}: {warning}")
     return media
+
+
+def save_sheet(media: Sequence[Media], path: Path, out: Output) -> None:
+    """Save what is shown as a contact sheet."""
+    from llava_cli.media import contact_sheet
+
+    contact_sheet(media, path)
+    out.say(f"llava: {path}: what the model is shown")
 
 
 def open_loader(family: Family, options: LoadOptions, out: Output) -> Loader:
@@ -86,6 +97,10 @@ def open_loader(family: Family, options: LoadOptions, out: Output) -> Loader:
         from llava_cli.engine.load import Loader
 
         loader = Loader(family, options)
+    info = loader.info
+    out.detail(
+        f"llava: {info.checkpoint}: {info.family}, {info.quantization or info.dtype} on {info.device}, {info.attention}"
+    )
     if options.device == "auto" and loader.device == "cpu" and family.checkpoint.name != "demo":
         out.say("llava: no GPU was found: running on the CPU")
     return loader
@@ -130,7 +145,8 @@ def _quiet_libraries(out: Output) -> None:
     import os
     import sys
 
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    level = "warning" if out.verbose else "error"
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", level)
+    os.environ.setdefault("HF_HUB_VERBOSITY", level)
     if out.quiet or not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

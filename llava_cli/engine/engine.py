@@ -58,7 +58,7 @@ class Answer:
     """An answer, and what the model was shown for it."""
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "interrupted"]
     media: tuple[Media, ...]
     """In the order in which the prompt shows them."""
     visual_tokens: tuple[int, ...]
@@ -68,13 +68,19 @@ class Answer:
     template: Literal["checkpoint", "family"]
     """Whose chat template wrote the prompt."""
     timing: Timing = field(default_factory=Timing)
+    reused_tokens: int = 0
+    """How many of the prompt's tokens an earlier answer had left ready, so that they were not run again."""
 
 
 class Engine(Protocol):
     """A checkpoint, ready to answer."""
 
     info: ModelInfo
-    view: View
+
+    @property
+    def view(self) -> View:
+        """How the checkpoint wants to see."""
+        ...
 
     def answer(
         self,
@@ -82,6 +88,7 @@ class Engine(Protocol):
         generation: Generation,
         on_text: Callable[[str], None] | None = None,
         remember: bool = False,
+        stop: Callable[[], bool] | None = None,
     ) -> list[Answer]:
         """Answer each ask, in order.
 
@@ -90,6 +97,7 @@ class Engine(Protocol):
         Args:
             on_text: called with each piece of the text as it comes; only for a single ask.
             remember: keep what was computed, for a next single ask that continues this one; only for a single ask.
+            stop: asked after each token; once it says yes, the answer ends there.
 
         Raises:
             OutOfMemory: the device has too little memory for these asks at once.

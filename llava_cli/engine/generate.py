@@ -47,12 +47,14 @@ def run(
     generation: Generation,
     on_text: Callable[[str], None] | None = None,
     cache: Cache | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Run:
     """Generate after each prompt.
 
     Args:
         embeddings: of each prompt [tokens, hidden size].
         cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
+        stop: asked after each token; once it says yes, nothing more is generated.
     """
     import torch
 
@@ -67,6 +69,7 @@ def run(
         generation_config=_config(generation, stop_ids),
         # Streamers see one sequence only; a batch's first token is not told apart.
         streamer=watch if len(embeddings) == 1 else None,
+        stopping_criteria=None if stop is None else [_when(stop)],
     )
     total = time.perf_counter() - watch.started
     ids = [_until_stop(row, stop_ids) for row in output.tolist()]
@@ -104,6 +107,17 @@ def _config(generation: Generation, stop_ids: frozenset[int]) -> GenerationConfi
         use_cache=True,
         **sampling,
     )
+
+
+def _when(stop: Callable[[], bool]) -> Callable[..., torch.Tensor]:
+    """A stopping criterion in the library's form."""
+
+    def criterion(input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+        import torch
+
+        return torch.full((len(input_ids),), stop(), dtype=torch.bool, device=input_ids.device)
+
+    return criterion
 
 
 def _until_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:

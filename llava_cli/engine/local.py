@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from llava_cli.engine import generate
 from llava_cli.engine.context import fitting_prompt
@@ -13,7 +13,7 @@ from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
 from llava_cli.engine.memory import out_of_memory_as
 from llava_cli.engine.prefix import Prefix, shared_length
 from llava_cli.errors import ModelError
-from llava_cli.media.clip import View
+from llava_cli.media.clip import Media, View
 from llava_cli.models.conversation import Ask
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt
@@ -41,6 +41,8 @@ class LocalEngine:
         self._load_s = load_s
         self._stop_ids = generate.take_over(model, tokenizer)
         self._prefix: Prefix | None = None
+        self._features: dict[int, tuple[Media, torch.Tensor]] = {}
+        """Of the media of the last answer to be remembered, by identity."""
 
     @property
     def view(self) -> View:
@@ -52,6 +54,7 @@ class LocalEngine:
         generation: Generation,
         on_text: Callable[[str], None] | None = None,
         remember: bool = False,
+        stop: Callable[[], bool] | None = None,
     ) -> list[Answer]:
         import torch
 
@@ -60,14 +63,19 @@ class LocalEngine:
             new_tokens = generation.max_new_tokens
             prompts = [fitting_prompt(self.family, self._tokenizer, ask, new_tokens) for ask in asks]
             started = time.perf_counter()
-            embeddings = self._embed(prompts)
+            embeddings = self._embed(prompts, remember)
             timing = Timing(load_s=self._load_s, encode_s=time.perf_counter() - started)
             cache = self._known(prompts, embeddings, remember)
-            run = generate.run(self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text, cache)
+            reused = 0 if cache is None or len(prompts) > 1 else int(cache.get_seq_length())
+            run = generate.run(
+                self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text, cache, stop
+            )
             timing.first_token_s, timing.generate_s = run.first_token_s, run.total_s
         if remember and cache is not None:
             self._prefix = Prefix(prompts[0], run.ids[0], cache)
-        return [self._answer(prompt, ids, timing) for prompt, ids in zip(prompts, run.ids, strict=True)]
+        ended: Literal["interrupted", "length"] = "interrupted" if stop is not None and stop() else "length"
+        answers = zip(prompts, run.ids, strict=True)
+        return [self._answer(prompt, ids, timing, ended, reused) for prompt, ids in answers]
 
     def _known(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor], remember: bool) -> Cache | None:
         """Keys and values of what these prompts begin with, where they are known or worth a run of their own."""
@@ -85,13 +93,18 @@ class LocalEngine:
         cache.batch_repeat_interleave(len(prompts))
         return cache
 
-    def _embed(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+    def _embed(self, prompts: Sequence[Prompt], remember: bool = False) -> list[torch.Tensor]:
         """Each prompt as input embeddings [tokens, hidden size], features in the place of the placeholders.
 
-        A medium that several prompts share is encoded once.
+        A medium is encoded once, however many prompts show it; a remembered one is not encoded again.
         """
         media = {id(medium): medium for prompt in prompts for medium in prompt.media}
-        features = {key: self.family.encode(self._model, medium) for key, medium in media.items()}
+        known = {key: self._features[key][1] for key in media if key in self._features}
+        features = {
+            key: known[key] if key in known else self.family.encode(self._model, medium)
+            for key, medium in media.items()
+        }
+        self._features = {key: (media[key], tensor) for key, tensor in features.items()} if remember else {}
         return [self._embed_one(prompt, [features[id(medium)] for medium in prompt.media]) for prompt in prompts]
 
     def _embed_one(self, prompt: Prompt, features: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -113,15 +126,23 @@ class LocalEngine:
             embeddings = embeddings.masked_scatter(visual[:, None], torch.cat(list(features)).to(embeddings))
         return embeddings
 
-    def _answer(self, prompt: Prompt, ids: list[int], timing: Timing) -> Answer:
+    def _answer(
+        self,
+        prompt: Prompt,
+        ids: list[int],
+        timing: Timing,
+        ended: Literal["interrupted", "length"],
+        reused: int,
+    ) -> Answer:
         stopped = bool(ids) and ids[-1] in self._stop_ids
         return Answer(
             text=generate.decode(self._tokenizer, ids[: len(ids) - stopped]),
-            finish_reason="stop" if stopped else "length",
+            finish_reason="stop" if stopped else ended,
             media=prompt.media,
             visual_tokens=prompt.visual_tokens,
             prompt_tokens=len(prompt.ids),
             completion_tokens=len(ids) - stopped,
             template=prompt.template,
             timing=timing,
+            reused_tokens=reused,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,13 +52,29 @@ def draw_sheet(media: Clip | Still, columns: int = 4) -> Image.Image:
     return sheet
 
 
-def contact_sheet(media: Clip | Still, path: str | os.PathLike[str], columns: int = 4) -> None:
+def draw_sheets(media: Sequence[Clip | Still], columns: int = 4) -> Image.Image:
+    """Return the sheets of several media, one below the other."""
+    sheets = [draw_sheet(medium, columns) for medium in media]
+    if len(sheets) == 1:
+        return sheets[0]
+    all_of_them = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), BACKGROUND)
+    y = 0
+    for sheet in sheets:
+        all_of_them.paste(sheet, (0, y))
+        y += sheet.height
+    return all_of_them
+
+
+def contact_sheet(media: Clip | Still | Sequence[Clip | Still], path: str | os.PathLike[str], columns: int = 4) -> None:
     """Write the sheet of `media` as PNG to `path`, whole or not at all. Raises OutputError where that fails."""
-    target = Path(path)
+    save_png(draw_sheets([media] if isinstance(media, Clip | Still) else media, columns), Path(path))
+
+
+def save_png(picture: Image.Image, target: Path) -> None:
+    """Write a picture as PNG, whole or not at all. Raises OutputError where that fails."""
     part = target.with_name(f".{secrets.token_hex(8)}.part")
-    sheet = draw_sheet(media, columns)
     try:
-        sheet.save(part, format="PNG")
+        picture.save(part, format="PNG")
         part.replace(target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -51,6 +51,25 @@ def read_chat(path: Path) -> list[Message]:
         if message.role == "system":
             raise InputError(f"{path}: message {number}: 'role' is 'system', which only the first may be")
     return messages
+
+
+def chat_text(turns: Sequence[Turn], folder: Path) -> str:
+    """A conversation as the content of a file that is to stand in `folder`, for `read_chat` to read.
+
+    Raises:
+        InputError: a medium came from standard input.
+    """
+    messages = [{"role": turn.role, "content": [_written(part, folder) for part in turn.parts]} for turn in turns]
+    return json.dumps(messages, indent=2) + "\n"
+
+
+def _written(part: str | Media, folder: Path) -> dict[str, str]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if part.info.path == "-":
+        raise InputError("a conversation about standard input cannot be saved: no file could be named in it")
+    path, folder = Path(part.info.path).absolute(), folder.absolute()
+    return {"type": kind(part), "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
 
 
 def load_turns(messages: list[Message], load: Callable[[str], Media]) -> list[Turn]:

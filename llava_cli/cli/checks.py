@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `llava doctor` looks at, one function for each matter. A check never raises: what fails is what it tells."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from llava_cli import __version__
+
+GIB = 1 << 30
+_LIBRARIES = ("torch", "transformers", "accelerate", "bitsandbytes", "av", "opencv-python-headless", "pillow")
+_CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
+_NEEDED_ON_DISK = 15 * GIB
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "note", "problem"]
+    detail: str
+    remedy: str | None = None
+
+
+def look(ask_hub: bool) -> list[Check]:
+    """Look at everything; the network only if asked to."""
+    checks = [_versions(), *_devices(), _pyav(), _opencv(), _quantization(), _attention(), _cache()]
+    return [*checks, _hub()] if ask_hub else checks
+
+
+def _versions() -> Check:
+    found = {name: _version(name) for name in _LIBRARIES}
+    listed = ", ".join(f"{name} {number or 'MISSING'}" for name, number in found.items())
+    detail = f"llava {__version__}, Python {platform.python_version()}, {listed}"
+    if None in found.values():
+        return Check("versions", "problem", detail, "install again: pip install -c constraints.txt .")
+    return Check("versions", "ok", detail)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[Check]:
+    try:
+        import psutil
+        import torch
+    except Exception as error:  # a broken driver can raise anything here
+        return [Check("device", "problem", f"torch cannot be imported: {_line(error)}", "install torch again")]
+    memory = psutil.virtual_memory()
+    checks = [
+        Check(
+            "cpu",
+            "ok",
+            f"{os.cpu_count()} cores, {memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB memory free",
+        )
+    ]
+    for number in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(number)
+        name = torch.cuda.get_device_name(number)
+        checks.append(Check(f"cuda:{number}", "ok", f"{name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"))
+    if torch.backends.mps.is_available():
+        checks.append(Check("mps", "ok", f"{torch.mps.recommended_max_memory() / GIB:.1f} GiB"))
+    if len(checks) == 1:
+        checks.append(_no_gpu(torch.version.cuda))
+    return checks
+
+
+def _no_gpu(built_for: str | None) -> Check:
+    if Path("/proc/driver/nvidia/version").exists():
+        why = "this torch is built without CUDA" if built_for is None else "its driver may be too old for this torch"
+        return Check("gpu", "problem", f"there is an NVIDIA driver, but torch sees no GPU: {why}",
+                     "compare `nvidia-smi` with the torch that is installed; see pytorch.org for the right one")  # fmt: skip
+    return Check(
+        "gpu", "note", "none: answers come from the CPU", "small checkpoints run well: --model interleave-0.5b"
+    )
+
+
+def _pyav() -> Check:
+    try:
+        import av
+
+        missing = [codec for codec in _CODECS if codec not in av.codecs_available]
+    except Exception as error:
+        return Check("PyAV", "problem", f"cannot be imported: {_line(error)}", "pip install av")
+    numbers = ".".join(map(str, av.library_versions.get("libavcodec", ())))
+    detail = f"libavcodec {numbers} decodes {', '.join(c for c in _CODECS if c not in missing)}"
+    if missing:
+        return Check("PyAV", "note", f"{detail}; not {', '.join(missing)}", "pip install --force-reinstall av")
+    return Check("PyAV", "ok", detail)
+
+
+def _opencv() -> Check:
+    try:
+        import cv2
+    except Exception as error:
+        return Check("OpenCV", "note", f"cannot be imported: {_line(error)}; it is the second decoder",
+                     "pip install opencv-python-headless")  # fmt: skip
+    return Check("OpenCV", "ok", f"{cv2.__version__}, the second decoder")
+
+
+def _quantization() -> Check:
+    try:
+        import bitsandbytes
+    except Exception as error:
+        return Check("--4bit, --8bit", "problem", f"bitsandbytes cannot be imported: {_line(error)}",
+                     "pip install bitsandbytes")  # fmt: skip
+    return Check("--4bit, --8bit", "ok", f"bitsandbytes {bitsandbytes.__version__}")
+
+
+def _attention() -> Check:
+    try:
+        from transformers.utils import is_flash_attn_2_available
+
+        flash = ", flash_attention_2" if is_flash_attn_2_available() else ""
+    except Exception as error:
+        return Check("--attention", "problem", f"transformers cannot be imported: {_line(error)}",
+                     "pip install transformers")  # fmt: skip
+    return Check("--attention", "ok", f"sdpa, eager{flash}")
+
+
+def _cache() -> Check:
+    from llava_cli.models.cache import cache_folder, cached_sizes
+
+    folder, sizes = cache_folder(), cached_sizes()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    detail = f"{folder}: {len(sizes)} checkpoints, {sum(sizes.values()) / GIB:.1f} GiB; {free / GIB:.1f} GiB free"
+    if not os.access(there, os.W_OK):
+        return Check("cache", "problem", f"{detail}; it cannot be written", "set HF_HOME to a folder that can")
+    if free < _NEEDED_ON_DISK:
+        return Check("cache", "note", detail, "a 7B checkpoint takes 14 GB: set HF_HOME to a larger disk")
+    return Check("cache", "ok", detail)
+
+
+def _hub() -> Check:
+    from huggingface_hub import HfApi, constants
+
+    if constants.HF_HUB_OFFLINE:
+        return Check("hub", "note", "HF_HUB_OFFLINE is set: nothing is downloaded", "unset HF_HUB_OFFLINE")
+    try:
+        HfApi().model_info("llava-hf/LLaVA-NeXT-Video-7B-hf", timeout=10)
+    except Exception as error:  # whatever the network can do wrong
+        return Check("hub", "problem", f"{constants.ENDPOINT} cannot be reached: {_line(error)}",
+                     "check the network and proxies, or set HF_ENDPOINT to a mirror")  # fmt: skip
+    return Check("hub", "ok", f"{constants.ENDPOINT} answers")
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

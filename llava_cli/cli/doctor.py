@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`llava doctor`: what this machine can do, what is wrong with it, and what to do about that."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llava_cli.cli import options
+from llava_cli.cli.command import all_configurable
+from llava_cli.errors import ExitCode
+from llava_cli.output import Output, guarded_stdout
+
+if TYPE_CHECKING:
+    from llava_cli.cli.checks import Check
+
+EXAMPLES = """
+Examples:
+
+  llava doctor
+
+  llava doctor --no-self-test --json | jq -r '.checks[] | select(.status == "problem") | .remedy'
+"""
+
+SelfTest = Annotated[
+    bool,
+    typer.Option("--self-test/--no-self-test", help="Load the built-in checkpoint, and compare what must be the same."),
+]
+Hub = Annotated[bool, typer.Option("--hub", help="Find out too whether the hub can be reached, over the network.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+
+_SIGNS = {"ok": "  ok    ", "note": "  note  ", "problem": "PROBLEM "}
+
+
+def doctor(
+    context: typer.Context,
+    self_test: SelfTest = True,
+    hub: Hub = False,
+    json: Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Find out what this machine can do.
+
+    Looks at devices, libraries, decoders, quantization and settings, and tests the built-in checkpoint. Says of
+    each problem what to do about it, and ends with exit code 1 if there is one.
+    """
+    from llava_cli.cli import checks
+    from llava_cli.cli.settings import settings
+
+    with guarded_stdout() as stdout:
+        out = Output(stdout, quiet)
+        with out.working("looking"):
+            found = checks.look(hub)
+            values, broken = settings(all_configurable(context.find_root().command))
+            found += broken
+        if self_test:
+            from llava_cli.cli import selftest
+
+            with out.working("testing the built-in checkpoint"):
+                found += selftest.run()
+        if json:
+            report = {"schema_version": 1, "checks": [asdict(check) for check in found], "settings": values}
+            out.write(json_module.dumps(report) + "\n")
+        else:
+            out.write(_text(found, values))
+    if any(check.status == "problem" for check in found):
+        raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _text(found: Sequence[Check], values: Sequence[dict[str, Any]]) -> str:
+    width = max(len(check.name) for check in found)
+    lines = []
+    for check in found:
+        lines.append(f"{_SIGNS[check.status]}{check.name.ljust(width)}  {check.detail}")
+        if check.remedy:
+            lines.append(f"{' ' * 8}{' ' * width}  -> {check.remedy}")
+    changed = [value for value in values if value["source"] != "default"]
+    lines += ["", "settings (flag > environment > file > default):"]
+    lines += [f"  {value['key']} = {value['value']}  from {value['source']}" for value in changed]
+    lines.append(f"  {'all others' if changed else 'all'} have their defaults")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`llava frames`: what a model would be shown. Needs no torch, no weights and no network."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llava_cli.cli import options, steps
+from llava_cli.errors import OutputError, UsageError
+from llava_cli.models.checkpoint import DEFAULT, DEMO
+from llava_cli.models.published import PUBLISHED
+from llava_cli.output import Output, check_writable, guarded_stdout
+from llava_cli.record import frames_record, printable
+
+if TYPE_CHECKING:
+    from llava_cli.media.clip import Clip, Media
+
+EXAMPLES = """
+Examples:
+
+  llava frames clip.mp4 --sheet frames.png
+
+  llava frames clip.mp4 --fps 1 --start 1:30 --dir frames/
+
+  llava frames clip.mp4 --json | jq '.frames[].time'
+"""
+
+MediaFiles = Annotated[
+    list[str],
+    typer.Argument(metavar="MEDIA...", help="Videos and images ('-' for standard input).", show_default=False),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="Save every frame there, as a PNG of its own.", rich_help_panel="Output"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each file.", rich_help_panel="Output")]
+
+
+def frames(
+    media: MediaFiles,
+    model: options.Model = DEFAULT,
+    revision: options.Revision = None,
+    frames: options.Frames = None,
+    fps: options.Fps = None,
+    sampling: options.SamplingPolicy = None,
+    start: options.Start = None,
+    end: options.End = None,
+    exact_pixels: options.ExactPixels = False,
+    sheet: options.Sheet = None,
+    directory: Folder = None,
+    json: Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show which frames a model would see.
+
+    Each is told with its time, and how many tokens they take. Frames come in the checkpoint's own size and
+    sampling. Released checkpoints are known by their short names: nothing is downloaded, and no model is loaded.
+    """
+    if media.count("-") > 1:
+        raise UsageError("standard input (-) can be read only once")
+    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels)
+    with guarded_stdout() as stdout:
+        out = Output(stdout, quiet)
+        check_writable(sheet)
+        folder = _made(directory)
+        family = steps.open_family(_geometry(model, revision), out)
+        shown = steps.load_all(media, showing.of(family.view), out)
+        if sheet is not None:
+            steps.save_sheet(shown, sheet, out)
+        if folder is not None:
+            save_frames(shown, folder)
+            out.say(f"llava: {folder}: {sum(map(_count, shown))} pictures")
+        for medium in shown:
+            tokens = family.visual_tokens(medium)
+            if json:
+                out.write(json_module.dumps(frames_record(medium, tokens)) + "\n")
+            else:
+                out.write(summary(medium, tokens, family.name))
+
+
+def _geometry(model: str, revision: str | None) -> steps.Choice:
+    """The checkpoint; of a released one its published shape is enough, so that nothing is downloaded for it."""
+    known = model in PUBLISHED and model != DEMO and revision is None
+    return steps.Choice(model, revision, dummy=known)
+
+
+def _made(folder: Path | None) -> Path | None:
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    return folder
+
+
+def save_frames(media: Sequence[Media], folder: Path) -> None:
+    """Write every frame as PNG; files are named after the media, the order and the frame's index."""
+    from PIL import Image
+
+    from llava_cli.media.clip import Clip
+    from llava_cli.media.sheet import save_png
+
+    for number, medium in enumerate(media, 1):
+        stem = "stdin" if medium.info.path == "-" else Path(medium.info.path).stem
+        prefix = f"{number:02}-{stem}" if len(media) > 1 else stem
+        if not isinstance(medium, Clip):
+            save_png(Image.fromarray(medium.pixels), folder / f"{prefix}.png")
+            continue
+        for place, (index, pixels) in enumerate(zip(medium.indices, medium.frames, strict=True)):
+            save_png(Image.fromarray(pixels), folder / f"{prefix}-{place:04}-frame{index:06}.png")
+
+
+def summary(medium: Media, tokens: int, family: str) -> str:
+    """What of a file is shown, for people."""
+    from llava_cli.media.clip import Clip
+
+    info = medium.info
+    about = f"{printable(info.path)}: {info.width}x{info.height} {info.codec or 'unknown'}"
+    if not isinstance(medium, Clip):
+        return f"{about}, {tokens} visual tokens for {family}\n"
+    return f"{about}, {len(medium.frames)} frames, {tokens} visual tokens for {family}\n{_times(medium)}"
+
+
+def _times(clip: Clip) -> str:
+    from llava_cli.media.sampling import clock
+
+    rows = [(str(index), clock(time)) for index, time in zip(clip.indices, clip.times, strict=True)]
+    widths = [max(len("frame"), *(len(index) for index, _ in rows)), max(len("time"), *(len(t) for _, t in rows))]
+    return "".join(f"{a.rjust(widths[0])}  {b.rjust(widths[1])}\n" for a, b in [("frame", "time"), *rows])
+
+
+def _count(medium: Media) -> int:
+    from llava_cli.media.clip import Clip
+
+    return len(medium.frames) if isinstance(medium, Clip) else 1

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `llava models show` says of one checkpoint."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from llava_cli.cli.models import TEXT_TOKENS, blank_clip
+from llava_cli.engine.memory import GIB
+from llava_cli.engine.options import Quantization
+from llava_cli.errors import ModelError
+from llava_cli.models.cache import cached_sizes
+from llava_cli.models.published import PUBLISHED
+
+if TYPE_CHECKING:
+    from llava_cli.media.clip import Clip
+    from llava_cli.models.family import Family
+
+EXAMPLE_QUESTION = "What happens?"
+_NUMBERS: dict[str, Quantization | None] = {"bf16": None, "8bit": "8bit", "4bit": "4bit"}
+
+
+def describe(family: Family) -> dict[str, Any]:
+    """Everything about a checkpoint that its small files tell."""
+    from llava_cli.engine.load import Loader
+    from llava_cli.engine.options import LoadOptions
+
+    checkpoint, view = family.checkpoint, family.view
+    clip = blank_clip(view)
+    tokens = family.visual_tokens(clip)
+    hub_id = PUBLISHED[checkpoint.name].hub_id if checkpoint.dummy else checkpoint.hub_id
+    loader = Loader(family, LoadOptions("cpu", "bfloat16"))
+    return {
+        "checkpoint": checkpoint.name,
+        "hub_id": hub_id,
+        "revision": checkpoint.revision,
+        "folder": None if checkpoint.dummy else str(checkpoint.folder),
+        "local_bytes": cached_sizes().get(hub_id or ""),
+        "family": family.name,
+        "parameters": sum(weight.numel() for weight in loader.skeleton.parameters()),
+        "context": family.context,
+        "frames": view.sampling.frames,
+        "sampling": view.sampling.policy,
+        "frame_size": list(view.size),
+        "fit": view.fit,
+        "visual_tokens": tokens,
+        "memory": _memory(loader, family, tokens, len(clip.frames)),
+        "example": _example(loader, family, clip),
+    }
+
+
+def _memory(loader: Any, family: Family, tokens: int, frames: int) -> list[dict[str, float | int]]:
+    """GiB that one video takes, for some numbers of frames that the context has room for."""
+    rows = []
+    for count in sorted({8, 16, 32, 64, frames}):
+        prompt = tokens * count // frames + TEXT_TOKENS
+        if family.context is None or prompt <= family.context:
+            sizes = {
+                key: round(loader.plan_quantized([(prompt, 0)], bits).total / GIB, 1) for key, bits in _NUMBERS.items()
+            }
+            rows.append({"frames": count, "prompt_tokens": prompt, **sizes})
+    return rows
+
+
+def _example(loader: Any, family: Family, clip: Clip) -> str | None:
+    """A prompt as the checkpoint reads it; None where the tokenizer is not at hand."""
+    from llava_cli.models.conversation import ask
+
+    try:
+        return str(family.prompt(loader.tokenizer, ask(EXAMPLE_QUESTION, [clip])).text)
+    except ModelError:
+        return None
+
+
+def text(report: dict[str, Any]) -> str:
+    """A report for people."""
+    local = f"{report['local_bytes'] / GIB:.1f} GiB in the cache" if report["local_bytes"] else "not in the cache"
+    height, width = report["frame_size"]
+    facts = {
+        "checkpoint": report["checkpoint"],
+        "hub": f"{report['hub_id']}, {local}" if report["hub_id"] else None,
+        "folder": report["folder"],
+        "family": report["family"],
+        "parameters": f"{report['parameters'] / 1e9:.2f} billion",
+        "context": f"{report['context']} tokens" if report["context"] else "not said",
+        "frames": f"{report['frames']} by default, {report['sampling']}, {width}x{height}, {report['fit']}",
+        "visual tokens": f"{report['visual_tokens']} for {report['frames']} frames",
+    }
+    lines = [f"{name + ':':<15}{value}" for name, value in facts.items() if value]
+    lines += ["", "memory in GiB, for one video:", _table(report["memory"])]
+    if report["example"] is not None:
+        prompt = textwrap.indent(report["example"], "  ", lambda line: True)
+        lines += [f'asked "{EXAMPLE_QUESTION}" about a video, it reads:', "", prompt]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "  its context has no room for 8 frames\n"
+    head = ["frames", "prompt tokens", *_NUMBERS]
+    cells = [head, *([str(value) for value in row.values()] for row in rows)]
+    return "".join("  " + "  ".join(cell.rjust(13) for cell in row).rstrip() + "\n" for row in cells)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The user's defaults: a TOML file and environment variables, one key for each option that they may set.
+
+A value comes from the command line, or else from `LLAVA_<KEY>`, or else from the file, or else from the program.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from llava_cli.errors import UsageError
+
+
+def config_path() -> Path:
+    """Where the file is, if there is one."""
+    from platformdirs import user_config_path
+
+    return user_config_path("llava") / "config.toml"
+
+
+def variable(key: str) -> str:
+    """The environment variable that sets an option."""
+    return "LLAVA_" + key.upper().replace("-", "_")
+
+
+def read_config(known: Collection[str]) -> dict[str, str | int | float | bool]:
+    """The file's values by key; {} where there is no file.
+
+    Raises:
+        UsageError: the file is no TOML, or holds a key that is not `known`, or a value that no option takes.
+    """
+    path = config_path()
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise UsageError(f"{path}: is no TOML: {error}") from error
+    for key, value in content.items():
+        _check(key, value, known, path)
+    return content
+
+
+def _check(key: str, value: Any, known: Collection[str], path: Path) -> None:
+    if key not in known:
+        close = get_close_matches(key.replace("_", "-"), known, 1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        raise UsageError(f"{path}: unknown key {key!r}; {remedy}")
+    if not isinstance(value, str | int | float | bool):
+        raise UsageError(f"{path}: {key}: must be a text, a number, true or false")
