@@ -37,7 +37,7 @@ Examples:
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="MEDIA QUESTION",
+        metavar="MEDIA... QUESTION",
         help="Videos and images ('-' for standard input), then the question. <video> and <image> in the question "
         "place the media.",
         show_default=False,

@@ -80,7 +80,7 @@ def _no_gpu(built_for: str | None) -> Check:
     if Path("/proc/driver/nvidia/version").exists():
         why = "this torch is built without CUDA" if built_for is None else "its driver may be too old for this torch"
         return Check("gpu", "problem", f"there is an NVIDIA driver, but torch sees no GPU: {why}",
-                     "compare `nvidia-smi` with the torch that is installed; see pytorch.org for the right one")  # fmt: skip
+                     "install the torch from pytorch.org that fits what `nvidia-smi` shows")  # fmt: skip
     return Check(
         "gpu", "note", "none: answers come from the CPU", "small checkpoints run well: --model interleave-0.5b"
     )

@@ -38,6 +38,9 @@ class Command(TyperCommand):
                 error.message += f" (set by {where})"
             raise
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", *(str(param.metavar) for param in self.params if param.param_type_name == "argument")]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         format_help(self, ctx, formatter)
 
@@ -103,8 +106,10 @@ def groups(command: Any, ctx: Any) -> list[tuple[str, list[tuple[str, str]]]]:
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record is not None:
-            plain = "Arguments" if param.param_type_name == "argument" else "Options"
-            records.append((getattr(param, "rich_help_panel", None) or plain, record))
+            if param.param_type_name == "argument":
+                records.append(("Arguments", (param.metavar, param.help)))
+            else:
+                records.append((getattr(param, "rich_help_panel", None) or "Options", record))
     order = list(dict.fromkeys(["Arguments", "Options", *(name for name, _ in records)]))
     by_group = sorted(records, key=lambda pair: order.index(pair[0]))
     return [(name, [record for _, record in rows]) for name, rows in groupby(by_group, key=lambda pair: pair[0])]

@@ -11,13 +11,19 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
 from llava_cli import __version__
+from llava_cli.cli.app import app
+from llava_cli.cli.command import examples, long_name, walk
 
 HEAVY = ("torch", "transformers", "av", "cv2", "numpy", "PIL", "bitsandbytes", "accelerate")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["ask", "--help"], ["demo", "--help"], []])
+COMMANDS = [name.split()[1:] for name, _ in walk(typer.main.get_command(app))]
+
+
+@pytest.mark.parametrize("arguments", [["--version"], [], *([*command, "--help"] for command in COMMANDS)])
 def test_help_loads_no_heavy_library(arguments):
     """Completion starts the program at every TAB."""
     done = subprocess.run(
@@ -39,6 +45,28 @@ def test_help_is_on_stdout(llava, arguments):
     assert result.code == 0
     assert "Usage" in result.out
     assert result.err == ""
+
+
+@pytest.mark.parametrize("command", [c for _, c in walk(typer.main.get_command(app))], ids=lambda c: c.name)
+def test_every_command_has_help_and_examples_and_every_option_too(command):
+    assert command.help
+    assert examples(command)
+    assert [long_name(param) for param in command.params if not param.help] == []
+
+
+def test_help_shows_examples_before_options_and_fits_a_narrow_window(llava, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = llava("ask", "--help").out.splitlines()
+    assert lines.index("Examples:") < lines.index("Arguments:") < lines.index("Frames:") < lines.index("Output:")
+    after = lines[lines.index("Arguments:") :]
+    assert max(map(len, after)) <= 50
+
+
+def test_alone_it_prints_a_short_page(llava):
+    result = llava()
+    assert (result.code, result.err) == (0, "")
+    assert result.out.count("\n") < 15
+    assert "llava --help" in result.out
 
 
 def test_an_unknown_command_suggests_and_is_a_usage_error(llava):

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the record's man page says of each key; a test compares the keys with those of real records."""
+
+ABOUT = [
+    "llava ask --json prints one record: one line of JSON in ASCII. llava ask --output FILE writes the same to a file. "
+    "A record tells what was asked, what was answered, and what the model was really shown.",
+    "Scripts may rely on these keys. schema_version changes when one of them changes its meaning. A failure is a "
+    "record too: its status is error, and it keeps all that is known. llava ask --dry-run --json prints a record of "
+    "status planned, with the memory that the answer would take.",
+]
+
+KEYS = [
+    ("schema_version", "number: 1"),
+    ("id", "text: the same for the same question, media names, model and settings"),
+    ("status", "ok, planned or error"),
+    ("question", "text: the question"),
+    ("answer", "text: the answer; only if status is ok"),
+    ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
+    ("error.code", "usage, context, input, model, not_found, gated, offline, out_of_memory, output"),
+    ("error.message", "text: what stderr says"),
+    ("model.checkpoint", "as it was named, a short name as its hub id"),
+    ("model.revision", "the commit on the hub; null for a folder"),
+    ("model.family", "which family read it"),
+    ("model.dtype", "float32, bfloat16 or float16"),
+    ("model.quantization", "nf4, int8 or null"),
+    ("model.device", "where it ran"),
+    ("model.attention", "which implementation"),
+    ("model.dummy", "true: random weights, the answer means nothing"),
+    ("model.template", "whose chat template wrote the prompt: checkpoint or family"),
+    ("media[].path", "the file's name; bytes that are no text as escapes"),
+    ("media[].path_b64", "the name's very bytes in base64, where they are no text"),
+    ("media[].kind", "video or image"),
+    ("media[].width", "pixels, upright"),
+    ("media[].height", "pixels, upright"),
+    ("media[].duration", "seconds; null for images"),
+    ("media[].codec", "of the file"),
+    ("media[].rotation", "degrees clockwise that it was turned to be upright"),
+    ("media[].decoder", "pyav, opencv or pillow"),
+    ("media[].sampling", "policy, frames, fps, start and end, as they were used; videos only"),
+    ("media[].frames[].index", "place of the frame in the video, 0 first"),
+    ("media[].frames[].time", "seconds from the start of the video"),
+    ("media[].visual_tokens", "tokens that it took in the prompt"),
+    ("media[].warnings", "texts: what was odd about it"),
+    ("generation.max_new_tokens", "the longest answer"),
+    ("generation.do_sample", "whether it was sampled"),
+    ("generation.temperature", "number or null"),
+    ("generation.top_p", "number or null"),
+    ("generation.seed", "with which the sample can be repeated; or null"),
+    ("usage.prompt_tokens", "number: all tokens of the prompt"),
+    ("usage.visual_tokens", "number: those of them that stand for media"),
+    ("usage.completion_tokens", "number: tokens of the answer"),
+    ("timing.load_s", "seconds for loading"),
+    ("timing.decode_s", "seconds for reading the media"),
+    ("timing.encode_s", "seconds in the vision tower"),
+    ("timing.first_token_s", "seconds from the start of the prefill to the first token"),
+    ("timing.generate_s", "seconds from the start of the prefill to the last token"),
+    ("memory", "bytes: weights, cache, activations, fixed, total and free; only if status is planned"),
+    ("warnings", "texts: what was changed of what was asked for"),
+    ("versions", "of llava_cli, transformers, torch and av"),
+]
+"""Each key by its path, and what it holds."""

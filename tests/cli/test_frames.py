@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`llava frames`: what a model would be shown, told, drawn and saved, on machines without torch too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from media.rendering import read_mark
+from PIL import Image
+
+
+def test_the_frames_are_those_that_ask_shows(llava, rendered, tiny):
+    options = (rendered("h264"), "-m", tiny, "-n", "4", "--start", "0.4")
+    shown = json.loads(llava("frames", *options, "--json").out)
+    asked = json.loads(llava("ask", *options, "-p", "Why?", "--json", "--max-new-tokens", "1").out)["media"][0]
+    assert {key: shown[key] for key in asked} == asked
+    assert shown["schema_version"] == 1
+
+
+def test_a_line_of_json_for_each_file(llava, rendered, tiny):
+    lines = llava("frames", rendered("h264"), rendered("h264"), "-m", tiny, "--json").out.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["video", "video"]
+
+
+def test_the_table_tells_index_and_time(llava, rendered, tiny):
+    lines = llava("frames", rendered("h264"), "-m", tiny, "-n", "4").out.splitlines()
+    assert "4 frames, 16 visual tokens for llava-next-video" in lines[0]
+    assert [line.split() for line in lines[1:3]] == [["frame", "time"], ["0", "0:00.000"]]
+    assert len(lines) == 6
+
+
+def test_pictures_hold_the_frames_they_are_named_after(llava, rendered, tiny, tmp_path):
+    folder = tmp_path / "new" / "frames"
+    result = llava("frames", rendered("h264"), "-m", tiny, "-n", "4", "--exact-pixels", "--dir", folder)
+    assert result.code == 0, result.err
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"h264-{place:04}-frame{index:06}.png" for place, index in enumerate((0, 25, 50, 75))]
+    for name, index in zip(names, (0, 25, 50, 75), strict=True):
+        assert read_mark(np.asarray(Image.open(folder / name))) == index
+
+
+def test_one_sheet_for_all_media(llava, rendered, tiny, tmp_path):
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    llava("frames", rendered("h264"), "-m", tiny, "-n", "4", "--sheet", one)
+    llava("frames", rendered("h264"), rendered("h264"), "-m", tiny, "-n", "4", "--sheet", two)
+    single, double = np.asarray(Image.open(one)), np.asarray(Image.open(two))
+    assert np.array_equal(np.concatenate([single, single]), double)
+
+
+def test_ask_saves_the_same_sheet(llava, rendered, tiny, tmp_path):
+    options = (rendered("h264"), "-m", tiny, "-n", "4")
+    llava("frames", *options, "--sheet", tmp_path / "frames.png")
+    asked = llava("ask", *options, "-p", "Why?", "--max-new-tokens", "1", "--sheet", tmp_path / "ask.png")
+    assert asked.code == 0
+    assert str(tmp_path / "ask.png") in asked.err
+    assert (tmp_path / "ask.png").read_bytes() == (tmp_path / "frames.png").read_bytes()
+
+
+def test_what_cannot_be_written_is_exit_code_6(llava, rendered, tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    for option in ("--sheet", "--dir"):
+        assert llava("frames", rendered("h264"), "-m", tiny, option, tmp_path / "file" / "x").code == 6
+
+
+def test_released_checkpoints_need_no_torch_and_no_network(rendered, tmp_path):
+    """Run where torch and transformers cannot be imported, and the hub is nowhere."""
+    for package in ("torch", "transformers"):
+        (tmp_path / f"{package}.py").write_text("raise ImportError('not here')")
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()]), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path),
+    }  # fmt: skip
+    for model, tokens in (("next-video-7b", 144), ("llava-video-7b", 210), ("video-llava-7b", 257)):
+        done = subprocess.run(
+            [sys.executable, "-m", "llava_cli", "frames", rendered("h264"), "-m", model, "-n", "8", "--json",
+             "--sheet", tmp_path / "sheet.png"],
+            env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["visual_tokens"] == 8 * tokens
