@@ -13,7 +13,7 @@ TEXT = (
     "A red circle moves to the right, and then it stops.  Two spaces.\n\n- a list\n- of **Markdown**, as it is\n"
     "    indented code stays\nhttps://example.org/a-very-long-name/that/no/line/can/hold/at/all end"
 )
-CHINESE = "视频中一个红色的圆圈向右移动，然后停下来。Two shapes 形状。"
+CHINESE = "视频中一个红色的圆圈向右移动然后停下来。Two shapes 形状。"
 
 
 def wrapped(text: str, width: int, size: int) -> str:

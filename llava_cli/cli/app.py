@@ -74,7 +74,7 @@ def _run() -> int:
     from llava_cli.output import complain
 
     try:
-        app()
+        app(prog_name="llava")  # however it was started: completion scripts know it by this name
     except SystemExit as end:  # Typer has dealt with help, usage errors, Ctrl-C and readers that have gone
         return end.code if isinstance(end.code, int) else ExitCode.USAGE
     except LlavaError as error:

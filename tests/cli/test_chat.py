@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from pictures import clip
 
-from llava_cli.cli import chat
 from llava_cli.cli.conversing import Conversation
 from llava_cli.engine.engine import Answer, Timing
 

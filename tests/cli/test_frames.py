@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 from media.rendering import read_mark
@@ -71,7 +72,7 @@ def test_released_checkpoints_need_no_torch_and_no_network(rendered, tmp_path):
     for package in ("torch", "transformers"):
         (tmp_path / f"{package}.py").write_text("raise ImportError('not here')")
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()]), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path),
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path),
     }  # fmt: skip
     for model, tokens in (("next-video-7b", 144), ("llava-video-7b", 210), ("video-llava-7b", 257)):
         done = subprocess.run(

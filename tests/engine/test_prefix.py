@@ -69,3 +69,32 @@ def test_the_same_question_again(engine):
     seen = clip(8, 56, 56)
     texts = [engine.answer([ask("Why?", [seen])], GREEDY, remember=True)[0].text for _ in range(3)]
     assert len(set(texts)) == 1
+
+
+def test_a_stopped_answer_is_kept_and_gone_on_from(engine, prefilled):
+    """It ends with the token after which it was stopped, and what it computed serves the next turn."""
+    asked = ask("Why is this video funny?", [clip(16, 56, 56)])
+    whole = engine.answer([asked], GREEDY)[0]
+    asked_for_more = iter([False, False, True, True, True])
+    stopped = engine.answer([asked], GREEDY, remember=True, stop=lambda: next(asked_for_more))[0]
+    assert (stopped.finish_reason, stopped.completion_tokens) == ("interrupted", 3)
+    assert whole.text.startswith(stopped.text)
+    second = Ask((*asked.turns, Turn("assistant", (stopped.text,)), Turn("user", ("And then?",))))
+    prefilled.clear()
+    followed = engine.answer([second], GREEDY, remember=True)[0]
+    assert followed.reused_tokens > followed.visual_tokens[0]
+    assert sum(prefilled) == followed.prompt_tokens - followed.reused_tokens
+    assert followed.text == engine.answer([second], GREEDY)[0].text
+
+
+def test_what_is_remembered_is_not_encoded_again(engine, monkeypatch):
+    seen, other = clip(8, 56, 56), clip(8, 56, 56, seed=1)
+    encoded = []
+    encode = engine.family.encode
+    monkeypatch.setattr(engine.family, "encode", lambda model, medium: encoded.append(medium) or encode(model, medium))
+    for medium in (seen, seen, other, seen):
+        engine.answer([ask("Why?", [medium])], GREEDY, remember=True)
+    assert encoded == [seen, other, seen]
+    engine.answer([ask("Why?", [seen])], GREEDY)
+    engine.answer([ask("Why?", [seen])], GREEDY)
+    assert encoded == [seen, other, seen, seen]

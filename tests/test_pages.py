@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Man pages and completions: as the commands are now, accepted by the programs that read them, and in the wheel."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_record as records
+
+from llava_cli.errors import InputError
+from llava_cli.record import error_record
+from man import make
+from man.record import KEYS
+
+GENERATED = (".1", ".5", ".bash", ".fish", "")
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*(ROOT / "man").glob("*.1"), *(ROOT / "man").glob("*.5")])
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+@pytest.mark.parametrize(("folder", "made"), [("man", make.pages), ("completions", make.completions)])
+def test_they_are_not_stale(folder, made):
+    kept = {
+        path.name: path.read_text("utf-8")
+        for path in (ROOT / folder).iterdir()
+        if path.is_file() and path.suffix in GENERATED
+    }
+    assert kept == made(), "run: python -m man.make"
+
+
+def test_all_of_them_go_where_shells_and_man_look():
+    shared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert shared["shared-data"] == {
+        "completions/llava.bash": "share/bash-completion/completions/llava",
+        "completions/_llava": "share/zsh/site-functions/_llava",
+        "completions/llava.fish": "share/fish/vendor_completions.d/llava.fish",
+    } | {f"man/{page.name}": f"share/man/man{page.suffix[1:]}/{page.name}" for page in PAGES}
+
+
+@needs("groff")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_groff_has_nothing_to_say_about_a_page(page):
+    """It ends with 0 even when it warns."""
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", page], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs("lexgrog")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_apropos_finds_a_page(page):
+    done = subprocess.run(["lexgrog", page], capture_output=True, text=True)
+    assert f'"{page.stem} - ' in done.stdout
+
+
+@needs("man")
+@needs("groff")
+def test_a_page_as_it_is_read():
+    done = subprocess.run(
+        ["man", "-l", ROOT / "man" / "llava-ask.1"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MANWIDTH": "200"},
+    )
+    plain = subprocess.run(["col", "-b"], input=done.stdout, capture_output=True, text=True).stdout
+    assert 'llava ask video.mp4 "why is this funny?"' in plain
+    assert "--max-new-tokens N" in plain
+    assert "'uniform' takes frames at i * total / N" in plain
+
+
+def test_the_record_s_page_tells_every_key():
+    error = error_record("Why?", [b"bad\xff".decode("utf-8", "surrogateescape")], InputError("no such file"))
+    found = keys(records.answered()) | keys(error) | {"memory"}
+    empty = {"model", "generation"}  # null in an error
+    assert found - empty == {key for key, _ in KEYS}
+
+
+def keys(value: Any, path: str = "") -> set[str]:
+    """The paths of all keys; those below sampling, memory and versions are told with them."""
+    if path in ("media[].sampling", "memory", "versions") or not isinstance(value, dict | list):
+        return {path}
+    if isinstance(value, list):
+        below = [keys(entry, f"{path}[]") for entry in value]
+        return set().union(*below) if below and isinstance(value[0], dict) else {path}
+    below = [keys(entry, f"{path}.{key}" if path else key) for key, entry in value.items()]
+    return set().union(*below)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which `llava` is this program."""
+    folder = tmp_path_factory.mktemp("bin")
+    program = folder / "llava"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m llava_cli "$@"\n')
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(("shell", "script"), [("bash", "llava.bash"), ("zsh", "_llava"), ("fish", "llava.fish")])
+def test_shells_parse_the_scripts(shell, script):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    done = subprocess.run([shell, "-n", ROOT / "completions" / script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+CASES = [
+    (["fra"], {"frames"}),
+    (["models", ""], {"show", "pull"}),
+    (["ask", "--max"], {"--max-new-tokens"}),
+    (["ask", "--model", "onevision-0"], {"onevision-0.5b"}),
+]
+
+
+@needs("bash")
+@pytest.mark.parametrize(("words", "offered"), CASES)
+def test_bash_completes(path, words, offered):
+    typed = " ".join(f'"{word}"' for word in ["llava", *words])
+    program = (
+        f"source completions/llava.bash; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; "
+        '_llava_completion llava; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", program], cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True
+    )
+    assert set(done.stdout.split()) == offered
+    assert done.stderr == ""
+
+
+@needs("fish")
+@pytest.mark.parametrize(("words", "offered"), CASES)
+def test_fish_completes(path, words, offered, tmp_path):
+    program = f"source completions/llava.fish; complete -C '{' '.join(['llava', *words])}'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program],
+        cwd=ROOT, env=os.environ | {"PATH": path, "HOME": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert {line.split("\t")[0] for line in done.stdout.splitlines()} == offered
+
+
+@needs("zsh")
+def test_zsh_completes_at_the_first_tab_and_the_next(path, tmp_path):
+    """As installed: a file on fpath that is loaded when it is first needed."""
+    site = tmp_path / "site-functions"
+    site.mkdir()
+    shutil.copy(ROOT / "completions" / "_llava", site)
+    master, slave = pty.openpty()
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=tmp_path,
+        env=os.environ | {"PATH": path, "TERM": "dumb", "PS1": "ready> ", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    os.close(slave)
+    os.set_blocking(master, False)
+    try:
+        os.write(master, f"fpath=({site} $fpath); autoload -Uz compinit; compinit -u -D; echo st''arted\n".encode())
+        wait_for(master, "started")
+        for typed, completed in (("fra\t", "frames"), ("doc\t", "doctor")):
+            os.write(master, f"llava {typed}".encode())
+            wait_for(master, f"llava {completed}")
+            os.write(master, b"\x15")  # Ctrl-U: an empty line again
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(master)
+
+
+def wait_for(terminal: int, words: str) -> None:
+    shown = ""
+    for _ in range(600):
+        try:
+            shown += os.read(terminal, 65536).decode(errors="replace")
+        except BlockingIOError:
+            time.sleep(0.05)
+        if words in shown:
+            return
+    raise AssertionError(f"no {words!r} in {shown!r}")
