@@ -6,6 +6,7 @@ A clip is drawn, `llava` is run at a terminal of 80 columns, and what stood ther
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -36,7 +37,7 @@ COMMANDS = [
 
 def main() -> None:
     """Draw, run, and save both pictures."""
-    console = Console(record=True, width=COLUMNS, file=Path(os.devnull).open("w"), force_terminal=True)
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_clip(folder / "clip.mp4")
