@@ -83,7 +83,7 @@ def open_source(path: str | os.PathLike[str] | bytes, max_bytes: int = MAX_SPOOL
     except PermissionError as error:
         raise InputError(f"{name}: may not be read; check its permissions") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{name}: cannot be opened ({_reason(error)})") from error
+        raise InputError(f"{name}: cannot be opened ({reason(error)})") from error
     if stat.S_ISFIFO(mode):
         with pipe, _spooled(pipe, name, "the pipe", max_bytes) as source:
             yield source
@@ -115,7 +115,7 @@ def _spooled(stream: BinaryIO, name: str, what: str, max_bytes: int) -> Iterator
         try:
             _copy(stream, copy, what, max_bytes)
         except OSError as error:
-            raise InputError(f"{what} cannot be copied to {copy.name}: {_reason(error)}") from error
+            raise InputError(f"{what} cannot be copied to {copy.name}: {reason(error)}") from error
         yield Source(copy.name, name)
 
 
@@ -132,5 +132,6 @@ def _copy(stream: BinaryIO, copy: tempfile._TemporaryFileWrapper[bytes], what: s
     copy.flush()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what an error of the system or of FFmpeg says, without its number and the file's name."""
     return getattr(error, "strerror", None) or str(error)
