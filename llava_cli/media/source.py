@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from llava_cli.errors import InputError
 
@@ -111,6 +110,8 @@ def _standard_input() -> BinaryIO:
 
 @contextmanager
 def _spooled(stream: BinaryIO, name: str, what: str, max_bytes: int) -> Iterator[Source]:
+    import tempfile  # slow to import, and seldom needed
+
     with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
         try:
             _copy(stream, copy, what, max_bytes)
@@ -119,7 +120,7 @@ def _spooled(stream: BinaryIO, name: str, what: str, max_bytes: int) -> Iterator
         yield Source(copy.name, name)
 
 
-def _copy(stream: BinaryIO, copy: tempfile._TemporaryFileWrapper[bytes], what: str, max_bytes: int) -> None:
+def _copy(stream: BinaryIO, copy: IO[bytes], what: str, max_bytes: int) -> None:
     """Copy all of `stream`. FFmpeg needs to seek: the index of an mp4 file often comes last."""
     size = 0
     while chunk := stream.read(CHUNK):
