@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llava_cli.cli import options
+from llava_cli.cli import options, steps
 from llava_cli.cli.command import all_configurable
 from llava_cli.errors import ExitCode
 from llava_cli.output import Output, guarded_stdout
@@ -53,6 +53,7 @@ def doctor(
 
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
+        steps.quiet_libraries(out)
         with out.working("looking"):
             found = checks.look(hub)
             values, broken = settings(all_configurable(context.find_root().command))

@@ -61,7 +61,7 @@ def open_family(choice: Choice, out: Output) -> Family:
     from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint, with_linear_rope
     from llava_cli.models.registry import family_of
 
-    _quiet_libraries(out)
+    quiet_libraries(out)
     checkpoint = dummy_checkpoint(choice.model) if choice.dummy else open_checkpoint(choice.model, choice.revision)
     if choice.rope_factor is not None:
         checkpoint = with_linear_rope(checkpoint, choice.rope_factor)
@@ -140,12 +140,14 @@ def load_engine(loader: Loader, out: Output) -> LocalEngine:
         return loader.load()
 
 
-def _quiet_libraries(out: Output) -> None:
+def quiet_libraries(out: Output) -> None:
     """Keep the libraries' own chatter off the terminal; progress bars stay, where there is a terminal."""
+    import logging
     import os
     import sys
 
     level = "warning" if out.verbose else "error"
+    logging.getLogger("bitsandbytes").setLevel(level.upper())
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", level)
     os.environ.setdefault("HF_HUB_VERBOSITY", level)
     if out.quiet or not sys.stderr.isatty():

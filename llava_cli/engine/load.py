@@ -152,6 +152,8 @@ class Loader:
         wrong = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
         if wrong:
             raise ModelError(f"{name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {wrong[0]}")
+        if self.quantization == "4bit":
+            _keep_from_packing(model)
         return model.eval()
 
     def _weights(self) -> dict[str, Any]:
@@ -204,6 +206,15 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     missing = [token for token in PLACEHOLDER.values() if token not in tokenizer.get_added_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
     return tokenizer
+
+
+def _keep_from_packing(model: PreTrainedModel) -> None:
+    """Spare layers of odd sizes the fast 4-bit arithmetic of some CPUs, which takes whole blocks only, and fails."""
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit) and (module.in_features % 64 or module.out_features % 32):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _check_attention(attention: Attention) -> None:

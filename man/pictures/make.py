@@ -30,7 +30,7 @@ COLUMNS = 80
 COMMANDS = [
     f"llava frames clip.mp4 --model demo --frames 4 --sheet {SHEET.name}",
     'llava ask clip.mp4 "Which way does the circle move?" --model demo --time',
-    'llava ask clip.mp4 "What happens at the end?" --model demo --json | jq .media[0].visual_tokens',
+    'llava ask clip.mp4 "What colour is it?" --model demo --json | jq -c .usage',
 ]
 """What the picture shows, on the clip of `llava demo`."""
 
