@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command line of the README and of the man pages that can run offline is run, with the built-in checkpoint."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from media.rendering import Spec, render
+from PIL import Image
+
+from llava_cli.cli.app import app
+from llava_cli.cli.command import examples, walk
+from llava_cli.demo import CHECKPOINT
+
+ROOT = Path(__file__).parents[2]
+NOT_OFFLINE = {
+    "curl": "asks the network",
+    "models pull": "asks the hub",
+    "--hub": "asks the hub",
+    "pip install": "changes this environment",
+    "--retrain": "takes half an hour",
+    "SBATCH": "needs Slurm",
+}
+VIDEOS = ("clip.mp4", "video.mp4", "a.mp4")
+IMAGES = ("before.jpg", "after.jpg", "b.jpg")
+# The shell's own words, so that such a line is not ours alone.
+SHELL = re.compile(r"[|<>;&$*]")
+
+pytestmark = pytest.mark.skipif(not (CHECKPOINT / "model.safetensors").exists(), reason="no built-in checkpoint yet")
+
+
+def readme_examples() -> list[str]:
+    """The command lines of the README's shell blocks; a loop is one of them, and so is a script."""
+    found = []
+    for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.S | re.M):
+        if block.startswith("#!"):
+            found.append(block)
+            continue
+        lines: list[str] = []
+        for line in block.splitlines():
+            lines.append(line)
+            text = "\n".join(lines).strip()
+            if re.search(r"\bdo$", text, re.M) and not re.search(r"^done", text, re.M):
+                continue
+            if text and not text.startswith("#"):
+                found.append(text)
+            lines = []
+    return found
+
+
+def page_examples() -> list[str]:
+    return [line for _, command in walk(typer.main.get_command(app)) for line in examples(command)]
+
+
+EXAMPLES = list(dict.fromkeys([*readme_examples(), *page_examples()]))
+
+
+def test_there_are_examples():
+    assert len(readme_examples()) > 20
+    assert any("while IFS" in example and example.endswith("done") for example in EXAMPLES)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that the examples name: two minutes of video, and pictures."""
+    folder = tmp_path_factory.mktemp("examples")
+    render(Spec(frames=130, rate=Fraction(1)), folder / VIDEOS[0])
+    for name in VIDEOS[1:]:
+        shutil.copy(folder / VIDEOS[0], folder / name)
+    for name in IMAGES:
+        Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(folder / name)
+    asked = [{"role": "user", "content": [{"type": "video", "path": "clip.mp4"}, {"type": "text", "text": "Why?"}]}]
+    (folder / "chat.json").write_text(json.dumps(asked))
+    (folder / "videos.txt").write_text("clip.mp4\n")
+    program = folder / "bin" / "llava"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m llava_cli "$@"\n')
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text[:60].replace("\n", " "))
+def test_an_example_runs(example: str, files: Path, llava: Callable[..., Any], monkeypatch, tmp_path):
+    for words, reason in NOT_OFFLINE.items():
+        if words in example and "SLURM_ARRAY_TASK_ID" not in example:
+            pytest.skip(reason)
+    shutil.copytree(files, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LLAVA_MODEL", "demo")
+    monkeypatch.setenv("LLAVA_MAX_NEW_TOKENS", "12")
+    command = shlex.split(example, comments=True)
+    if command[0] == "llava" and not SHELL.search(re.sub(r"#.*|\"[^\"]*\"|'[^']*'", "", example)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+        result = llava(*command[1:])
+        assert result.code == 0, result.err
+        assert result.out
+        return
+    missing = [name for name in ("jq", "parallel") if re.search(rf"\b{name}\b", example) and not shutil.which(name)]
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed")
+    in_a_shell(example, files)
+
+
+def in_a_shell(example: str, files: Path) -> None:
+    environment = os.environ | {
+        "PATH": f"{files / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_ARRAY_TASK_ID": "1",
+        "TERM": "dumb",
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example],
+        env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "rror" not in done.stderr
