@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json as json_module
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,8 @@ SelfTest = Annotated[
 Hub = Annotated[bool, typer.Option("--hub", help="Find out too whether the hub can be reached, over the network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
+_LEGIBLE = 30
+"""Columns that a text must have beside its head."""
 _SIGNS = {"ok": "  ok    ", "note": "  note  ", "problem": "PROBLEM "}
 
 
@@ -67,20 +70,32 @@ def doctor(
             report = {"schema_version": 1, "checks": [asdict(check) for check in found], "settings": values}
             out.write(json_module.dumps(report) + "\n")
         else:
-            out.write(_text(found, values))
+            out.write(_text(found, values, out.width()))
     if any(check.status == "problem" for check in found):
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _text(found: Sequence[Check], values: Sequence[dict[str, Any]]) -> str:
+def _text(found: Sequence[Check], values: Sequence[dict[str, Any]], columns: int) -> str:
+    """The report for people, in lines of so many columns (0: of any length)."""
     width = max(len(check.name) for check in found)
     lines = []
     for check in found:
-        lines.append(f"{_SIGNS[check.status]}{check.name.ljust(width)}  {check.detail}")
+        lines += _wrapped(f"{_SIGNS[check.status]}{check.name.ljust(width)}  ", check.detail, columns)
         if check.remedy:
-            lines.append(f"{' ' * 8}{' ' * width}  -> {check.remedy}")
+            lines += _wrapped(f"{' ' * (8 + width)}  -> ", check.remedy, columns)
     changed = [value for value in values if value["source"] != "default"]
     lines += ["", "settings (flag > environment > file > default):"]
     lines += [f"  {value['key']} = {value['value']}  from {value['source']}" for value in changed]
     lines.append(f"  {'all others' if changed else 'all'} have their defaults")
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(head: str, text: str, columns: int) -> list[str]:
+    """Text beside its head, or below it where the window is too narrow for both."""
+    if not columns or len(head) + len(text) <= columns:
+        return [head + text]
+    indent = len(head) if columns - len(head) >= _LEGIBLE else 10
+    wrapped = textwrap.wrap(text, max(columns - indent, 20), break_long_words=False, break_on_hyphens=False)
+    if indent == len(head):
+        return [head + wrapped[0], *(" " * indent + line for line in wrapped[1:])]
+    return [head.rstrip(), *(" " * indent + line for line in wrapped)]

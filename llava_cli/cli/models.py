@@ -93,7 +93,7 @@ def models(context: typer.Context, json: Json = False) -> None:
         if json:
             out.write("".join(json_module.dumps(asdict(row)) + "\n" for row in rows))
         else:
-            out.write(_table(rows))
+            out.write(_table(rows, out.width()))
 
 
 @app.command(epilog=SHOW_EXAMPLES)
@@ -164,13 +164,25 @@ def blank_clip(view: View) -> Clip:
     return Clip(pixels, tuple(range(frames)), tuple(map(float, range(frames))), info, view.sampling)
 
 
-def _table(rows: list[Row]) -> str:
-    head = ("NAME", "FAMILY", "FRAMES", "TOKENS/FRAME", "CONTEXT", "BF16", "4-BIT", "LOCAL", "HUB ID")
-    cells = [
-        (r.name, r.family, str(r.frames), str(r.tokens_per_frame), str(r.context or "?"), f"{r.bf16_gib} GiB",
-         f"{r.nf4_gib} GiB", f"{r.local_gib} GiB" if r.local_gib else "-", r.hub_id)
-        for r in rows
-    ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *cells)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+def _table(rows: list[Row], width: int) -> str:
+    """The rows as a table no wider than `width` columns (0: any width), without what matters least if need be."""
+    columns = {
+        "NAME": [row.name for row in rows],
+        "FAMILY": [row.family for row in rows],
+        "FRAMES": [str(row.frames) for row in rows],
+        "TOKENS/FRAME": [str(row.tokens_per_frame) for row in rows],
+        "CONTEXT": [str(row.context or "?") for row in rows],
+        "BF16": [f"{row.bf16_gib} GiB" for row in rows],
+        "4-BIT": [f"{row.nf4_gib} GiB" for row in rows],
+        "LOCAL": [f"{row.local_gib} GiB" if row.local_gib else "-" for row in rows],
+        "HUB ID": [row.hub_id for row in rows],
+    }
+    sizes = {head: max(map(len, [head, *cells])) for head, cells in columns.items()}
+    for head in ("HUB ID", "TOKENS/FRAME", "FAMILY", "FRAMES", "CONTEXT"):
+        if width and sum(sizes.values()) + 2 * len(sizes) - 2 > width:
+            del sizes[head]
+    lines = [[head, *columns[head]] for head in sizes]
+    return "".join(
+        "  ".join(text.ljust(sizes[head]) for head, text in zip(sizes, row, strict=True)).rstrip() + "\n"
+        for row in zip(*lines, strict=True)
+    )

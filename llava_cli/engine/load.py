@@ -210,7 +210,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def _keep_from_packing(model: PreTrainedModel) -> None:
     """Spare layers of odd sizes the fast 4-bit arithmetic of some CPUs, which takes whole blocks only, and fails."""
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for module in model.modules():
         if isinstance(module, Linear4bit) and (module.in_features % 64 or module.out_features % 32):

@@ -38,3 +38,65 @@ def test_the_table_is_for_people(llava):
     assert lines[0].startswith("NAME")
     assert len(lines) == len(PUBLISHED) + 1
     assert "llava-hf/LLaVA-NeXT-Video-7B-hf" in lines[1]
+
+
+def test_the_table_fits_a_narrow_window():
+    from llava_cli.cli.models import Row, _table
+
+    rows = [Row("next-video-7b", "llava-hf/LLaVA-NeXT-Video-7B-hf", "llava-next-video", 32, 144, 4096, 15.0, 5.0, 0.0)]
+    wide, narrow = _table(rows, 0), _table(rows, 60)
+    assert max(map(len, wide.splitlines())) > 100
+    assert max(map(len, narrow.splitlines())) <= 60
+    for words in ("next-video-7b", "BF16", "15.0 GiB"):
+        assert words in narrow
+
+
+def test_what_the_cache_holds_is_listed(llava, monkeypatch, tmp_path):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    for name, weights in (("LLaVA-NeXT-Video-7B-hf", True), ("llava-onevision-qwen2-7b-ov-hf", False)):
+        folder = tmp_path / f"models--llava-hf--{name}"
+        snapshot = folder / "snapshots" / "0123"
+        snapshot.mkdir(parents=True)
+        (folder / "blobs").mkdir()
+        with (folder / "blobs" / "abc").open("wb") as blob:
+            blob.truncate(3 << 30)
+        (snapshot / ("model.safetensors" if weights else "config.json")).symlink_to(folder / "blobs" / "abc")
+    rows = {row["name"]: row["local_gib"] for row in map(json.loads, llava("models", "--json").out.splitlines())}
+    assert {name for name, size in rows.items() if size} == {"next-video-7b"}
+    assert rows["next-video-7b"] == 3.0
+
+
+def test_show_a_released_checkpoint(llava):
+    shown = json.loads(llava("models", "show", "llava-video-7b", "--json").out)
+    assert (shown["family"], shown["frames"], shown["context"]) == ("llava-video", 64, 32768)
+    assert 7e9 < shown["parameters"] < 9e9
+    assert shown["visual_tokens"] == 64 * 210
+    for row in shown["memory"]:
+        assert 0 < row["4bit"] < row["8bit"] < row["bf16"]
+    assert [row["frames"] for row in shown["memory"]] == [8, 16, 32, 64]
+
+
+def test_show_a_folder(llava, tiny):
+    shown = json.loads(llava("models", "show", tiny, "--json").out)
+    assert shown["folder"] == str(tiny)
+    assert "What happens? ASSISTANT:" in shown["example"]
+    text = llava("models", "show", tiny).out
+    assert "2048 tokens" in text
+    assert "<video>" in text
+
+
+def test_pull_says_what_is_wrong(llava, monkeypatch, tmp_path):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    result = llava("models", "pull", "onevision-0.5b")
+    assert result.code == 4
+    assert "HF_HUB_OFFLINE" in result.err
+    assert llava("models", "pull", "no-such-name").code == 4
+
+
+def test_pull_prints_the_folder(llava, tiny):
+    assert llava("models", "pull", tiny).out == f"{tiny}\n"
