@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, demo, models
+from llava_cli.cli import ask, batch, caption, demo, models
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=ask.EXAMPLES)(ask.ask)
+app.command(epilog=caption.EXAMPLES)(caption.caption)
+app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command()(demo.demo)
 app.command()(models.models)
 
