@@ -83,14 +83,14 @@ class Asking:
         elif len(batch) == 1:
             yield Outcome(batch[0], result, 1)
         else:
-            parts = len(batch)
-            if isinstance(result, OutOfMemory):
-                parts = 2
+            alone = not isinstance(result, OutOfMemory)
+            if not alone:
                 self.limit = min(self.limit, len(batch) // 2)
                 self._say(f"llava: out of memory: from now on at most {self.limit} questions at once")
-            step = -(-len(batch) // parts)
-            for start in range(0, len(batch), step):
-                yield from self.answer(batch[start : start + step])
+            while batch:
+                size = 1 if alone else self.limit  # which may have become less meanwhile
+                yield from self.answer(batch[:size])
+                batch = batch[size:]
 
     def _size(self, entries: Sequence[Entry]) -> int:
         """How many of these, from the first, go at once; at least one, which has to be tried."""

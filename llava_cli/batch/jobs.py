@@ -74,7 +74,7 @@ def read_csv(stream: BinaryIO, name: str, question: str | None = None) -> Iterat
     Raises:
         InputError: there is no such row, or no column `media`.
     """
-    text = (line.decode("utf-8", "surrogateescape") for line in lines(stream))
+    text = ((line + b"\n").decode("utf-8", "surrogateescape") for line in lines(stream))
     rows = csv.reader(text, strict=False)
     try:
         columns = [column.strip().removeprefix("\ufeff") for column in next(rows, [])]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from llava_cli.batch.asking import Asking
 from llava_cli.batch.entry import Entry, Recorder, Sheaf
 from llava_cli.batch.feed import Feed, Group
+from llava_cli.batch.index import Index, Told
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.batch.ledger import Ledger, Untold
 from llava_cli.batch.pool import DecodePool
@@ -48,8 +49,7 @@ class Tally:
     done: int = 0
     failed: int = 0
     skipped: int = 0
-    """Told in an earlier run."""
-    duplicates: int = 0
+    """Told before, in an earlier run or for the same job listed twice."""
     elsewhere: int = 0
     """Another process is at work on them."""
     started: float = field(default_factory=time.perf_counter)
@@ -57,7 +57,7 @@ class Tally:
 
     @property
     def seen(self) -> int:
-        return self.done + self.failed + self.skipped + self.duplicates + self.elsewhere
+        return self.done + self.failed + self.skipped + self.elsewhere
 
     @property
     def wall_s(self) -> float:
@@ -110,6 +110,8 @@ class Scheduler:
         self._in_hand: set[bytes] = set()
         self._same: dict[str, list[Entry]] = {}
         """Jobs that wait for the same work, by its key; the first has it done."""
+        self._handed_on = Index()
+        """What the sinks have been given; a job that is listed twice is one record."""
         self._over = False
 
     def run(self, stop: Stop) -> Tally:
@@ -149,7 +151,7 @@ class Scheduler:
         entries = self._sorted_out([Entry(keyed, sheaf) for keyed in group], sheaf)
         sheaf.waiting = len(entries) + 1
         todo = [entry for entry in entries if not self._settled_at_once(entry)]
-        shown = bool(sheaf.records) and any(sink.needs_media for sink in self._sinks)
+        shown = any(sink.needs_media for sink in self._sinks) and bool(entries or sheaf.records)
         if (todo or shown) and isinstance(group[0].item, Job):
             self._decode(todo, sheaf, group[0].item)
         self._release(sheaf)
@@ -160,7 +162,7 @@ class Scheduler:
         for entry in entries:
             identity = entry.keyed.identity
             if identity in self._in_hand or identity in fresh:
-                self.tally.duplicates += 1
+                self.tally.skipped += 1
             else:
                 fresh[identity] = entry
         untold = [identity for identity in fresh if self._ledger.told(identity) is None]
@@ -171,7 +173,8 @@ class Scheduler:
                 self.tally.elsewhere += 1
                 continue
             self.tally.skipped += 1
-            if self._sinks and told.offset >= 0:
+            if self._sinks and told.offset >= 0 and self._handed_on.told(identity) is None:
+                self._handed_on.add(identity, "", told)
                 sheaf.records.append((self._ledger.read(told.offset), False))
         self._in_hand |= ours
         return [entry for identity, entry in fresh.items() if identity in ours]
@@ -274,6 +277,7 @@ class Scheduler:
         self.tally.failed += not ok
         self._over = self._rules.strict and not ok
         entry.sheaf.records.append((record, True))
+        self._handed_on.add(entry.keyed.identity, entry.keyed.key, Told(-1, ok))
         self._release(entry.sheaf)
         waiting = self._same.pop(entry.keyed.key, [])
         if ok:

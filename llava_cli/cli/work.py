@@ -231,7 +231,6 @@ def _remark(tally: Tally) -> str:
 def _summary(tally: Tally, asking: Asking) -> str:
     made = tally.done + tally.failed
     parts = [f"{tally.done} done", f"{tally.failed} failed", f"{tally.skipped} skipped"]
-    parts += [f"{tally.duplicates} listed twice"] if tally.duplicates else []
     parts += [f"{tally.elsewhere} left to other processes"] if tally.elsewhere else []
     wall = tally.wall_s
     rate = f"{made / wall:.2f} a second" if made else "nothing to do"
