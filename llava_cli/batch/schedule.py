@@ -50,6 +50,8 @@ class Tally:
     failed: int = 0
     skipped: int = 0
     """Told before, in an earlier run or for the same job listed twice."""
+    skipped_failures: int = 0
+    """Those of the skipped that had failed."""
     elsewhere: int = 0
     """Another process is at work on them."""
     started: float = field(default_factory=time.perf_counter)
@@ -173,6 +175,7 @@ class Scheduler:
                 self.tally.elsewhere += 1
                 continue
             self.tally.skipped += 1
+            self.tally.skipped_failures += not told.ok
             if self._sinks and told.offset >= 0 and self._handed_on.told(identity) is None:
                 self._handed_on.add(identity, "", told)
                 sheaf.records.append((self._ledger.read(told.offset), False))

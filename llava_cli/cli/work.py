@@ -130,9 +130,11 @@ def _run(
             tally = scheduler.tally
             out.say(_summary(tally, asking))
         stop.check()
-    if tally.failed:
-        again = f"; --retry-failed tries again what is in {delivery.ledger}" if delivery.ledger else ""
-        complain(f"llava: {tally.failed} failed{again}")
+    # What failed in an earlier run has not been done since: a list that went on to its end is not yet all done.
+    if tally.failed or tally.skipped_failures:
+        before = f", {tally.skipped_failures} before" if tally.skipped_failures else ""
+        again = "; --retry-failed tries them again" if delivery.ledger else ""
+        complain(f"llava: {tally.failed} failed{before}{again}")
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
