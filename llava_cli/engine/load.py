@@ -187,15 +187,20 @@ def load(family: Family, options: LoadOptions) -> LocalEngine:
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    from transformers import AddedToken, PreTrainedTokenizerFast
+    from transformers import AddedToken, PreTrainedTokenizerFast, Qwen2Tokenizer
 
-    if not (folder / "tokenizer.json").is_file():
+    # The first class keeps the file's own pipeline, where the model-specific ones rebuild it and differ in spaces. Of
+    # the families here only Qwen's tokenizers were ever released as a vocabulary and merges alone.
+    if (folder / "tokenizer.json").is_file():
+        tokenizer_class = PreTrainedTokenizerFast
+    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        tokenizer_class = Qwen2Tokenizer
+    else:
         raise ModelError(f"{folder}: has no tokenizer.json")
     try:
-        # This class keeps the file's own pipeline; the model-specific ones rebuild it and differ in spaces.
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        tokenizer = tokenizer_class.from_pretrained(folder)
     except Exception as error:  # the tokenizers library raises bare Exceptions for damaged files
-        raise ModelError(f"{folder / 'tokenizer.json'}: cannot be read: {_first_line(error)}") from error
+        raise ModelError(f"{folder}: its tokenizer cannot be read: {_first_line(error)}") from error
     missing = [token for token in PLACEHOLDER.values() if token not in tokenizer.get_added_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
     return tokenizer

@@ -9,7 +9,7 @@ from dataclasses import replace
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Still, View
 from llava_cli.media.sampling import check
-from llava_cli.media.source import MAX_SPOOLED_BYTES, DecoderError, MediaError, Source, open_source
+from llava_cli.media.source import MAX_SPOOLED_BYTES, DecoderError, MediaError, Source, open_source, reason
 
 
 def load_media(
@@ -59,7 +59,7 @@ def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
     try:
         return pyav.read_clip(source, view, threads)
     except (av.FFmpegError, OSError, EOFError, ValueError, IndexError, ArithmeticError, RuntimeError) as error:
-        raise DecoderError(f"is no video or image that can be read ({_reason(error)})") from error
+        raise DecoderError(f"is no video or image that can be read ({reason(error)})") from error
 
 
 def _with_opencv(source: Source, view: View, first: DecoderError) -> Clip:
@@ -74,9 +74,5 @@ def _with_opencv(source: Source, view: View, first: DecoderError) -> Clip:
         clip = opencv.read_clip(source, view)
     except (DecoderError, cv2.error, OSError, ValueError, ArithmeticError) as error:
         raise first from error
-    note = f"decoded by OpenCV, because it {first} with PyAV"
+    note = f"decoded by OpenCV; with PyAV it {first}"
     return replace(clip, info=replace(clip.info, warnings=(note, *clip.info.warnings)))
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from llava_cli.media.clip import Clip, MediaInfo, View
-from llava_cli.media.geometry import bring_into_view, shown_shape
+from llava_cli.media.geometry import UPRIGHT, Orientation, bring_into_view, shown_shape
 from llava_cli.media.sampling import Timeline, choose
 from llava_cli.media.source import FORMATS, MAX_PIXELS, DecoderError, Source
 
@@ -28,10 +28,8 @@ def read_clip(source: Source, view: View) -> Clip:
         timeline = _timeline(capture)
         indices, notes = choose(timeline, view.sampling)
     with _capture(source) as capture:
-        pixel_shape = _pixel_shape(capture)
-        codec = _codec(capture)
-        degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
-        shown = dict(_take(capture, set(indices), view, pixel_shape))
+        codec, orientation = _codec(capture), _orientation(capture)
+        shown = dict(_take(capture, set(indices), view, orientation, _pixel_shape(capture)))
     indices = [index for index in indices if index in shown]
     if not indices:
         raise DecoderError("gives OpenCV frames on one reading and none on the next; it is damaged")
@@ -43,7 +41,7 @@ def read_clip(source: Source, view: View) -> Clip:
         height=height,
         codec=codec,
         decoder="opencv",
-        rotation=degrees if degrees in (90, 180, 270) else 0,
+        rotation=orientation.degrees,
         duration=round(timeline.duration, 6),
         warnings=tuple(notes),
     )
@@ -86,7 +84,7 @@ def _timeline(capture: cv2.VideoCapture) -> Timeline:
 
 
 def _take(
-    capture: cv2.VideoCapture, wanted: set[int], view: View, pixel_shape: Fraction | None
+    capture: cv2.VideoCapture, wanted: set[int], view: View, orientation: Orientation, pixel_shape: Fraction | None
 ) -> Iterator[tuple[int, tuple[np.ndarray, tuple[int, int]]]]:
     """Yield (index, (pixels in view, (width, height) as shown)). OpenCV turns frames upright itself."""
     for index in range(max(wanted) + 1):
@@ -98,10 +96,17 @@ def _take(
         if not decoded:
             continue
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-        width, height = shown_shape(pixels.shape[1], pixels.shape[0], pixel_shape)
+        stored = orientation.swap(pixels.shape[1], pixels.shape[0])
+        width, height = orientation.swap(*shown_shape(*stored, pixel_shape))
         if (width, height) != (pixels.shape[1], pixels.shape[0]):
             pixels = bring_into_view(pixels, View((height, width), "squash", view.sampling))
         yield index, (bring_into_view(pixels, view), (width, height))
+
+
+def _orientation(capture: cv2.VideoCapture) -> Orientation:
+    """Return how OpenCV turns the frames; it leaves mirroring out."""
+    degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+    return Orientation(degrees // 90) if degrees % 90 == 0 else UPRIGHT
 
 
 def _pixel_shape(capture: cv2.VideoCapture) -> Fraction | None:

@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from llava_cli.errors import InputError
 
@@ -83,7 +82,7 @@ def open_source(path: str | os.PathLike[str] | bytes, max_bytes: int = MAX_SPOOL
     except PermissionError as error:
         raise InputError(f"{name}: may not be read; check its permissions") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{name}: cannot be opened ({_reason(error)})") from error
+        raise InputError(f"{name}: cannot be opened ({reason(error)})") from error
     if stat.S_ISFIFO(mode):
         with pipe, _spooled(pipe, name, "the pipe", max_bytes) as source:
             yield source
@@ -111,15 +110,17 @@ def _standard_input() -> BinaryIO:
 
 @contextmanager
 def _spooled(stream: BinaryIO, name: str, what: str, max_bytes: int) -> Iterator[Source]:
+    import tempfile  # slow to import, and seldom needed
+
     with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
         try:
             _copy(stream, copy, what, max_bytes)
         except OSError as error:
-            raise InputError(f"{what} cannot be copied to {copy.name}: {_reason(error)}") from error
+            raise InputError(f"{what} cannot be copied to {copy.name}: {reason(error)}") from error
         yield Source(copy.name, name)
 
 
-def _copy(stream: BinaryIO, copy: tempfile._TemporaryFileWrapper[bytes], what: str, max_bytes: int) -> None:
+def _copy(stream: BinaryIO, copy: IO[bytes], what: str, max_bytes: int) -> None:
     """Copy all of `stream`. FFmpeg needs to seek: the index of an mp4 file often comes last."""
     size = 0
     while chunk := stream.read(CHUNK):
@@ -132,5 +133,6 @@ def _copy(stream: BinaryIO, copy: tempfile._TemporaryFileWrapper[bytes], what: s
     copy.flush()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what an error of the system or of FFmpeg says, without its number and the file's name."""
     return getattr(error, "strerror", None) or str(error)

@@ -9,6 +9,7 @@ number of frames before each keyframe is all that has to be known to find any fr
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 KEY, DISCARD = 1, 2  # bits of IndexEntry.flags, which PyAV reads as a signed field: mask, never compare
 HIDING = {"vp7", "vp8"}  # codecs with packets that are only referred to, never shown
 REORDERING = {"h264", "hevc"}  # codecs whose order of display FFmpeg cannot tell from the packets alone
-EMPTY_MPEG4 = 19  # bytes: smaller packets may only say that the one before held two frames, as DivX wrote them
+TWO_IN_ONE = re.compile(rb"DivX\d+(?:Build|b)\d+p")  # how MPEG-4 encoders sign that packets may hold two frames
 VP8_SHOWN = 0x10  # bit of the first byte of a VP8 packet
 
 
@@ -112,8 +113,8 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
 
     Raises SeekError where the stamps do not put the frames in order.
     """
-    codec, avi = _codec(stream), stream.container.format.name == "avi"
-    if avi and codec in REORDERING:
+    codec = _codec(stream)
+    if codec in REORDERING and stream.container.format.name == "avi":
         raise SeekError("presentation stamps that are only guessed: avi holds none")
     groups: list[Group] = []
     order, stamps = array("q"), array("q")
@@ -122,8 +123,8 @@ def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) ->
     for packet in packets:
         if packet.pts is None:
             raise SeekError("packets without a presentation stamp")
-        if codec == "vp7" or (avi and codec == "mpeg4" and packet.size <= EMPTY_MPEG4):
-            raise SeekError("packets that may hold no frame")
+        if codec == "vp7" or (codec == "mpeg4" and not order and TWO_IN_ONE.search(bytes(packet))):
+            raise SeekError("packets that hold no frame, or two")
         if packet.is_keyframe:
             _sort_from(stamps, group_start)
             group_start = len(stamps)

@@ -21,7 +21,7 @@ _DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "checkpoint"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Weights as safetensors only; no Python files, no pickles.
-_SMALL_FILES = ["*.json", "*.jinja"]
+_SMALL_FILES = ["*.json", "*.jinja", "merges.txt"]
 _ALL_FILES = [*_SMALL_FILES, "*.safetensors"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llava_cli.errors import ModelError
@@ -27,6 +28,8 @@ class Family(ABC):
 
     name: ClassVar[str]
     """As it stands in records, e.g. `llava-next-video`."""
+    default_ids: ClassVar[dict[Word, int]]
+    """Token ids of the placeholders where the config does not say them."""
     unquantized: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
     images_at_once: ClassVar[int] = 16
@@ -49,10 +52,14 @@ class Family(ABC):
     def view(self) -> View:
         """How frames are wanted: size, fit, and the sampling that the family was trained with."""
 
-    @property
-    @abstractmethod
+    @cached_property
     def placeholder_ids(self) -> dict[Word, int]:
-        """The token ids that stand for a `video`'s and an `image`'s features."""
+        """The token ids that stand for a `video`'s and an `image`'s features, whatever the config's age calls them."""
+        config = self.checkpoint.config
+        return {
+            word: int(config.get(f"{word}_token_index", config.get(f"{word}_token_id", default)))
+            for word, default in self.default_ids.items()
+        }
 
     @property
     @abstractmethod

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.media.clip import Media, Sampling, Still, View
 from llava_cli.models import pixels
-from llava_cli.models.conversation import Word
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Slot
 
@@ -38,6 +37,7 @@ class Interleave(Family):
     """The 0.5B, 7B and 7B-DPO checkpoints (Qwen1.5)."""
 
     name = "llava-interleave"
+    default_ids = {"image": 151646}
     unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -63,11 +63,6 @@ class Interleave(Family):
     def view(self) -> View:
         # As the documentation spreads its frames over the whole video.
         return View((self._image_size, self._image_size), "squash", Sampling("uniform", _FRAMES))
-
-    @cached_property
-    def placeholder_ids(self) -> dict[Word, int]:
-        config = self.checkpoint.config
-        return {"image": int(config.get("image_token_index", config.get("image_token_id", 151646)))}
 
     @property
     def template(self) -> str:

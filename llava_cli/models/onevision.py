@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
-from llava_cli.models.conversation import Word
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Slot
 from llava_cli.models.templates import BODY
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 # What the released checkpoints were evaluated with.
 _FRAMES = 32
-_TILES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 3}
 
 # The conversation that the authors trained with (their `qwen_1_5`).
 QWEN = (
@@ -42,6 +40,7 @@ class Onevision(Family):
     """The 0.5B, 7B and 72B checkpoints (Qwen2)."""
 
     name = "llava-onevision"
+    default_ids = {"video": 151647, "image": 151646}
     unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -75,14 +74,6 @@ class Onevision(Family):
     @property
     def _frames(self) -> int:
         return _FRAMES
-
-    @cached_property
-    def placeholder_ids(self) -> dict[Word, int]:
-        config = self.checkpoint.config
-        return {
-            "video": int(config.get("video_token_index", config.get("video_token_id", 151647))),
-            "image": int(config.get("image_token_index", config.get("image_token_id", 151646))),
-        }
 
     @property
     def template(self) -> str:
@@ -158,11 +149,10 @@ class Onevision(Family):
             LlavaOnevisionImageProcessorPil,
         )
 
-        own = self.checkpoint.preprocessor
         processor = LlavaOnevisionImageProcessorPil(
             size={"height": self._image_size, "width": self._image_size},
             image_grid_pinpoints=self._pinpoints,
-            **{key: own.get(key, default) for key, default in _TILES.items()},
+            **pixels.scaling(self.checkpoint.preprocessor, pixels.SIGLIP),
         )
         return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")
 

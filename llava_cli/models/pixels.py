@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Pictures = Sequence[np.ndarray] | np.ndarray
     """uint8 [height, width, 3] each, RGB."""
 
-_CLIP = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
-_SIGLIP = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+CLIP = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
+SIGLIP = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 _BICUBIC = 3
 
 
@@ -34,7 +34,7 @@ def cropped(pictures: Pictures, size: int, preprocessor: Mapping[str, Any]) -> t
         do_center_crop=not scaled,
         size={"shortest_edge": size},
         crop_size={"height": size, "width": size},
-        **_scaling(preprocessor, _CLIP),
+        **scaling(preprocessor, CLIP),
     )
     return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
 
@@ -46,7 +46,7 @@ def squashed(pictures: Pictures, size: int, preprocessor: Mapping[str, Any]) -> 
     processor = SiglipImageProcessorPil(
         do_resize=not _all_of(pictures, size),
         size={"height": size, "width": size},
-        **_scaling(preprocessor, _SIGLIP),
+        **scaling(preprocessor, SIGLIP),
     )
     return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
 
@@ -55,7 +55,7 @@ def _all_of(pictures: Pictures, size: int) -> bool:
     return all(picture.shape[:2] == (size, size) for picture in pictures)
 
 
-def _scaling(preprocessor: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+def scaling(preprocessor: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
     """Mean, deviation and filter: the checkpoint's own, or else its tower's."""
     own = {**default, "resample": _BICUBIC, **preprocessor}
     if not len(own["image_mean"]) == len(own["image_std"]) == 3:

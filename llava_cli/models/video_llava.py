@@ -12,7 +12,6 @@ import numpy as np
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import pixels
-from llava_cli.models.conversation import Word
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Slot
 from llava_cli.models.templates import VICUNA
@@ -29,6 +28,7 @@ class VideoLlava(Family):
     """The 7B checkpoint (Vicuna)."""
 
     name = "video-llava"
+    default_ids = {"video": 32001, "image": 32000}
     unquantized = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
     images_at_once = _FRAMES
 
@@ -51,14 +51,6 @@ class VideoLlava(Family):
     def view(self) -> View:
         # As the checkpoint's documentation samples in transformers' format; the authors' own demo says `linspace`.
         return View((self._image_size, self._image_size), "crop", Sampling("uniform", _FRAMES))
-
-    @cached_property
-    def placeholder_ids(self) -> dict[Word, int]:
-        config = self.checkpoint.config
-        return {
-            "video": int(config.get("video_token_index", config.get("video_token_id", 32001))),
-            "image": int(config.get("image_token_index", config.get("image_token_id", 32000))),
-        }
 
     @property
     def template(self) -> str:

@@ -95,6 +95,7 @@ SPECS = {
     "delayed": Spec(options=x264(), first=208),
     "ten_bit": Spec(options=x264(), pixels="yuv420p10le", frames=30),
     "hdr": Spec(options=x264(), pixels="yuv420p10le", frames=10, transfer=16),
+    "wide_rotated": Spec(options=x264(), frames=10, pixel_shape=Fraction(2), rotation=90),
     "wide_pixels": Spec(options=x264(), frames=10, pixel_shape=Fraction(2)),
 }
 

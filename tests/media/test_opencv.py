@@ -60,7 +60,7 @@ def test_it_steps_in_where_pyav_fails_and_says_so(rendered: Rendered) -> None:
     clip = load_media(rendered("h264"), VIEW)
     assert isinstance(clip, Clip)
     assert clip.info.decoder == "opencv"
-    assert clip.info.warnings[0].startswith("decoded by OpenCV, because it is no video or image that can be read")
+    assert clip.info.warnings[0].startswith("decoded by OpenCV; with PyAV it is no video or image that can be read")
     assert clip.indices == (0, 12, 25, 37, 50, 62, 75, 87)
 
 

@@ -20,7 +20,7 @@ from pictures import clip, still
 from safetensors.torch import load_file, save_file
 
 from llava_cli.engine.engine import Generation
-from llava_cli.engine.load import load
+from llava_cli.engine.load import Loader, load
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.options import LoadOptions
 from llava_cli.errors import ModelError
@@ -389,3 +389,20 @@ def test_times_are_left_out_where_the_config_says_so(setting):
 
 def test_times_are_told_where_the_config_is_silent():
     assert TIMES in prompt_text(ask("Why?", [SEEN]), add_time_instruction=None)
+
+
+def test_a_tokenizer_may_come_as_a_vocabulary_and_merges(tmp_path):
+    """As Qwen's were first released."""
+    whole = tiny_qwen.qwen_tokenizer(media_tokens=False)
+    whole.save_pretrained(tmp_path)
+    whole.backend_tokenizer.model.save(str(tmp_path))
+    (tmp_path / "tokenizer.json").unlink()
+    added = {i: {"content": str(token), "special": True} for i, token in whole.added_tokens_decoder.items()}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+    (tmp_path / "config.json").write_text(json.dumps(tiny_qwen.original_config()))
+    family = family_of(open_checkpoint(str(tmp_path)))
+    loader = Loader(family, LoadOptions(device="cpu"))
+    asked = ask("Why is this <|im_end|> funny?", [clip(3, 56, 56)])
+    ids = family.prompt(loader.tokenizer, asked).ids
+    tiny_qwen.qwen_tokenizer(media_tokens=False).save_pretrained(tmp_path)
+    assert family.prompt(Loader(family, LoadOptions(device="cpu")).tokenizer, asked).ids == ids
