@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, batch, caption, demo, models
+from llava_cli.cli import ask, batch, bench, caption, demo, models
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=caption.EXAMPLES)(caption.caption)
 app.command(epilog=batch.EXAMPLES)(batch.batch)
+app.command()(bench.bench)
 app.command()(demo.demo)
 app.command()(models.models)
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +21,16 @@ from llava_cli.record import to_json
 
 if TYPE_CHECKING:
     from llava_cli.batch.asking import Asking
-    from llava_cli.batch.feed import Count, Feed
+    from llava_cli.batch.feed import Count
     from llava_cli.batch.jobs import Item, Job
     from llava_cli.batch.ledger import Ledger, Untold
     from llava_cli.batch.schedule import Scheduler, Sink, Tally
     from llava_cli.batch.sidecar import Format
+    from llava_cli.engine.engine import Engine
     from llava_cli.engine.load import Loader
     from llava_cli.engine.options import LoadOptions
     from llava_cli.media.clip import View
+    from llava_cli.models.conversation import Ask
 
 _WORKERS = 8
 
@@ -86,11 +89,17 @@ def work(
     delivery: Delivery,
     manner: Manner,
     out: Output,
-) -> None:
-    """Do all jobs; `asked` is the generation that the user asked for, `generation` has a seed where it needs one."""
+    load: Callable[[Loader, Output], Engine] = steps.load_engine,
+) -> float:
+    """Do all jobs; `asked` is the generation that the user asked for, `generation` has a seed where it needs one.
+
+    Returns the seconds from the first job to the last.
+    """
+    from llava_cli.batch.entry import Recorder
     from llava_cli.batch.feed import Count, Feed, grouped
     from llava_cli.batch.identity import Identifier, checkpoint_identity
     from llava_cli.batch.pool import DecodePool, cores
+    from llava_cli.batch.schedule import Rules, Scheduler
 
     for path in (delivery.ledger, delivery.csv, delivery.report):
         check_writable(path)
@@ -106,11 +115,22 @@ def work(
         pool = DecodePool(workers, manner.decode_timeout)
         stack.callback(pool.close)
         loader = steps.open_loader(family, machine, out)
-        asking, scheduler = _assembled(
-            loader, feed, pool, ledger, sinks, showing, generation, manner, delivery.ledger is None, out
+        loader.check_memory([])
+        engine = _Once(lambda: load(loader, out))
+        asking = _asking(loader, engine, generation, manner, out)
+        told = partial(_told, out, delivery.ledger is None)
+        recorder = Recorder(generation, lambda: loader.info, manner.system)
+        rules = Rules(
+            view_of=lambda job: _view(job, showing, family.view),
+            system=manner.system,
+            fit=showing.fit,
+            strict=manner.strict,
+            window=2 * (asking.limit + workers),
         )
+        scheduler = Scheduler(feed, pool, asking, recorder, ledger, sinks, rules, told)
         count = Count(jobs.read if jobs.rereadable else None)
         _run(scheduler, asking, sinks, count, delivery, out)
+        return scheduler.tally.wall_s
 
 
 def _run(
@@ -138,58 +158,34 @@ def _run(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _assembled(
-    loader: Loader,
-    feed: Feed,
-    pool: Any,
-    ledger: Ledger | Untold,
-    sinks: list[Sink],
-    showing: steps.Showing,
-    generation: Generation,
-    manner: Manner,
-    print_records: bool,
-    out: Output,
-) -> tuple[Asking, Scheduler]:
-    from llava_cli.batch.asking import LARGEST, Asking
+def _asking(loader: Loader, engine: _Once, generation: Generation, manner: Manner, out: Output) -> Asking:
+    from llava_cli.batch.asking import Asking
     from llava_cli.batch.capacity import Capacity
-    from llava_cli.batch.entry import Recorder
-    from llava_cli.batch.schedule import Rules, Scheduler
     from llava_cli.engine.context import fitting_prompt
 
-    family = loader.family
+    def tokens(ask: Ask) -> int:
+        return len(fitting_prompt(loader.family, loader.tokenizer, ask, generation.max_new_tokens).ids)
 
-    def tokens(ask: Any) -> int:
-        return len(fitting_prompt(family, loader.tokenizer, ask, generation.max_new_tokens).ids)
-
-    def told(record: dict[str, Any]) -> None:
-        if print_records:
-            out.write(to_json(record) + "\n")
-        if record["status"] == "error":
-            out.say(f"llava: {record['error']['message']}")
-
-    loader.check_memory([])
     capacity = Capacity(loader, generation.max_new_tokens)
-    engine = _Once(lambda: steps.load_engine(loader, out))
-    asking = Asking(engine, tokens, generation, capacity.fits, out.say, manner.batch_size or None)
-    rules = Rules(
-        view_of=lambda job: _view(job, showing, family.view),
-        system=manner.system,
-        fit=showing.fit,
-        strict=manner.strict,
-        window=2 * min(asking.limit, LARGEST) + 2 * pool.workers,
-    )
-    recorder = Recorder(generation, lambda: loader.info, manner.system)
-    return asking, Scheduler(feed, pool, asking, recorder, ledger, sinks, rules, told)
+    return Asking(engine, tokens, generation, capacity.fits, out.say, manner.batch_size or None)
+
+
+def _told(out: Output, print_it: bool, record: dict[str, Any]) -> None:
+    """A record has been made."""
+    if print_it:
+        out.write(to_json(record) + "\n")
+    if record["status"] == "error":
+        out.say(f"llava: {record['error']['message']}")
 
 
 class _Once:
     """Loads the engine when it is first needed: not at all where everything is done already."""
 
-    def __init__(self, load: Callable[[], Any]) -> None:
+    def __init__(self, load: Callable[[], Engine]) -> None:
         self._load = load
-        self._engine: Any = None
+        self._engine: Engine | None = None
 
-    def __call__(self) -> Any:
+    def __call__(self) -> Engine:
         if self._engine is None:
             self._engine = self._load()
         return self._engine

@@ -74,7 +74,11 @@ class Engine(Protocol):
     """A checkpoint, ready to answer."""
 
     info: ModelInfo
-    view: View
+
+    @property
+    def view(self) -> View:
+        """How the family wants to see frames."""
+        ...
 
     def answer(
         self,
