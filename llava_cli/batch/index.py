@@ -23,7 +23,7 @@ class Index:
         # An empty name is a database of its own in a temporary file, which SQLite removes.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;"
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2000; PRAGMA temp_store = FILE;"
             "CREATE TABLE told (identity BLOB PRIMARY KEY, offset INTEGER, ok INTEGER) WITHOUT ROWID;"
             "CREATE TABLE done (key BLOB PRIMARY KEY, offset INTEGER) WITHOUT ROWID;"
         )

@@ -114,6 +114,8 @@ class Scheduler:
         """Jobs that wait for the same work, by its key; the first has it done."""
         self._handed_on = Index()
         """What the sinks have been given; a job that is listed twice is one record."""
+        self._typical = 0
+        """Bytes of what was decoded last."""
         self._over = False
 
     def run(self, stop: Stop) -> Tally:
@@ -143,9 +145,10 @@ class Scheduler:
             self.on_progress(self.tally)
 
     def _has_room(self) -> bool:
-        held = sum(_bytes(entries[0].media) for entries in self._ready)
+        # What is being decoded may be there before the engine is done with its batch; it will be about as large.
+        held = sum(_bytes(entries[0].media) for entries in self._ready) + len(self._decoding) * self._typical
         groups = len(self._decoding) + len(self._ready) + sum(map(len, self._same.values()))
-        return not self._over and groups < self._rules.window and held < HELD_BYTES
+        return not self._over and groups < self._rules.window and (held < HELD_BYTES or not groups)
 
     def _open(self, group: Group) -> None:
         """Take a group in hand: what is told is skipped, what others do is left to them."""
@@ -219,6 +222,7 @@ class Scheduler:
             scene = self._decoding.pop(number)
             if isinstance(decoded, Decoded):
                 scene.sheaf.media = decoded.media
+                self._typical = _bytes(decoded.media)
                 self._show(scene.entries, decoded)
             else:
                 for entry in scene.entries:
@@ -280,7 +284,8 @@ class Scheduler:
         self.tally.failed += not ok
         self._over = self._rules.strict and not ok
         entry.sheaf.records.append((record, True))
-        self._handed_on.add(entry.keyed.identity, entry.keyed.key, Told(-1, ok))
+        if self._sinks:
+            self._handed_on.add(entry.keyed.identity, entry.keyed.key, Told(-1, ok))
         self._release(entry.sheaf)
         waiting = self._same.pop(entry.keyed.key, [])
         if ok:

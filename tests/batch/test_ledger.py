@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -169,3 +170,23 @@ def test_a_full_disk_is_an_output_error_and_leaves_whole_records(path):
 def test_a_new_answer_outweighs_an_earlier_failure_when_read_again(path):
     filled(path, record(1, "error"), record(1))
     assert Ledger(path).told(name(1)).ok
+
+
+def test_each_record_is_one_write_and_one_fsync(path, monkeypatch):
+    ledger = Ledger(path)
+    calls = []
+    write, fsync = os.write, os.fsync
+
+    def noted_write(file, data):
+        calls.append(("write", bytes(data)))
+        return write(file, data)
+
+    def noted_fsync(file):
+        calls.append(("fsync", path.read_bytes()))
+        return fsync(file)
+
+    monkeypatch.setattr("os.write", noted_write)
+    monkeypatch.setattr("os.fsync", noted_fsync)
+    ledger.append(record(1))
+    line = path.read_bytes()
+    assert calls[-2:] == [("write", line), ("fsync", line)]

@@ -290,3 +290,18 @@ def test_keys_of_the_list_that_records_use_are_kept_apart(run):
 
 def test_the_description_that_is_asked_for_depends_on_the_kind(run):
     assert run([Job(("a.mp4",))]).records[0]["question"] == "Describe this video in detail."
+
+
+def test_decoded_pictures_that_wait_are_bounded(run, monkeypatch):
+    """4 frames of 2 x 2 pixels are 48 bytes: no more groups are in work than that gives room for."""
+    monkeypatch.setattr("llava_cli.batch.schedule.HELD_BYTES", 48 * 5)
+    most = []
+
+    class Watching(Engine):
+        def answer(self, asks, generation):
+            most.append(len(asks))
+            return super().answer(asks, generation)
+
+    engine = Watching()
+    assert run(clips(60), engine, window=50).tally.done == 60
+    assert max(most[8:]) <= 5
