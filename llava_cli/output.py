@@ -139,6 +139,32 @@ def progress_bar(out: Output) -> Iterator[Callable[[str, int, int, str], None]]:
 
 
 @contextmanager
+def batch_bar(out: Output) -> Iterator[Callable[[int, int | None, str], None]]:
+    """A progress bar on stderr, where it is a terminal; called with jobs done, their number if known, and a remark."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = stderr_console()
+    if out.quiet or not console.is_terminal:
+        yield lambda done, total, remark: None
+        return
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed}/{task.fields[of]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[remark]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=None, of="?", remark="")
+
+        def report(done: int, total: int | None, remark: str) -> None:
+            of = "?" if total is None else str(total)
+            bar.update(task, completed=done, total=total, of=of, remark=printable(remark).translate(_CONTROL))
+
+        yield report
+
+
+@contextmanager
 def guarded_stdout() -> Iterator[int]:
     """Keep stdout for the answer: a private copy of it; whatever libraries print goes to stderr instead."""
     with suppress(ValueError, OSError):

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, chat, demo, doctor, frames, models
+from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, models
 from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
@@ -26,6 +26,7 @@ llava answers questions about videos and images with LLaVA-family models, on you
   llava demo                                  see it work: no download, no GPU
   llava ask video.mp4 "why is this funny?"    one answer
   llava chat video.mp4                        a conversation
+  llava caption -r videos/ -o captions.jsonl  thousands of files, resumable
   llava frames video.mp4 --sheet frames.png   what the model is shown
   llava models                                checkpoints, and the memory that each takes
   llava doctor                                what this machine can do
@@ -41,10 +42,13 @@ app = App(
 )
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=chat.EXAMPLES)(chat.chat)
+app.command(epilog=caption.EXAMPLES)(caption.caption)
+app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command(epilog=frames.EXAMPLES)(frames.frames)
 app.add_typer(models.app, name="models")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
+app.command(epilog=bench.EXAMPLES)(bench.bench)
 
 
 def _version(wanted: bool) -> None:

@@ -116,7 +116,7 @@ def fitted(
     Raises:
         TooLong: it does not fit, and `showing.fit` does not allow to show fewer frames.
     """
-    from llava_cli.engine.context import TooLong, fitting_prompt
+    from llava_cli.engine.context import TooLong, fewer_frames, fitting_prompt
 
     warnings: list[str] = []
     while True:
@@ -125,7 +125,7 @@ def fitted(
         except TooLong as error:
             if not (showing.fit and error.frames):
                 raise
-            warnings = [f"at most {error.frames} frames of each video are shown, to fit the checkpoint's context"]
+            warnings = [fewer_frames(error.frames)]
             out.say(f"llava: {warnings[0]}")
             asked = build(replace(showing, frames=error.frames).of(loader.family.view))
 

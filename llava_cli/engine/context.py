@@ -31,6 +31,11 @@ class TooLong(UsageError):
         """The largest number of frames of each video that fits; 0 if not even one does."""
 
 
+def fewer_frames(frames: int, reason: str = "to fit the checkpoint's context") -> str:
+    """What is said, and stands in the record, where fewer frames are shown than was asked for."""
+    return f"at most {frames} frames of each video are shown, {reason}"
+
+
 def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Ask, new_tokens: int) -> Prompt:
     """The prompt for a conversation, made sure that it and the answer fit into the checkpoint's context.
 

@@ -124,6 +124,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return bool(should_reduce_batch_size(error))
 
 
+def release() -> None:
+    """Give back to the devices what the libraries keep for later."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
+
+
 @contextmanager
 def out_of_memory_as(message: str) -> Iterator[None]:
     """Turn any library's way of running out of memory into `OutOfMemory` with this message."""

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes work the same: by contents and settings, not by names and dates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.engine.engine import Generation
+from llava_cli.engine.options import LoadOptions
+from llava_cli.media.clip import View
+from llava_cli.models.checkpoint import Checkpoint
+
+DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
+"""What is asked where nothing else is."""
+
+_END = 1 << 20
+_BLOCK, _BLOCKS = 1 << 14, 64
+
+
+def content(path: str) -> str:
+    """A digest of what a file holds: its size, its first and last MiB, and 64 blocks of 16 KiB in between.
+
+    Not its name or dates, which change when files are copied or moved; and not every byte, because reading terabytes
+    to find that nothing is to be done would take as long as doing it. A re-encoded or cut video differs in its
+    headers and index, which lie at its ends.
+    """
+    digest = hashlib.sha256()
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would wait, a folder cannot be read
+            return f"no file:{os.fsencode(path).hex()}"
+        with open(path, "rb") as file:  # noqa: PTH123 - names of any bytes
+            size = os.fstat(file.fileno()).st_size
+            digest.update(b"%d:" % size)
+            for offset, length in _samples(size):
+                file.seek(offset)
+                digest.update(file.read(length))
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        # Once it can be read it is new work.
+        return f"unreadable:{path.encode('utf-8', 'surrogateescape').hex()}"
+    return digest.hexdigest()
+
+
+def _samples(size: int) -> list[tuple[int, int]]:
+    """Which parts of a file are read: (offset, length)."""
+    if size <= 2 * _END + _BLOCK * _BLOCKS:
+        return [(0, size)]
+    step = (size - 2 * _END) // _BLOCKS
+    middle = [(_END + i * step, _BLOCK) for i in range(_BLOCKS)]
+    return [(0, _END), *middle, (size - _END, _END)]
+
+
+def checkpoint_identity(checkpoint: Checkpoint, options: LoadOptions, rope_factor: float | None) -> dict[str, Any]:
+    """What of a checkpoint, and of how it is loaded, can change an answer.
+
+    The number format is taken as it was asked for: machines that share a list may choose differently by themselves.
+    """
+    if checkpoint.hub_id is not None:
+        files: object = [checkpoint.hub_id, checkpoint.revision]
+    else:
+        small = [path for pattern in ("*.json", "*.jinja", "*.safetensors") for path in checkpoint.folder.glob(pattern)]
+        files = sorted((path.name, content(str(path))) for path in small)
+    return {
+        "files": files,
+        "dtype": options.dtype,
+        "quantization": options.quantization,
+        "quantize_all": options.quantize_all,
+        "rope_factor": rope_factor,
+    }
+
+
+class Identifier:
+    """Gives work its key."""
+
+    def __init__(
+        self, checkpoint: Mapping[str, Any], generation: Generation, view_of: Callable[[Job], View], system: str | None
+    ) -> None:
+        """`generation` is as the user asked for it: a seed that was drawn is none."""
+        self._settings = {"checkpoint": checkpoint, "generation": asdict(generation)}
+        self._view_of = view_of
+        self._system = system
+
+    def key(self, job: Job, contents: Sequence[str]) -> str:
+        """Of a job about files with these contents: the same key, the same work."""
+        question = job.question.strip() if job.question is not None else DESCRIBE
+        view = asdict(self._view_of(job))
+        return _digest([self._settings, view, list(contents), question, job.system or self._system])
+
+
+def key_of_line(line: Unusable) -> str:
+    """The key of a line that is no job."""
+    return _digest(["line", line.line, line.text])
+
+
+def default_id(key: str, media: Sequence[str]) -> str:
+    """The id of a job that has none."""
+    return _digest([key, [_hex(path) for path in media]])[:16]
+
+
+def identity(key: str, id: str | int, media: Sequence[str]) -> bytes:
+    """What a ledger knows a record by: the work, and for whom it was done."""
+    return bytes.fromhex(_digest([key, id, [_hex(path) for path in media]])[:32])
+
+
+def _hex(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").hex()
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs, and lists of them: JSON Lines and CSV. Lists are streamed: a longer one takes no more memory."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from llava_cli.errors import InputError, LlavaError, UsageError
+from llava_cli.media.sampling import parse_time
+
+LONGEST_LINE = 16 << 20
+"""Bytes; what is longer is no job, and is not kept in memory."""
+
+_KEYS = ("id", "media", "question", "system", "start", "end", "frames")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some media and a question."""
+
+    media: tuple[str, ...]
+    question: str | None = None
+    """None asks for a description, in words that depend on whether the file is a video or an image."""
+    id: str | int | None = None
+    system: str | None = None
+    start: float | None = None
+    end: float | None = None
+    frames: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What else the list says of the job; it is carried to the record."""
+
+    @property
+    def scene(self) -> tuple[object, ...]:
+        """What is seen: jobs with the same scene are decoded and encoded together."""
+        return self.media, self.start, self.end, self.frames
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A line of a list that is no job."""
+
+    line: int
+    text: str
+    """As it stands in the list, cut short."""
+    error: LlavaError
+
+
+Item = Job | Unusable
+
+
+def read_jsonl(stream: BinaryIO, name: str, question: str | None = None) -> Iterator[Item]:
+    """The jobs of a list in JSON Lines; `question` is for those that ask none."""
+    for number, line in enumerate(lines(stream), 1):
+        if not line.strip():
+            continue
+        text = line.decode("utf-8", "surrogateescape").strip().removeprefix("\ufeff")
+        try:
+            yield _job(_object(line, text), question)
+        except LlavaError as error:
+            yield _unusable(number, text, name, error)
+
+
+def read_csv(stream: BinaryIO, name: str, question: str | None = None) -> Iterator[Item]:
+    """The jobs of a list in CSV, whose first row names the columns. Empty cells are as if they were not there.
+
+    Raises:
+        InputError: there is no such row, or no column `media`.
+    """
+    text = ((line + b"\n").decode("utf-8", "surrogateescape") for line in lines(stream))
+    rows = csv.reader(text, strict=False)
+    try:
+        columns = [column.strip().removeprefix("\ufeff") for column in next(rows, [])]
+    except csv.Error as error:
+        raise InputError(f"{name}: cannot be read as CSV: {error}") from error
+    if "media" not in columns:
+        raise InputError(f"{name}: its first row must name the columns, one of them media")
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield _unusable(rows.line_num, str(error), name, InputError(f"cannot be read as CSV: {error}"))
+            continue
+        if not any(row):
+            continue
+        try:
+            yield _job(_from_row(columns, row), question)
+        except LlavaError as error:
+            yield _unusable(rows.line_num, json.dumps(row), name, error)
+
+
+def lines(stream: BinaryIO, separator: bytes = b"\n") -> Iterator[bytes]:
+    """The lines of a stream, without what separates them; of too long ones only the beginning."""
+    rest = b""
+    while chunk := stream.read1(1 << 16) if hasattr(stream, "read1") else stream.read(1 << 16):
+        *whole, tail = chunk.split(separator)
+        for piece in whole:
+            yield (rest + piece)[: LONGEST_LINE + 1]
+            rest = b""
+        rest += tail[: LONGEST_LINE + 1 - len(rest)]
+    if rest:
+        yield rest
+
+
+def _unusable(number: int, text: str, name: str, error: LlavaError) -> Unusable:
+    return Unusable(number, text[:2000], InputError(f"{name}, line {number}: {error}", code="job"))
+
+
+def _object(line: bytes, text: str) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise InputError(f"is longer than {LONGEST_LINE >> 20} MiB")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError("is no JSON object")
+    return content
+
+
+def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
+    if len(row) > len(columns):
+        raise InputError(f"has {len(row)} cells, but there are {len(columns)} columns")
+    content: dict[str, Any] = {name: cell for name, cell in zip(columns, row, strict=False) if cell and name}
+    if content.get("media", "").startswith("["):  # a JSON list; or a name that begins with a bracket
+        with suppress(ValueError):
+            content["media"] = json.loads(content["media"])
+    if "frames" in content:
+        content["frames"] = int(content["frames"]) if content["frames"].isdecimal() else content["frames"]
+    return content
+
+
+def _job(content: Mapping[str, Any], question: str | None) -> Job:
+    given = content.get("question")
+    if given is None:
+        given = question
+    if not isinstance(given, str) or not given.strip():
+        raise InputError("has no question: a text that is not empty")
+    return Job(
+        media=_media(content.get("media")),
+        question=given,
+        id=_id(content.get("id")),
+        system=_text(content, "system"),
+        start=_time(content, "start"),
+        end=_time(content, "end"),
+        frames=_frames(content.get("frames")),
+        extra={key: value for key, value in content.items() if key not in _KEYS},
+    )
+
+
+def _media(given: Any) -> tuple[str, ...]:
+    parts = given if isinstance(given, list) else [given]
+    paths = [path for part in parts if (path := path_of(part))]
+    if not paths or len(paths) < len(parts):
+        raise InputError("has no media: a path, or a list of paths")
+    return tuple(paths)
+
+
+def path_of(given: Any) -> str | None:
+    """A path, or an entry of a record's `media`, whose `path_b64` holds the bytes of a name that is no text."""
+    if isinstance(given, dict):
+        try:
+            if "path_b64" in given:
+                return os.fsdecode(base64.b64decode(given["path_b64"], validate=True))
+        except (TypeError, ValueError):
+            return None
+        given = given.get("path")
+    return given if isinstance(given, str) else None
+
+
+def _id(given: Any) -> str | int | None:
+    if given is not None and (not isinstance(given, str | int) or isinstance(given, bool)):
+        raise InputError("id must be a text or a whole number")
+    return given
+
+
+def _text(content: Mapping[str, Any], key: str) -> str | None:
+    value = content.get(key)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{key} must be a text")
+    return value
+
+
+def _time(content: Mapping[str, Any], key: str) -> float | None:
+    value = content.get(key)
+    if isinstance(value, str):
+        try:
+            return parse_time(value)
+        except UsageError as error:
+            raise InputError(f"{key}: {error}") from error
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
+        return value
+    raise InputError(f"{key} must be seconds or h:mm:ss")
+
+
+def _frames(given: Any) -> int | None:
+    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 4096):
+        raise InputError("frames must be a whole number from 1 to 4096")
+    return given

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sidecars: the answers about a file in a file beside it, as trainers and taggers expect them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from llava_cli.batch.files import EXTENSIONS
+from llava_cli.batch.jobs import path_of
+from llava_cli.errors import OutputError
+from llava_cli.media.clip import Media
+from llava_cli.output import write_file
+
+Format = Literal["txt", "json"]
+
+
+class Sidecars:
+    """Writes a file for each medium: its answers (txt), or its records (json)."""
+
+    needs_media = False
+
+    def __init__(self, format: Format, folder: Path | None) -> None:
+        self._format, self._folder = format, folder
+
+    def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
+        paths = [path_of(medium) for medium in records[0][0]["media"]] if records else []
+        if not paths or paths[0] is None:
+            return
+        target = place(paths[0], self._format, self._folder)
+        if not any(new for _, new in records) and target.exists():
+            return  # told in an earlier run; it may have been edited since
+        content = self._content([record for record, _ in records])
+        if content:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"{target.parent}: cannot be made: {error.strerror}") from error
+            write_file(target, content.encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        pass
+
+    def _content(self, records: Sequence[dict[str, Any]]) -> str:
+        if self._format == "json":
+            return json.dumps(records, indent=1) + "\n"
+        return "".join(f"{record['answer']}\n" for record in records if record["status"] == "ok")
+
+
+def place(path: str, format: Format, folder: Path | None) -> Path:
+    """Where a medium's sidecar is: `clip.txt` for `clip.mp4`, but `clip.mp4.txt` where there is a `clip.webm` too.
+
+    Under a folder of their own, sidecars keep the folders that the media are in: no two media share one.
+    """
+    whole = os.path.abspath(path)  # noqa: PTH100 - resolves "..", but no links
+    above, name = os.path.split(whole)
+    stem = os.path.splitext(name)[0]
+    name = f"{stem if stem not in _shared_stems(above) else name}.{format}"
+    if folder is None:
+        return Path(above) / name
+    inside = os.path.relpath(above) if _is_under(above, os.getcwd()) else above  # noqa: PTH109
+    return folder / inside.lstrip("/") / name
+
+
+def _is_under(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
+
+
+@lru_cache(maxsize=16)
+def _shared_stems(folder: str) -> frozenset[str]:
+    """Stems that several media of a folder share."""
+    try:
+        found = [os.path.splitext(name) for name in os.listdir(folder)]
+    except OSError:
+        return frozenset()
+    stems = sorted(stem for stem, extension in found if extension[1:].lower() in EXTENSIONS)
+    return frozenset(a for a, b in pairwise(stems) if a == b)

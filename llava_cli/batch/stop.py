@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C and SIGTERM: the first asks to stop after what is in hand, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from llava_cli.errors import Terminated
+
+
+class Stop:
+    """Whether the user wants the run to end."""
+
+    def __init__(self, on_first: Callable[[], None]) -> None:
+        self._on_first = on_first
+        self.signal: int | None = None
+
+    @property
+    def wanted(self) -> bool:
+        return self.signal is not None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """A signal has arrived."""
+        if self.signal is not None:
+            os._exit(128 + number)
+        self.signal = number
+        self._on_first()
+
+    def check(self) -> None:
+        """End as the signal would have.
+
+        Raises:
+            KeyboardInterrupt, Terminated: there was one.
+        """
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal is not None:
+            raise Terminated
+
+
+@contextmanager
+def deferred_signals(on_first: Callable[[], None]) -> Iterator[Stop]:
+    """Have Ctrl-C and SIGTERM wait until what is in hand is finished."""
+    stop = Stop(on_first)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

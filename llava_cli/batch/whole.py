@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A text file that grows beside its place and takes it when it is closed: never half there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from llava_cli.errors import OutputError
+
+
+class WholeFile:
+    """Open for writing; `close` puts it in its place.
+
+    Raises (all methods):
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            self._file = self._part.open("x", encoding="utf-8", errors="backslashreplace", newline="")
+        except OSError as error:
+            raise self._error(error) from error
+
+    def write(self, text: str) -> int:
+        try:
+            return self._file.write(text)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def close(self) -> None:
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(self._path)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> OutputError:
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+        return OutputError(f"{self._path}: cannot be written: {error.strerror or error}")

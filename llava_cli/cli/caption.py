@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`llava caption`: the same questions about many files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+
+import typer
+
+from llava_cli.cli import batch_options, options, steps
+from llava_cli.cli.work import Delivery, List, Manner, work
+from llava_cli.engine.engine import Generation
+from llava_cli.errors import InputError, UsageError
+from llava_cli.models.checkpoint import DEFAULT
+from llava_cli.output import Output, guarded_stdout
+
+if TYPE_CHECKING:
+    from llava_cli.batch.jobs import Item
+
+EXAMPLES = """
+Examples:
+
+  llava caption -r videos/ -o captions.jsonl
+
+  llava caption -r videos/ --sidecar txt -p "Describe the scene in one sentence."
+
+  find . -name '*.mp4' -print0 | llava caption -0 --files-from - -o captions.jsonl
+"""
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH…", help="Videos, images, and folders of them.", show_default=False),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        "-p",
+        metavar="TEXT",
+        help="The question; several are asked of each file.  [default: Describe this video in detail.]",
+        show_default=False,
+    ),
+]
+FilesFrom = Annotated[
+    str | None,
+    typer.Option("--files-from", metavar="FILE", help="Read names from this file, or '-' for standard input."),
+]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Names in --files-from end with NUL, not with a newline.")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Go into folders of folders.")]
+Extensions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ext", metavar="EXT", help="Take these from folders, such as mp4,webm.  [default: videos and images]",
+        show_default=False,
+    ),
+]  # fmt: skip
+Sidecar = Annotated[
+    Literal["txt", "json"] | None,
+    typer.Option(help="Write answers (txt) or records (json) next to each file too.", rich_help_panel="Output"),
+]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir", metavar="DIR", help="Keep sidecars here instead.", rich_help_panel="Output", show_default=False
+    ),
+]
+
+
+def caption(
+    paths: Paths = None,
+    prompt: Prompt = None,
+    files_from: FilesFrom = None,
+    null: Null = False,
+    recursive: Recursive = False,
+    ext: Extensions = None,
+    limit: batch_options.Limit = None,
+    shard: batch_options.Shard = None,
+    model: options.Model = DEFAULT,
+    revision: options.Revision = None,
+    rope_scaling: options.RopeScaling = None,
+    frames: options.Frames = None,
+    fps: options.Fps = None,
+    sampling: options.SamplingPolicy = None,
+    start: options.Start = None,
+    end: options.End = None,
+    exact_pixels: options.ExactPixels = False,
+    fit: options.Fit = False,
+    system: options.System = None,
+    max_new_tokens: options.MaxNewTokens = 256,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    attention: options.Attention = "sdpa",
+    four_bit: options.FourBit = False,
+    eight_bit: options.EightBit = False,
+    quantize_all: options.QuantizeAll = False,
+    batch_size: batch_options.BatchSize = None,
+    workers: batch_options.Workers = None,
+    decode_timeout: batch_options.DecodeTimeout = 300.0,
+    strict: batch_options.Strict = False,
+    output: batch_options.Ledger = None,
+    retry_failed: batch_options.RetryFailed = False,
+    force: batch_options.Force = False,
+    sidecar: Sidecar = None,
+    output_dir: OutputDir = None,
+    csv: batch_options.Csv = None,
+    report: batch_options.Report = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Describe many videos and images, or ask the same of each.
+
+    The same command again goes on where it ended. Exit code 1: some files failed.
+    """
+    questions = _questions(prompt)
+    _check(paths, files_from, null, sidecar, output_dir)
+    files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
+    jobs = List(files.read, files_from is None or _is_regular(files_from), limit, shard)
+    choice = steps.Choice(model, revision, rope_scaling)
+    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels, fit)
+    asked = Generation(max_new_tokens, temperature, top_p, seed)
+    generation = options.generation(max_new_tokens, temperature, top_p, seed)
+    machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
+    delivery = Delivery(output, retry_failed, force, csv, report, sidecar, output_dir)
+    manner = Manner(system, strict, batch_size, workers, decode_timeout)
+    with guarded_stdout() as stdout:
+        work(jobs, choice, showing, asked, generation, machine, delivery, manner, Output(stdout, quiet))
+
+
+class _Files:
+    """The jobs of a command line that names files."""
+
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        files_from: str | None,
+        null: bool,
+        recursive: bool,
+        extensions: frozenset[str] | None,
+        questions: list[str | None],
+    ) -> None:
+        self._paths, self._files_from, self._null = paths, files_from, null
+        self._recursive, self._extensions, self._questions = recursive, extensions, questions
+
+    def read(self) -> Iterable[Item]:
+        from llava_cli.batch.files import EXTENSIONS, caption_jobs, expand
+
+        found = (
+            file for path in self._names() for file in expand(path, self._recursive, self._extensions or EXTENSIONS)
+        )
+        return caption_jobs(found, self._questions)
+
+    def _names(self) -> Iterator[str]:
+        from llava_cli.batch.files import names
+
+        yield from self._paths
+        if self._files_from is not None:
+            with open_list(self._files_from) as stream:
+                yield from names(stream, self._null)
+
+
+def open_list(name: str) -> BinaryIO:
+    """A list to read from; '-' is standard input.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        # Not sys.stdin: a thread that is still reading it when the program ends would keep it from ending.
+        return os.fdopen(os.dup(0), "rb") if name == "-" else open(name, "rb")  # noqa: PTH123
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _is_regular(name: str) -> bool:
+    return name != "-" and Path(name).is_file()
+
+
+def _questions(prompt: list[str] | None) -> list[str | None]:
+    if prompt and not all(text.strip() for text in prompt):
+        raise UsageError("the question is empty")
+    return list(dict.fromkeys(prompt)) if prompt else [None]
+
+
+def _extensions(ext: list[str] | None) -> frozenset[str] | None:
+    found = frozenset(part.strip().lstrip(".").lower() for text in ext or () for part in text.split(","))
+    return found - {""} or None
+
+
+def _check(
+    paths: list[str] | None, files_from: str | None, null: bool, sidecar: str | None, output_dir: Path | None
+) -> None:
+    if not paths and files_from is None:
+        raise UsageError("files are missing; try: llava caption -r videos/ -o captions.jsonl")
+    if "-" in (paths or ()):
+        raise UsageError("standard input (-) is no file here; --files-from - reads names from it")
+    if files_from == "-" and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("--files-from -: standard input is a terminal; pipe a list into it")
+    if null and files_from is None:
+        raise UsageError("--null is about the names in --files-from")
+    if output_dir is not None and sidecar is None:
+        raise UsageError("--output-dir needs --sidecar")

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of jobs: what is a job, what is a line with an error, and how little memory a long list takes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, lines, read_csv, read_jsonl
+from llava_cli.errors import InputError
+
+
+def jobs(*content: object) -> list:
+    text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in content)
+    return list(read_jsonl(io.BytesIO(text.encode("utf-8", "surrogateescape")), "list"))
+
+
+def test_a_job_and_what_the_list_says_beside_it():
+    (job,) = jobs(
+        {"id": 7, "media": ["a.mp4", "b.png"], "question": "Why?", "system": "Be brief.", "start": "1:30", "end": 120.5,
+         "frames": 16, "label": {"cat": 1}}
+    )  # fmt: skip
+    assert job == Job(("a.mp4", "b.png"), "Why?", 7, "Be brief.", 90.0, 120.5, 16, {"label": {"cat": 1}})
+
+
+def test_a_question_for_jobs_that_have_none():
+    line = io.BytesIO(b'{"media": "a.mp4"}\n{"media": "b.mp4", "question": "Who?"}')
+    assert [job.question for job in read_jsonl(line, "list", "What?")] == ["What?", "Who?"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{\n", "no JSON"), ("[1]\n", "no JSON object"), ("\x00\n", "no JSON"), ("[" * 100_000 + "\n", "no JSON"),
+        ({"media": "a.mp4"}, "no question"), ({"media": "a.mp4", "question": " "}, "no question"),
+        ({"media": "a.mp4", "question": 3}, "no question"), ({"question": "Why?"}, "no media"),
+        ({"media": [], "question": "Why?"}, "no media"), ({"media": ["a", 1], "question": "Why?"}, "no media"),
+        ({"media": "a", "question": "Why?", "id": [1]}, "id"),
+        ({"media": "a", "question": "Why?", "frames": 0}, "frames"),
+        ({"media": "a", "question": "Why?", "frames": True}, "frames"),
+        ({"media": "a", "question": "Why?", "start": "soon"}, "start"),
+        ('{"media": "a", "question": "Why?", "end": NaN}\n', "end"),
+        ({"media": "a", "question": "Why?", "system": 1}, "system"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_names_its_number_and_the_list_goes_on(line, message):
+    good = {"media": "a.mp4", "question": "Why?"}
+    first, bad, last = jobs(good, line, good)
+    assert (first, last) == (Job(("a.mp4",), "Why?"),) * 2
+    assert isinstance(bad, Unusable)
+    assert str(bad.error).startswith("list, line 2: ")
+    assert message in str(bad.error)
+
+
+def test_names_of_any_bytes():
+    (job,) = jobs('{"media": "a\\udcff.mp4", "question": "Why?"}\n')
+    assert os.fsencode(job.media[0]) == b"a\xff.mp4"
+    (job,) = jobs({"media": {"path": "shown", "path_b64": "Yf8ubXA0"}, "question": "Why?"})
+    assert os.fsencode(job.media[0]) == b"a\xff.mp4"
+
+
+def test_csv_with_quotes_lists_and_empty_cells():
+    text = (
+        b'\xef\xbb\xbfid,media,question,frames,start,label\r\n1,"a, b.mp4","What ""is""\nthat?",8,,x\r\n\r\n'
+        b'2,"[""a.mp4"", ""b.mp4""]",Why?,,0:10,\r\n3,[1] a.mp4,Why?,many,,\r\n4,a.mp4,Why?,,,,,\r\n5,a.mp4,,,,\r\n'
+    )
+    first, second, *bad = list(read_csv(io.BytesIO(text), "list.csv"))
+    assert first == Job(("a, b.mp4",), 'What "is"\nthat?', "1", frames=8, extra={"label": "x"})
+    assert second == Job(("a.mp4", "b.mp4"), "Why?", "2", start=10.0)
+    assert [str(item.error).partition(": ")[0] for item in bad] == [f"list.csv, line {n}" for n in (6, 7, 8)]
+
+
+def test_csv_without_a_column_for_media_is_refused():
+    with pytest.raises(InputError, match="one of them media"):
+        list(read_csv(io.BytesIO(b"a.mp4,Why?\n"), "list.csv"))
+
+
+def test_lines_across_chunks_and_without_an_end():
+    text = b"a" * 70_000 + b"\n\n" + b"b" * 10
+    assert list(lines(io.BytesIO(text))) == [b"a" * 70_000, b"", b"b" * 10]
+    assert list(lines(io.BytesIO(b"a\nb\0c\0"), b"\0")) == [b"a\nb", b"c"]
+
+
+def test_a_line_without_end_is_cut():
+    endless, last = list(lines(io.BytesIO(b"x" * (LONGEST_LINE + 100_000) + b"\nlast")))
+    assert len(endless) == LONGEST_LINE + 1
+    assert last == b"last"
+
+
+class Endless(io.RawIOBase):
+    """A list that is made as it is read."""
+
+    def __init__(self, count: int) -> None:
+        self._lines = self._made(count)
+
+    @staticmethod
+    def _made(count: int) -> Iterator[bytes]:
+        for start in range(0, count, 100):
+            yield b"".join(
+                b'{"id": %d, "media": "clip-%d.mp4", "question": "Why?"}\n' % (i, i) for i in range(start, start + 100)
+            )
+
+    def read1(self, size: int) -> bytes:
+        return next(self._lines, b"")
+
+
+def peak(count: int) -> int:
+    tracemalloc.start()
+    read = sum(1 for _ in read_jsonl(Endless(count), "list"))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert read == count
+    return most
+
+
+def test_a_long_list_takes_no_more_memory_than_a_short_one():
+    peak(1_000)
+    assert peak(50_000) < peak(1_000) + 50_000
