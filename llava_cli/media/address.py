@@ -38,7 +38,6 @@ def resolve(host: str, port: int, private: bool) -> list[str]:
     for address in addresses:
         if not private and not is_public(address):
             raise MediaError(
-                f"is not read: {host} is at {address}, which is no public address; "
-                "--allow-private-urls allows that"
+                f"is not read: {host} is at {address}, which is no public address; --allow-private-urls allows that"
             )
     return addresses

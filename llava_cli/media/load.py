@@ -23,8 +23,8 @@ def load_media(
     """Return what `path` shows: a clip, sampled and scaled to `view`, or a still at full size.
 
     The kind is told by the content. "-" is standard input; it and pipes are first copied to a temporary file. URLs
-    are read where `limits.urls` says so. Decoding uses `threads` threads, by default one a core. What the user should know of the file or
-    of how it was read is in `info.warnings`, a sentence each.
+    are read where `limits.urls` says so. Decoding uses `threads` threads, by default one a core. What the user should
+    know of the file or of how it was read is in `info.warnings`, a sentence each.
 
     Raises InputError, naming the file, where it gives no picture; UsageError where the sampling makes no sense.
     """
@@ -70,6 +70,8 @@ def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
 
 def _with_opencv(source: Source, view: View, first: DecoderError) -> Clip:
     """Try the second decoder; where it fails too, the first one's reason is the better one."""
+    if not source.whole:
+        raise first
     try:
         import cv2
 

@@ -53,6 +53,11 @@ class Source:
         return Path(self.path).open("rb")
 
     @property
+    def whole(self) -> bool:
+        """Whether the file is all there, for a decoder that opens it by its path."""
+        return True
+
+    @property
     def path_bytes(self) -> bytes:
         """The name as the file system has it. OpenCV crashes on a str with surrogates."""
         return os.fsencode(self.path)
@@ -154,7 +159,7 @@ def _copy(stream: BinaryIO, copy: IO[bytes], what: str, max_bytes: int) -> None:
     while chunk := stream.read(CHUNK):
         size += len(chunk)
         if size > max_bytes:
-            raise InputError(f"{what} gives more than {max_bytes} bytes; save it to a file, or allow more with --max-bytes")
+            raise InputError(f"{what} gives more than {max_bytes} bytes; --max-bytes allows more, and so does a file")
         copy.write(chunk)
     if not size:
         raise InputError(f"{what} is empty; pipe a video or an image into it")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
-from io import BufferedReader
+from io import BufferedIOBase
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import InputError, LlavaError, OutOfMemory, UsageError
@@ -62,7 +62,7 @@ def dump_media(media: Clip | Still) -> tuple[bytes, memoryview]:
     else:
         pixels = media.pixels
     line = json.dumps(known | {"shape": pixels.shape}).encode() + b"\n"
-    return line, memoryview(np.ascontiguousarray(pixels)).cast("B")
+    return line, np.ascontiguousarray(pixels).data.cast("B")
 
 
 def dump_error(error: BaseException, details: str) -> bytes:
@@ -72,7 +72,7 @@ def dump_error(error: BaseException, details: str) -> bytes:
     return json.dumps({"error": kind, "code": code, "message": details}).encode() + b"\n"
 
 
-def read_outcome(stream: BufferedReader) -> Clip | Still | Exception:
+def read_outcome(stream: BufferedIOBase) -> Clip | Still | Exception:
     """Return what was decoded, or what the decoding process raised.
 
     Raises EOFError where the stream ends too soon, ValueError, KeyError or TypeError where it makes no sense.
@@ -93,11 +93,11 @@ def read_outcome(stream: BufferedReader) -> Clip | Still | Exception:
     return Clip(pixels, tuple(known["indices"]), tuple(known["times"]), info, Sampling(**known["sampling"]))
 
 
-def _read_pixels(shape: list[int], stream: BufferedReader) -> np.ndarray:
+def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:
     import numpy as np
 
     pixels = np.empty(math.prod(shape), np.uint8)
-    room = memoryview(pixels)
+    room = pixels.data
     while room:
         count = stream.readinto(room)
         if not count:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any, cast
 
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Still, View
@@ -66,13 +66,12 @@ class Worker:
 
     def _decode(self, path: str, name: str, view: View) -> Clip | Still:
         process = self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        answers = io.BufferedReader(_Timed(process.stdout.fileno(), self.limits.timeout))
+        requests, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+        timed = io.BufferedReader(_Timed(answers.fileno(), self.limits.timeout))
         try:
-            process.stdin.write(Request(path, name, view, self.limits, self.threads).dump())
-            process.stdin.flush()
-            outcome = read_outcome(answers)
+            requests.write(Request(path, name, view, self.limits, self.threads).dump())
+            requests.flush()
+            outcome = read_outcome(timed)
         except TimeoutError as error:
             self._stop()
             raise TimedOut(
@@ -104,7 +103,7 @@ class Worker:
         if self._process is None:
             # Its arithmetic is FFmpeg's; numpy's threads would cost memory and time to start.
             environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - this program, our own
                 [sys.executable, "-c", PROGRAM, *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
