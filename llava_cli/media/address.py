@@ -8,14 +8,13 @@ import socket
 
 from llava_cli.media.source import MediaError
 
-# Addresses that carry a way into other networks: relays and translators (6to4, Teredo), whatever they translate to.
-# NAT64's, mapped and compatible addresses lie outside of GLOBAL_UNICAST.
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-TUNNELS = (
-    ipaddress.ip_network("2001::/32"),
-    ipaddress.ip_network("2002::/16"),
-    ipaddress.ip_network("192.88.99.0/24"),
+"""What IPv6 has given out. NAT64's, mapped and compatible addresses, which stand for others, lie outside."""
+
+SPECIAL = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16"))
 )
+"""Addresses for protocols, relays and tunnels (Teredo, 6to4): ways into other networks."""
 
 
 def is_public(text: str) -> bool:
@@ -25,7 +24,7 @@ def is_public(text: str) -> bool:
         return False
     if address.version == 6 and address not in GLOBAL_UNICAST:
         return False
-    return not any(address.version == tunnel.version and address in tunnel for tunnel in TUNNELS)
+    return not any(address.version == network.version and address in network for network in SPECIAL)
 
 
 def resolve(host: str, port: int, private: bool) -> list[str]:

@@ -150,11 +150,11 @@ class Parts:
 
     def _keep(self, response: http.client.HTTPResponse, block: int) -> None:
         given = RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if response.status != 206 or given is None:
+        start, last, size = map(int, given.groups()) if given else (0, -1, 0)
+        if response.status != 206 or (self.size and size != self.size):
             self._page.close()
             raise MediaError("was replaced on its server while it was read; try again")
-        start, last, size = map(int, given.groups())
-        if start != block * BLOCK or not start <= last < size or (self.size and size != self.size):
+        if start != block * BLOCK or not start <= last < size:
             self._page.close()
             raise MediaError("is not given by its server as asked for; download it yourself")
         self.size = size

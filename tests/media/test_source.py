@@ -75,7 +75,7 @@ def test_standard_input_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_source("-", Limits(max_bytes=4)):
         pass
     stdin(monkeypatch, b"abcde")
-    with pytest.raises(InputError, match="gives more than 4 bytes.*--max-bytes"), open_source("-", Limits(max_bytes=4)):
+    with pytest.raises(InputError, match="gives more than 4 bytes; --max-bytes"), open_source("-", Limits(max_bytes=4)):
         pass
 
 
