@@ -46,9 +46,9 @@ def _seconds(text: str) -> float:
         raise typer.BadParameter(str(error)) from error
 
 
-def _size(text: str) -> int:
+def _size(value: str | int) -> int:
     try:
-        return media_limits.parse_size(text)
+        return value if isinstance(value, int) else media_limits.parse_size(value)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from error
 

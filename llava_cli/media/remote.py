@@ -28,7 +28,7 @@ BLOCK = 1 << 18
 
 BUFFER = 1 << 15
 
-AHEAD = 16
+AHEAD = 8
 """Blocks that are asked for at once, at most, where reading goes on and on."""
 
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
