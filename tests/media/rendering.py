@@ -124,7 +124,7 @@ def modest() -> Iterator[None]:
 
 def render(spec: Spec, path: Path) -> None:
     """Write the video that `spec` describes."""
-    with av.open(str(path), "w", format=spec.format, options=spec.container) as output, modest():
+    with av.open(str(path), "w", format=spec.format, options=spec.container) as output:
         stream = output.add_stream(spec.codec, rate=spec.rate, options=spec.options)
         stream.height, stream.width = as_held(marked(0, *spec.size), spec).shape[:2]
         stream.pix_fmt = spec.pixels
@@ -136,6 +136,8 @@ def render(spec: Spec, path: Path) -> None:
             stream.codec_context.color_trc = spec.transfer
         if spec.rotation or spec.mirrored:
             stream.set_display_rotation(spec.rotation, hflip=spec.mirrored)
+        with modest():
+            stream.codec_context.open(strict=False)
         for index in range(spec.frames):
             frame = av.VideoFrame.from_ndarray(as_held(marked(index, *spec.size), spec), "rgb24")
             frame.pts = spec.stamps[index] if spec.stamps else index + spec.first
