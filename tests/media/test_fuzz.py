@@ -41,12 +41,13 @@ def test_mutated_media(rendered: Callable[[str], Path], tmp_path: Path) -> None:
     seeds(tmp_path, rendered)
     found: Counter[str] = Counter()
     wrong = []
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     for first in range(FIRST, FIRST + INPUTS, CHUNK):
         count = min(CHUNK, FIRST + INPUTS - first)
         command = [sys.executable, fuzzing.__file__, str(tmp_path), str(first), str(count)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
-            ended, said = f"exit code {done.returncode}", done.stdout
+            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False, env=environment)
+            ended, said = f"exit code {done.returncode}: {done.stderr[-500:]!r}", done.stdout
         except subprocess.TimeoutExpired as hang:
             ended, said = "a hang", hang.stdout or b""
         lines = [json.loads(line) for line in said.splitlines()]
