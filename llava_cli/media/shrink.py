@@ -67,5 +67,5 @@ class Shrinker:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Return how to turn a decoded frame upright: PyAV never does, phones rely on it."""
     # Not frame.side_data: frame and container would hold each other, and 50 MB of an 8K frame, until Python looks.
-    matrix = SideDataContainer(frame).get(SideDataType.DISPLAYMATRIX)
+    matrix = SideDataContainer(frame).get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-arg]
     return UPRIGHT if matrix is None else from_display_matrix(bytes(matrix))
