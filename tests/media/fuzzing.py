@@ -21,7 +21,7 @@ LIMITS = Limits(max_pixels=1 << 22, max_walk=3000)
 
 
 def truncate(data: bytearray, luck: random.Random) -> bytearray:
-    return data[: luck.randrange(1, len(data))]
+    return data[: luck.randrange(len(data)) + 1]
 
 
 def flip(data: bytearray, luck: random.Random) -> bytearray:
@@ -42,7 +42,7 @@ def overwrite(data: bytearray, luck: random.Random) -> bytearray:
 def splice(data: bytearray, luck: random.Random) -> bytearray:
     """A piece is moved, repeated or left out."""
     start = luck.randrange(len(data))
-    piece = data[start : start + luck.randrange(1, len(data))]
+    piece = data[start : start + luck.randrange(len(data)) + 1]
     if luck.random() < 0.5:
         del data[start : start + len(piece)]
     if luck.random() < 0.7:
