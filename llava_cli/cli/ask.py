@@ -12,6 +12,7 @@ import typer
 from llava_cli.cli import options, steps
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
+from llava_cli.media.worker import Worker
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout, write_file
 from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
@@ -38,8 +39,8 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MEDIA... QUESTION",
-        help="Videos and images ('-' for standard input), then the question. <video> and <image> in the question "
-        "place the media.",
+        help="Videos and images (files, URLs, '-' for standard input), then the question. <video> and <image> in "
+        "the question place the media.",
         show_default=False,
     ),
 ]
@@ -84,6 +85,11 @@ def ask(
     eight_bit: options.EightBit = False,
     quantize_all: options.QuantizeAll = False,
     dry_run: options.DryRun = False,
+    max_bytes: options.MaxBytes = options.LIMITS.max_bytes,
+    max_pixels: options.MaxPixels = options.LIMITS.max_pixels,
+    max_walk: options.MaxWalk = options.LIMITS.max_walk,
+    timeout: options.Timeout = options.LIMITS.timeout,
+    allow_private_urls: options.AllowPrivateUrls = False,
     json: options.Json = False,
     output: options.OutputFile = None,
     sheet: options.Sheet = None,
@@ -97,14 +103,15 @@ def ask(
     showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels, fit)
     generation = options.generation(max_new_tokens, temperature, top_p, seed)
     machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
-    with guarded_stdout() as stdout:
+    limits = options.limits(max_bytes, max_pixels, max_walk, timeout, allow_private_urls)
+    with guarded_stdout() as stdout, Worker(limits) as worker:
         out = Output(stdout, quiet, verbose)
         try:
             check_writable(output)
             check_writable(sheet)
             streamed = out.answers_to_terminal and not (json or output)
             writer = AnswerWriter(out) if streamed else None
-            record = _answered(request, choice, showing, generation, machine, dry_run, out, writer, sheet)
+            record = _answered(request, choice, showing, worker, generation, machine, dry_run, out, writer, sheet)
         except LlavaError as error:
             if json:
                 out.write(to_json(error_record(request.question, request.paths, error, generation)) + "\n")
@@ -125,6 +132,7 @@ def _answered(
     request: Request,
     choice: steps.Choice,
     showing: steps.Showing,
+    worker: Worker,
     generation: Generation,
     machine: LoadOptions,
     dry_run: bool,
@@ -135,11 +143,11 @@ def _answered(
     """The record of the answer, or of what it would take."""
     family = steps.open_family(choice, out)
     started = perf_counter()
-    asked = request.build(showing.of(family.view), out)
+    asked = request.build(showing.of(family.view), out, worker)
     decode_s = perf_counter() - started
     loader = steps.open_loader(family, machine, out)
     asked, prompt, warnings = steps.fitted(
-        loader, asked, showing, lambda view: request.build(view, out), generation.max_new_tokens, out
+        loader, asked, showing, lambda view: request.build(view, out, worker), generation.max_new_tokens, out
     )
     out.detail(f"llava: {len(prompt.ids)} prompt tokens, {sum(prompt.visual_tokens)} of them visual")
     if sheet is not None:

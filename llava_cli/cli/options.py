@@ -15,11 +15,13 @@ from llava_cli.engine.options import Attention as AttentionName
 from llava_cli.engine.options import Dtype as DtypeName
 from llava_cli.engine.options import LoadOptions, Quantization
 from llava_cli.errors import UsageError
+from llava_cli.media import limits as media_limits
 
 _CHECKPOINT = "Checkpoint"
 _FRAMES = "Frames"
 _ANSWER = "Answer"
 _MACHINE = "Machine"
+_LIMITS = "Limits"
 _OUTPUT = "Output"
 
 CONFIGURABLE_GROUPS = (_CHECKPOINT, _FRAMES, _ANSWER, _MACHINE)
@@ -46,6 +48,13 @@ def _seconds(text: str) -> float:
     try:
         return parse_time(text)
     except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _size(value: str | int) -> int:
+    try:
+        return value if isinstance(value, int) else media_limits.parse_size(value)
+    except UsageError as error:
         raise typer.BadParameter(str(error)) from error
 
 
@@ -105,7 +114,13 @@ DummyWeights = Annotated[
 Frames = Annotated[
     int | None,
     typer.Option(
-        "--frames", "-n", metavar="N", min=1, max=4096, help="How many frames to show at most.", rich_help_panel=_FRAMES
+        "--frames",
+        "-n",
+        metavar="N",
+        min=1,
+        max=media_limits.MAX_FRAMES,
+        help="How many frames to show at most.",
+        rich_help_panel=_FRAMES,
     ),
 ]
 Fps = Annotated[
@@ -234,6 +249,49 @@ DryRun = Annotated[
     ),
 ]
 
+MaxBytes = Annotated[
+    int,
+    typer.Option(
+        "--max-bytes",
+        parser=_size,
+        metavar="SIZE",
+        show_default="2G",
+        help="Most to take from standard input, a pipe or a URL: bytes, 500M, 2G.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option("--max-pixels", min=1, help="Largest picture, width times height.", rich_help_panel=_LIMITS),
+]
+MaxWalk = Annotated[
+    int,
+    typer.Option(
+        "--max-walk",
+        min=1,
+        help="Most frames to decode one by one in files that cannot be sampled by seeking.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        callback=_positive,
+        metavar="SECONDS",
+        help="Longest that decoding a file may take.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+AllowPrivateUrls = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private-urls",
+        help="Read URLs at addresses that are not public, such as this machine's own network.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print the record, one line of JSON.", rich_help_panel=_OUTPUT)]
 OutputFile = Annotated[
     Path | None,
@@ -259,11 +317,23 @@ Quiet = Annotated[
 ]
 
 
+LIMITS = media_limits.DEFAULT
+"""Defaults for the options above."""
+
+
 def generation(max_new_tokens: int, temperature: float | None, top_p: float | None, seed: int | None) -> Generation:
     """How the answer is generated; a sampled one gets a seed in any case, so that the record can repeat it."""
     if temperature and seed is None:
         seed = secrets.randbelow(2**32)
     return Generation(max_new_tokens, temperature, top_p, seed)
+
+
+def limits(
+    max_bytes: int, max_pixels: int, max_walk: int, timeout: float, allow_private_urls: bool, allow_urls: bool = True
+) -> media_limits.Limits:
+    """What reading a file may cost, and where from. A list of files has to be allowed to hold URLs."""
+    urls: media_limits.Urls = "any" if allow_private_urls else "public" if allow_urls else "never"
+    return media_limits.Limits(max_bytes, max_pixels, max_walk, timeout, urls)
 
 
 def load_options(

@@ -11,6 +11,7 @@ from pathlib import Path
 from llava_cli.cli import steps
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import View
+from llava_cli.media.worker import Worker
 from llava_cli.models import conversation
 from llava_cli.models.chatfile import MediaPath, Message, load_turns, read_chat
 from llava_cli.models.conversation import Ask
@@ -29,11 +30,11 @@ class Request:
     """The media of the question itself; None where the history ends with it."""
     system: str | None = None
 
-    def build(self, view: View, out: Output) -> Ask:
+    def build(self, view: View, out: Output, worker: Worker) -> Ask:
         """Read the media in a view."""
-        turns = load_turns(list(self.history), lambda path: steps.load_all([path], view, out)[0])
+        turns = load_turns(list(self.history), lambda path: steps.load_all([path], view, out, worker)[0])
         if self.asked is not None:
-            media = steps.load_all(self.asked, view, out)
+            media = steps.load_all(self.asked, view, out, worker)
             turns += conversation.ask(self.question, media).turns
         return conversation.with_system(Ask(tuple(turns)), self.system)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llava_cli.engine.load import Loader
     from llava_cli.engine.local import LocalEngine
     from llava_cli.media.clip import Media
+    from llava_cli.media.worker import Worker
     from llava_cli.models.conversation import Ask
     from llava_cli.models.family import Family
     from llava_cli.models.prompt import Prompt
@@ -68,14 +69,15 @@ def open_family(choice: Choice, out: Output) -> Family:
     return family_of(checkpoint)
 
 
-def load_all(paths: Sequence[str], view: View, out: Output) -> list[Media]:
-    """Decode every file, and say what was odd about each."""
+def load_all(paths: Sequence[str], view: View, out: Output, worker: Worker | None = None) -> list[Media]:
+    """Decode every file, and say what was odd about each. Without a worker in this process: only what we made."""
     from llava_cli.media import load_media
 
-    media = []
+    load = load_media if worker is None else worker.load
+    media: list[Media] = []
     for path in paths:
         with out.working(f"reading {path}"):
-            media.append(load_media(path, view))
+            media.append(load(path, view))
         info = media[-1].info
         out.detail(f"llava: {path}: {info.width}x{info.height} {info.codec}, decoded by {info.decoder}")
         for warning in media[-1].info.warnings:

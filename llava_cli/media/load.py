@@ -8,33 +8,39 @@ from dataclasses import replace
 
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Still, View
+from llava_cli.media.limits import DEFAULT, Limits
 from llava_cli.media.sampling import check
-from llava_cli.media.source import MAX_SPOOLED_BYTES, DecoderError, MediaError, Source, open_source, reason
+from llava_cli.media.source import DecoderError, MediaError, Source, open_source, reason
 
 
 def load_media(
     path: str | os.PathLike[str] | bytes,
     view: View,
     *,
-    max_bytes: int = MAX_SPOOLED_BYTES,
+    limits: Limits = DEFAULT,
     threads: int | None = None,
 ) -> Clip | Still:
     """Return what `path` shows: a clip, sampled and scaled to `view`, or a still at full size.
 
-    The kind is told by the content. "-" is standard input; it and pipes are first copied to a temporary file, of at
-    most `max_bytes`. Decoding uses `threads` threads, by default one a core. What the user should know of the file or
-    of how it was read is in `info.warnings`, a sentence each.
+    The kind is told by the content. "-" is standard input; it and pipes are first copied to a temporary file. URLs
+    are read where `limits.urls` says so. Decoding uses `threads` threads, by default one a core. What the user should
+    know of the file or of how it was read is in `info.warnings`, a sentence each.
 
     Raises InputError, naming the file, where it gives no picture; UsageError where the sampling makes no sense.
     """
     check(view.sampling)
-    with open_source(path, max_bytes) as source:
-        try:
-            return _load(source, view, threads)
-        except MediaError as error:
-            raise InputError(f"{source.name}: {error}") from error
-        except MemoryError as error:
-            raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
+    with open_source(path, limits) as source:
+        return load_source(source, view, threads)
+
+
+def load_source(source: Source, view: View, threads: int | None = None) -> Clip | Still:
+    """As `load_media`, for what has been opened already."""
+    try:
+        return _load(source, view, threads)
+    except MediaError as error:
+        raise InputError(f"{source.name}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
 
 
 def _load(source: Source, view: View, threads: int | None) -> Clip | Still:
@@ -64,6 +70,8 @@ def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
 
 def _with_opencv(source: Source, view: View, first: DecoderError) -> Clip:
     """Try the second decoder; where it fails too, the first one's reason is the better one."""
+    if not source.whole:
+        raise first
     try:
         import cv2
 

@@ -18,14 +18,15 @@ import numpy as np
 
 from llava_cli.media.clip import Clip, MediaInfo, View
 from llava_cli.media.geometry import UPRIGHT, Orientation, bring_into_view, shown_shape
+from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import Timeline, choose
-from llava_cli.media.source import FORMATS, MAX_PIXELS, DecoderError, Source
+from llava_cli.media.source import FORMATS, DecoderError, Source, check_pixels, check_walk
 
 
 def read_clip(source: Source, view: View) -> Clip:
     """Return the sampled frames of a video, with `decoder` "opencv". Raises DecoderError where there are none."""
     with _capture(source) as capture:
-        timeline = _timeline(capture)
+        timeline = _timeline(capture, source.limits)
         indices, notes = choose(timeline, view.sampling)
     with _capture(source) as capture:
         codec, orientation = _codec(capture), _orientation(capture)
@@ -61,18 +62,19 @@ def _capture(source: Source) -> Iterator[cv2.VideoCapture]:
     try:
         if not capture.isOpened():
             raise DecoderError("is no video or image that can be read")
-        if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MAX_PIXELS:
-            raise DecoderError(f"claims more than the {MAX_PIXELS} pixels allowed")
+        width, height = (capture.get(size) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        check_pixels(int(width), int(height), source.limits)
         yield capture
     finally:
         capture.release()
 
 
-def _timeline(capture: cv2.VideoCapture) -> Timeline:
+def _timeline(capture: cv2.VideoCapture, limits: Limits) -> Timeline:
     """Count the frames and note when each is shown; at the rate the file claims where the times make no sense."""
     times = []
     while capture.grab():
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        check_walk(len(times), limits)
     if not times:
         raise DecoderError("opens, but no frame can be decoded; it is damaged or encrypted")
     times = [time - times[0] for time in times]

@@ -11,15 +11,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from llava_cli.media.clip import Clip, MediaInfo, Still, View
 from llava_cli.media.geometry import EXIF, UPRIGHT, Orientation, bring_into_view
+from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import Timeline, choose
-from llava_cli.media.source import MAX_PIXELS, MediaError, Source
+from llava_cli.media.source import MediaError, Source, check_pixels, check_walk
 
 # What Pillow may take a file for. The rest are rare, or hand the file to another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "ICO")
@@ -34,20 +35,11 @@ def read_picture(source: Source, view: View) -> Clip | Still | None:
 
     Raises MediaError for images that are damaged or too large.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            image = Image.open(source.path_bytes, formats=FORMATS)
-    except UnidentifiedImageError:
-        _refuse_heic(source)
-        return None
-    except Image.DecompressionBombError as error:
-        raise MediaError(f"claims more than the {MAX_PIXELS} pixels allowed") from error
-    except Exception as error:
-        raise MediaError(f"is an image that cannot be read: {error}") from error
-    with image:
-        if image.width * image.height > MAX_PIXELS:
-            raise MediaError(f"claims {image.width}x{image.height} pixels, more than the {MAX_PIXELS} allowed")
+    with source.open() as file:
+        image = _open(file, source)
+        if image is None:
+            return None
+        check_pixels(image.width, image.height, source.limits)
         try:
             if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
                 return _read_animation(source, image, view)
@@ -58,10 +50,28 @@ def read_picture(source: Source, view: View) -> Clip | Still | None:
             raise MediaError(f"is an image that is damaged or cut short: {error}") from error
 
 
-def _refuse_heic(source: Source) -> None:
+def _open(file: BinaryIO, source: Source) -> Image.Image | None:
+    Image.MAX_IMAGE_PIXELS = source.limits.max_pixels  # Pillow refuses twice as many, and warns of what we refuse
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        _refuse_heic(file)
+        return None
+    except Image.DecompressionBombError as error:
+        allowed = source.limits.max_pixels
+        raise MediaError(f"claims more than the {allowed} pixels allowed; --max-pixels allows more") from error
+    except MediaError:  # a download that was refused
+        raise
+    except Exception as error:
+        raise MediaError(f"is an image that cannot be read: {error}") from error
+
+
+def _refuse_heic(file: BinaryIO) -> None:
     """Raise MediaError for a HEIC photo: FFmpeg would take it for a video and show one of its tiles."""
-    with Path(source.path).open("rb") as file:
-        head = file.read(12)
+    file.seek(0)
+    head = file.read(12)
     if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
         raise MediaError("is a HEIC image, which cannot be read; convert it to JPEG or PNG")
 
@@ -115,10 +125,12 @@ class _Walk:
     """A walk through an animation, up to the first picture that cannot be read."""
 
     image: Image.Image
+    limits: Limits
     broken: str | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Image.Image]]:
         for index in range(getattr(self.image, "n_frames", 1)):
+            check_walk(index + 1, self.limits)
             try:
                 self.image.seek(index)
                 self.image.load()
@@ -129,7 +141,7 @@ class _Walk:
 
 
 def _read_animation(source: Source, image: Image.Image, view: View) -> Clip:
-    walk = _Walk(image)
+    walk = _Walk(image, source.limits)
     durations = [(picture.info.get("duration") or UNTIMED * 1000) / 1000 for _, picture in walk]
     if not durations:
         raise MediaError(f"is an animation of which no picture can be read: {walk.broken}")

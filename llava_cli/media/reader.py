@@ -13,7 +13,7 @@ from av.stream import Discard, Disposition
 
 from llava_cli.errors import UsageError
 from llava_cli.media.sampling import parse_time
-from llava_cli.media.source import FORMATS, MAX_PIXELS, DecoderError, MediaError, Source
+from llava_cli.media.source import FORMATS, DecoderError, MediaError, Source, check_pixels, check_walk
 from llava_cli.media.table import FrameTable, Group, SeekError
 
 if TYPE_CHECKING:
@@ -50,18 +50,17 @@ class Reader:
         for stream in self.container.streams:
             if stream is not self.stream:
                 stream.discard = Discard.all
-        width, height = self.stream.width, self.stream.height
-        if width * height > MAX_PIXELS:
-            raise MediaError(f"claims {width}x{height} pixels, more than the {MAX_PIXELS} allowed")
+        self.limits = source.limits
+        check_pixels(self.stream.width, self.stream.height, self.limits)
         self.decoder = self.stream.codec_context
-        self.decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        self.decoder.options = {"max_pixels": str(self.limits.max_pixels)}
         self.use_threads(1)
         self.damaged = 0
         """Packets that the decoder has refused so far."""
 
     @staticmethod
     def _open(source: Source, options: dict[str, str]) -> av.container.InputContainer:
-        return av.open(source.url, "r", options={**OPTIONS, **options}, metadata_errors="replace")
+        return av.open(source.input, "r", options={**OPTIONS, **options}, metadata_errors="replace")
 
     def _pick_stream(self) -> VideoStream:
         """Return the video track that players show; the picture on an album's cover is none."""
@@ -203,9 +202,12 @@ class Reader:
 
     def decode_all(self) -> Iterator[VideoFrame]:
         """Yield every frame from the start; packets that cannot be decoded are counted and passed over."""
-        for packet in self.packets():
-            yield from self._decode(packet)
-        yield from self._decode(None)
+        walked = 0
+        for packet in chain(self.packets(), (None,)):
+            for frame in self._decode(packet):
+                walked += 1
+                check_walk(walked, self.limits)
+                yield frame
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         if packet is not None and packet.has_sidedata("encryption_info"):

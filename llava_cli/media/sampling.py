@@ -18,6 +18,7 @@ from functools import cached_property
 
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Policy, Sampling
+from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.media.source import MediaError
 
 CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
@@ -151,6 +152,8 @@ def check(sampling: Sampling) -> None:
     """Raise UsageError where a sampling's numbers make no sense."""
     if sampling.frames < 1:
         raise UsageError(f"--frames {sampling.frames}: at least one frame is needed")
+    if sampling.frames > MAX_FRAMES:
+        raise UsageError(f"--frames {sampling.frames}: at most {MAX_FRAMES} frames may be asked for")
     if sampling.policy == "fps" and sampling.fps is None:
         raise UsageError("sampling by rate needs --fps")
     if sampling.fps is not None and not (math.isfinite(sampling.fps) and sampling.fps > 0):

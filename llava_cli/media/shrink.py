@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -65,5 +66,6 @@ class Shrinker:
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Return how to turn a decoded frame upright: PyAV never does, phones rely on it."""
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
+    # Not frame.side_data: frame and container would hold each other, and 50 MB of an 8K frame, until Python looks.
+    matrix = SideDataContainer(frame).get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-arg]
     return UPRIGHT if matrix is None else from_display_matrix(bytes(matrix))

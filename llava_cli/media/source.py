@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from llava_cli.errors import InputError
-
-MAX_SPOOLED_BYTES = 2 << 30
-"""How much of standard input or of a pipe is copied to a temporary file before it is refused."""
-
-MAX_PIXELS = 1 << 27
-"""Pixels that one picture may have (an 8K frame has a quarter of them). A few bytes can claim far more."""
+from llava_cli.media.limits import DEFAULT, Limits
 
 CHUNK = 1 << 20
 
@@ -46,11 +41,21 @@ class Source:
     """Absolute, as `os.fsdecode` gives it: a name that is not UTF-8 holds surrogates."""
     name: str
     """What the user called it."""
+    limits: Limits = DEFAULT
+    """What decoding it may cost."""
 
     @property
-    def url(self) -> str:
-        """The path as FFmpeg takes it for a file whatever it looks like: "http:x.webm" is a legal file name."""
+    def input(self) -> str | BinaryIO:
+        """What FFmpeg opens: a name that is a file's whatever it looks like, such as "http:x.webm"."""
         return "file:" + self.path
+
+    def open(self) -> BinaryIO:
+        return Path(self.path).open("rb")
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file is all there, for a decoder that opens it by its path."""
+        return True
 
     @property
     def path_bytes(self) -> bytes:
@@ -58,15 +63,37 @@ class Source:
         return os.fsencode(self.path)
 
 
+def check_pixels(width: int, height: int, limits: Limits) -> None:
+    """Raise MediaError where a picture of this size must not be decoded."""
+    if width * height > limits.max_pixels:
+        raise MediaError(
+            f"claims {width}x{height} pixels, more than the {limits.max_pixels} allowed; --max-pixels allows more"
+        )
+
+
+def check_walk(frames: int, limits: Limits) -> None:
+    """Raise MediaError where so many frames must not be decoded one by one."""
+    if frames > limits.max_walk:
+        raise MediaError(
+            f"has more than {limits.max_walk} frames that would have to be decoded one by one; --max-walk allows more"
+        )
+
+
 @contextmanager
-def open_source(path: str | os.PathLike[str] | bytes, max_bytes: int = MAX_SPOOLED_BYTES) -> Iterator[Source]:
+def open_source(path: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT) -> Iterator[Source]:
     """Yield `path` as a regular file; "-" and pipes are copied to a temporary file, which is removed afterwards.
 
-    Raises InputError where there is nothing to read, or where a pipe carries more than `max_bytes`.
+    Raises InputError where there is nothing to read, or where a pipe carries more than `limits.max_bytes`.
     """
     name = os.fsdecode(path)
+    if is_url(name):
+        from llava_cli.media.remote import open_url
+
+        with open_url(name, limits) as remote:
+            yield remote
+        return
     if name == "-":
-        with _spooled(_standard_input(), name, "standard input", max_bytes) as source:
+        with _spooled(_standard_input(), name, "standard input", limits) as source:
             yield source
         return
     if not name:
@@ -78,16 +105,22 @@ def open_source(path: str | os.PathLike[str] | bytes, max_bytes: int = MAX_SPOOL
         else:
             _check_regular(name, mode)
     except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file") from error
+        hint = "; of URLs, http and https are read" if "://" in name else ""
+        raise InputError(f"{name}: no such file{hint}") from error
     except PermissionError as error:
         raise InputError(f"{name}: may not be read; check its permissions") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise InputError(f"{name}: cannot be opened ({reason(error)})") from error
     if stat.S_ISFIFO(mode):
-        with pipe, _spooled(pipe, name, "the pipe", max_bytes) as source:
+        with pipe, _spooled(pipe, name, "the pipe", limits) as source:
             yield source
     else:
-        yield Source(str(Path(name).absolute()), name)
+        yield Source(str(Path(name).absolute()), name, limits)
+
+
+def is_url(path: str | os.PathLike[str] | bytes) -> bool:
+    """Whether `path` names something on the web. The slashes decide: "http:x.webm" is a file; so is "./https://x"."""
+    return os.fsdecode(path).lower().startswith(("http://", "https://"))
 
 
 def _check_regular(name: str, mode: int) -> None:
@@ -109,15 +142,15 @@ def _standard_input() -> BinaryIO:
 
 
 @contextmanager
-def _spooled(stream: BinaryIO, name: str, what: str, max_bytes: int) -> Iterator[Source]:
+def _spooled(stream: BinaryIO, name: str, what: str, limits: Limits) -> Iterator[Source]:
     import tempfile  # slow to import, and seldom needed
 
     with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
         try:
-            _copy(stream, copy, what, max_bytes)
+            _copy(stream, copy, what, limits.max_bytes)
         except OSError as error:
             raise InputError(f"{what} cannot be copied to {copy.name}: {reason(error)}") from error
-        yield Source(copy.name, name)
+        yield Source(copy.name, name, limits)
 
 
 def _copy(stream: BinaryIO, copy: IO[bytes], what: str, max_bytes: int) -> None:
@@ -126,7 +159,7 @@ def _copy(stream: BinaryIO, copy: IO[bytes], what: str, max_bytes: int) -> None:
     while chunk := stream.read(CHUNK):
         size += len(chunk)
         if size > max_bytes:
-            raise InputError(f"{what} gives more than {max_bytes} bytes; save it to a file and name that")
+            raise InputError(f"{what} gives more than {max_bytes} bytes; --max-bytes allows more, and so does a file")
         copy.write(chunk)
     if not size:
         raise InputError(f"{what} is empty; pipe a video or an image into it")

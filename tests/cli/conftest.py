@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import tiny_checkpoint
 
+from llava_cli.media import Media, View, load_media
+from llava_cli.media.worker import Worker
+
 
 @dataclass
 class Result:
@@ -37,7 +40,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def llava(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run the command line in this process."""
+    """Run the command line in this process, decoding included."""
+
+    def load(worker: Worker, path: str, view: View) -> Media:
+        return load_media(path, view, limits=worker.limits)
+
+    monkeypatch.setattr(Worker, "_start", lambda worker: None)
+    monkeypatch.setattr(Worker, "load", load)
 
     def run(*arguments: str | Path) -> Result:
         from llava_cli.cli.app import _run

@@ -11,8 +11,9 @@ from media.rendering import marked, read_mark
 from PIL import Image
 
 from llava_cli.media.clip import Clip, Fit, Sampling, Still, View
+from llava_cli.media.limits import DEFAULT
 from llava_cli.media.picture import read_picture
-from llava_cli.media.source import MAX_PIXELS, MediaError, Source
+from llava_cli.media.source import MediaError, Source
 
 
 def read(path: Path, frames: int = 8, fit: Fit = "full") -> Clip | Still | None:
@@ -99,7 +100,7 @@ def test_a_claim_of_too_many_pixels_is_refused_before_decoding(tmp_path: Path) -
     data = bytearray(path.read_bytes())
     data[6:10] = struct.pack("<2H", 60000, 60000)
     path.write_bytes(data)
-    with pytest.raises(MediaError, match=f"claims more than the {MAX_PIXELS} pixels allowed"):
+    with pytest.raises(MediaError, match=f"claims more than the {DEFAULT.max_pixels} pixels allowed"):
         read(path)
 
 

@@ -13,6 +13,7 @@ import pytest
 from av.stream import Disposition
 from media.rendering import marked, read_mark
 
+from llava_cli.media.limits import Limits
 from llava_cli.media.reader import Reader
 from llava_cli.media.source import MediaError, Source
 from llava_cli.media.table import SeekError, from_packets
@@ -89,10 +90,12 @@ def test_a_keyframe_that_is_not_there_is_noticed(rendered: Rendered) -> None:
             list(reader.frames_of(replace(table, groups=groups), 2, [30]))
 
 
-def test_too_many_pixels_are_refused_on_opening(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llava_cli.media.reader.MAX_PIXELS", 64 * 48 - 1)
-    with pytest.raises(MediaError, match="claims 64x48 pixels, more than the 3071 allowed"):
-        Reader(source(rendered("h264")))
+def test_too_many_pixels_are_refused_on_opening(rendered: Rendered) -> None:
+    path = rendered("h264")
+    with Reader(Source(str(path), path.name, Limits(max_pixels=64 * 48))):
+        pass
+    with pytest.raises(MediaError, match="claims 64x48 pixels, more than the 3071 allowed; --max-pixels"):
+        Reader(Source(str(path), path.name, Limits(max_pixels=64 * 48 - 1)))
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("h264", 4.0), ("mkv", 2.502), ("vp9", 2.4), ("mpegts", 2.4)])

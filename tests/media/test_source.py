@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from llava_cli.errors import ExitCode, InputError
+from llava_cli.media.limits import Limits
 from llava_cli.media.source import Source, open_source
 
 
@@ -29,7 +30,7 @@ def test_a_regular_file_is_used_where_it_lies(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with open_source("http:x.webm") as source:
         assert source == Source(str(tmp_path / "http:x.webm"), "http:x.webm")
-        assert source.url == f"file:{tmp_path}/http:x.webm"
+        assert source.input == f"file:{tmp_path}/http:x.webm"
 
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
@@ -71,10 +72,10 @@ def test_standard_input_goes_away_after_an_error(monkeypatch: pytest.MonkeyPatch
 
 def test_standard_input_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin(monkeypatch, b"abcd")
-    with open_source("-", max_bytes=4):
+    with open_source("-", Limits(max_bytes=4)):
         pass
     stdin(monkeypatch, b"abcde")
-    with pytest.raises(InputError, match="standard input gives more than 4 bytes"), open_source("-", max_bytes=4):
+    with pytest.raises(InputError, match="gives more than 4 bytes; --max-bytes"), open_source("-", Limits(max_bytes=4)):
         pass
 
 

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file on the web, read as if it were here: only the parts that are asked for, where its server gives parts.
+
+What has been downloaded lies in a temporary file with holes, so that nothing is downloaded twice, and the limit on
+bytes is one on all that comes over the network. Servers that give no parts are read whole, before anything is opened.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, BinaryIO
+
+from llava_cli.errors import InputError
+from llava_cli.media.limits import Limits
+from llava_cli.media.source import CHUNK, MediaError, Source, reason
+from llava_cli.media.web import Page
+
+BLOCK = 1 << 18
+"""Bytes that are asked for at least."""
+
+BUFFER = 1 << 15
+
+AHEAD = 8
+"""Blocks that are asked for at once, at most, where reading goes on and on."""
+
+RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RemoteSource(Source):
+    """A file on the web; `path` is the temporary file, and has holes."""
+
+    parts: Parts = field(kw_only=True)
+
+    @property
+    def input(self) -> str | BinaryIO:
+        return self.open()
+
+    def open(self) -> BinaryIO:
+        return io.BufferedReader(RemoteFile(self.parts), BUFFER)
+
+    @property
+    def whole(self) -> bool:
+        return False
+
+
+@contextmanager
+def open_url(url: str, limits: Limits) -> Iterator[Source]:
+    """Yield a URL as something that can be opened. Raises InputError where it may not be read, or cannot."""
+    if limits.urls == "never":
+        raise InputError(f"{url}: URLs are not read here; --allow-urls allows them")
+    with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
+        try:
+            page = Page(url, private=limits.urls == "any")
+            response = page.get({"Range": f"bytes=0-{BLOCK - 1}"})
+            if response.status == 206:
+                parts = Parts(page, response, copy.fileno(), limits)
+                source: Source = RemoteSource(copy.name, url, limits, parts=parts)
+            else:
+                _download(response, copy.fileno(), limits)
+                page.close()
+                source = Source(copy.name, url, limits)
+        except MediaError as error:
+            raise InputError(f"{url}: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise InputError(f"{url}: cannot be downloaded: {reason(error)}") from error
+        try:
+            yield source
+        finally:
+            page.close()
+
+
+def _download(response: http.client.HTTPResponse, copy: int, limits: Limits) -> None:
+    """Copy the whole file, once its size is known to be allowed, and as long as it is."""
+    if (response.length or 0) > limits.max_bytes:
+        raise _too_large(limits)
+    size = 0
+    while chunk := response.read(CHUNK):
+        size += len(chunk)
+        if size > limits.max_bytes:
+            raise _too_large(limits)
+        os.write(copy, chunk)
+    if not size or response.status == 416:
+        raise MediaError("is empty")
+    if response.length:
+        raise MediaError("ended before all of it was sent")
+
+
+def _too_large(limits: Limits) -> MediaError:
+    return MediaError(f"is larger than the {limits.max_bytes} bytes that may be downloaded; --max-bytes allows more")
+
+
+class Parts:
+    """The blocks of a file that have been downloaded, and the way to the others. For any number of threads."""
+
+    def __init__(self, page: Page, first: http.client.HTTPResponse, copy: int, limits: Limits) -> None:
+        self.size = 0
+        self._page = page
+        self._copy = copy
+        self._limits = limits
+        self._have: set[int] = set()
+        self._last = -1
+        self._run = 1
+        self._lock = Lock()
+        self.downloaded = 0
+        # So that no two parts come from two versions of the file.
+        tag = first.headers.get("ETag", "")
+        stamp = first.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
+        self._same = {"If-Range": stamp} if stamp else {}
+        self._keep(first, 0)
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Fill `buffer` from `offset` on, as far as the file goes."""
+        count = min(len(buffer), self.size - offset)
+        if count <= 0:
+            return 0
+        with self._lock:
+            for block in range(offset // BLOCK, (offset + count - 1) // BLOCK + 1):
+                if block not in self._have:
+                    self._fetch(block)
+                if block not in self._have:
+                    raise MediaError("is given by its server in smaller parts than asked for; download it yourself")
+        return os.preadv(self._copy, [buffer[:count]], offset)
+
+    def _fetch(self, block: int) -> None:
+        """Download a block, and the more after it the longer it has been going straight on."""
+        self._run = min(2 * self._run, AHEAD) if block == self._last + 1 else 1
+        stop = block
+        while stop < block + self._run and stop not in self._have and stop * BLOCK < self.size:
+            stop += 1
+        self._last = stop - 1
+        wanted = f"bytes={block * BLOCK}-{min(stop * BLOCK, self.size) - 1}"
+        for attempt in (1, 2, 3):
+            response = self._page.get({"Range": wanted, **self._same})
+            try:
+                self._keep(response, block)
+                return
+            except (OSError, http.client.HTTPException) as error:
+                self._page.close()
+                if attempt == 3:
+                    raise MediaError(f"cannot be downloaded: {reason(error)}") from error
+
+    def _keep(self, response: http.client.HTTPResponse, block: int) -> None:
+        given = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        start, last, size = map(int, given.groups()) if given else (0, -1, 0)
+        if response.status != 206 or (self.size and size != self.size):
+            self._page.close()
+            raise MediaError("was replaced on its server while it was read; try again")
+        if start != block * BLOCK or not start <= last < size:
+            self._page.close()
+            raise MediaError("is not given by its server as asked for; download it yourself")
+        self.size = size
+        self._copy_part(response, start, last + 1)
+        self._have.update(range(block, -(-(last + 1) // BLOCK) if last + 1 == size else (last + 1) // BLOCK))
+
+    def _copy_part(self, response: http.client.HTTPResponse, offset: int, stop: int) -> None:
+        while offset < stop:
+            chunk = response.read(min(CHUNK, stop - offset))
+            if not chunk:
+                raise http.client.IncompleteRead(b"")
+            self.downloaded += len(chunk)
+            if self.downloaded > self._limits.max_bytes:
+                self._page.close()
+                raise _too_large(self._limits)
+            os.pwrite(self._copy, chunk, offset)
+            offset += len(chunk)
+        with suppress(OSError, http.client.HTTPException):
+            response.read(1)  # reads to the end, so that the connection can be used again
+            response.close()
+
+
+class RemoteFile(io.RawIOBase):
+    """A position in a file on the web."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._offset = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._offset
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: self._parts.size}[whence]
+        if origin + offset < 0:
+            raise ValueError("a position before the start")
+        self._offset = origin + offset
+        return self._offset
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._parts.read_into(memoryview(buffer), self._offset)
+        self._offset += count
+        return count

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GET requests to addresses that were looked at first. FFmpeg's own HTTP would follow any redirect anywhere."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+from urllib.parse import quote, urljoin, urlsplit
+
+from llava_cli import __version__
+from llava_cli.media.address import resolve
+from llava_cli.media.source import MediaError, reason
+
+REDIRECTS = 5
+PATIENCE = 30.0
+"""Seconds without a byte after which a server counts as gone."""
+
+UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
+QUOTED = "%/:=&?~+!$,;'@()*[]"
+MOVED = (301, 302, 303, 307, 308)
+
+
+class Site:
+    """A URL's server, at the addresses that were checked: they are looked up once, and connected to by number."""
+
+    def __init__(self, text: str, private: bool) -> None:
+        try:
+            url = urlsplit(text)
+            self.host = (url.hostname or "").encode("idna").decode()
+            usual = {"http": 80, "https": 443}[url.scheme]
+            self.port = url.port or usual
+        except (ValueError, KeyError) as error:
+            raise MediaError("is no URL that can be read; http:// and https:// are") from error
+        if UNSAFE.search(text) or not self.host:
+            raise MediaError("is no URL that can be read: characters in it must be quoted, as %20 for a space")
+        if url.username is not None:
+            raise MediaError("holds a user name or a password, which are never sent; download the file yourself")
+        self.url = text
+        self.secure = url.scheme == "https"
+        self.context = ssl.create_default_context() if self.secure else None
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        self.name = name if self.port == usual else f"{name}:{self.port}"
+        query = f"?{url.query}" if url.query else ""
+        self.target = quote(f"{url.path or '/'}{query}", safe=QUOTED)
+        self.addresses = resolve(self.host, self.port, private)
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return an open connection to the first address that answers."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        connection.sock = self._socket()
+        return connection
+
+    def _socket(self) -> socket.socket:
+        failure: OSError | None = None
+        for address in self.addresses:
+            try:
+                plain = socket.create_connection((address, self.port), timeout=PATIENCE)
+                if self.context is None:
+                    return plain
+                return self.context.wrap_socket(plain, server_hostname=self.host)
+            except OSError as error:
+                failure = error
+        raise MediaError(f"cannot be reached: {reason(failure or OSError('no address'))}") from failure
+
+
+class Page:
+    """One URL, redirects followed; bytes of it can be asked for as often as wanted."""
+
+    def __init__(self, url: str, private: bool) -> None:
+        self._private = private
+        self._site = Site(url, private)
+        self._connection: http.client.HTTPConnection | None = None
+
+    def get(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Return the answer to a request, its status 200, 206 or 416. Raises MediaError for any other."""
+        for _ in range(REDIRECTS + 1):
+            response = self._request(headers)
+            if response.status not in MOVED:
+                break
+            self._follow(response)
+        else:
+            raise MediaError(f"is redirected more than {REDIRECTS} times")
+        if response.status not in (200, 206, 416):
+            self.close()
+            raise MediaError(f"is not given by its server: {response.status} {response.reason[:80]!r}")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            self.close()
+            raise MediaError("is sent compressed, which was not asked for")
+        return response
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _request(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Send the request; once more where the server has meanwhile closed the connection."""
+        known = {"Host": self._site.name, "User-Agent": f"llava/{__version__}", "Accept-Encoding": "identity"}
+        again = self._connection is not None
+        if self._connection is None:
+            self._connection = self._site.connect()
+        try:
+            self._connection.request("GET", self._site.target, headers=known | headers)
+            return self._connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if again:
+                return self._request(headers)
+            raise MediaError(f"cannot be downloaded: {reason(error)}") from error
+
+    def _follow(self, response: http.client.HTTPResponse) -> None:
+        """Go on to where a redirect leads, under the same rules as at first."""
+        self.close()
+        try:
+            there = urljoin(self._site.url, response.headers.get("Location", ""))
+        except ValueError as error:
+            raise MediaError("is redirected to what is no URL") from error
+        site = Site(there, self._private)
+        if self._site.secure and not site.secure:
+            raise MediaError("is redirected from https to http, which is not followed")
+        self._site = site

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a request and its outcome travel between a program and its decoding process: a line of JSON, then bare pixels.
+
+No pickles: what comes from a process that has read hostile bytes is data, whatever became of that process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any
+
+from llava_cli.errors import InputError, LlavaError, OutOfMemory, UsageError
+from llava_cli.media.clip import Clip, MediaInfo, Sampling, Still, View
+from llava_cli.media.limits import Limits
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LONGEST = 1 << 24
+"""Bytes of a line."""
+
+ERRORS: tuple[type[LlavaError], ...] = (InputError, UsageError, OutOfMemory)
+
+
+class DecoderBug(Exception):
+    """The decoding process met an error that nobody foresaw; its traceback is the message."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One file to decode: a regular one, or a URL."""
+
+    path: str
+    name: str
+    """What the user called it."""
+    view: View
+    limits: Limits
+    threads: int | None = None
+
+    def dump(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, line: bytes) -> Request:
+        known = json.loads(line)
+        view = known["view"]
+        view |= {"size": tuple(view["size"]), "sampling": Sampling(**view["sampling"])}
+        return cls(**known | {"view": View(**view), "limits": Limits(**known["limits"])})
+
+
+def dump_media(media: Clip | Still) -> tuple[bytes, memoryview]:
+    """Return the line and the pixels that say what was decoded."""
+    import numpy as np
+
+    known: dict[str, Any] = {"info": asdict(media.info)}
+    if isinstance(media, Clip):
+        pixels = media.frames
+        known |= {"indices": media.indices, "times": media.times, "sampling": asdict(media.sampling)}
+    else:
+        pixels = media.pixels
+    line = json.dumps(known | {"shape": pixels.shape}).encode() + b"\n"
+    return line, np.ascontiguousarray(pixels).data.cast("B")
+
+
+def dump_error(error: BaseException, details: str) -> bytes:
+    """Return the line that says what went wrong."""
+    kind = next((kind.__name__ for kind in ERRORS if isinstance(error, kind)), None)
+    code = error.code if isinstance(error, LlavaError) else None
+    return json.dumps({"error": kind, "code": code, "message": details}).encode() + b"\n"
+
+
+def read_outcome(stream: BufferedIOBase) -> Clip | Still | Exception:
+    """Return what was decoded, or what the decoding process raised.
+
+    Raises EOFError where the stream ends too soon, ValueError, KeyError or TypeError where it makes no sense.
+    """
+    line = stream.readline(LONGEST)
+    if not line:
+        raise EOFError
+    known = json.loads(line)
+    if "error" in known:
+        for kind in ERRORS:
+            if kind.__name__ == known["error"]:
+                return kind(known["message"], code=known["code"])
+        return DecoderBug(known["message"])
+    pixels = _read_pixels(known["shape"], stream)
+    info = MediaInfo(**known["info"] | {"warnings": tuple(known["info"]["warnings"])})
+    if "indices" not in known:
+        return Still(pixels, info)
+    return Clip(pixels, tuple(known["indices"]), tuple(known["times"]), info, Sampling(**known["sampling"]))
+
+
+def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:
+    import numpy as np
+
+    pixels = np.empty(math.prod(shape), np.uint8)
+    room = pixels.data
+    while room:
+        count = stream.readinto(room)
+        if not count:
+            raise EOFError
+        room = room[count:]
+    return pixels.reshape(shape)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user sees of limits, crashes and URLs: an exit code, and one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from media.test_worker import bad, spoilt
+from media.web_server import serving
+
+from llava_cli.media import worker
+
+START, LOAD = worker.Worker._start, worker.Worker.load
+
+
+@pytest.fixture
+def isolated(llava, monkeypatch):
+    """The command line with decoding in a process of its own, as users have it."""
+    monkeypatch.setattr(worker.Worker, "_start", START)
+    monkeypatch.setattr(worker.Worker, "load", LOAD)
+    return llava
+
+
+def test_a_decoder_that_crashes_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch):
+    spoilt(monkeypatch, "os.kill(os.getpid(), signal.SIGSEGV)")
+    path = bad(rendered, tmp_path)
+    result = isolated("ask", path, "Why?", "-m", tiny, "--json")
+    assert result.code == 3
+    assert result.err == f"llava: the decoder crashed on {path} (SIGSEGV): it is damaged, or hostile\n"
+    record = json.loads(result.out)
+    assert (record["status"], record["error"]["code"]) == ("error", "decoder_crashed")
+
+
+def test_a_decoder_that_hangs_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch):
+    spoilt(monkeypatch, "time.sleep(1000)")
+    result = isolated("ask", bad(rendered, tmp_path), "Why?", "-m", tiny, "--timeout", "0.5")
+    assert (result.code, result.out) == (3, "")
+    assert result.err.endswith("not decoded within 0.5 seconds; --timeout allows more\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"), [("h264", "--max-pixels", "3071"), ("annex_b", "--max-walk", "59")]
+)
+def test_a_limit_is_named_with_its_option(llava, rendered, tiny, name, option, value):
+    result = llava("ask", rendered(name), "Why?", "-m", tiny, option, value)
+    assert (result.code, result.out) == (3, "")
+    assert f"{value}" in result.err
+    assert f"{option} allows more" in result.err
+
+
+def test_the_limit_on_standard_input(as_program, rendered, tiny):
+    with rendered("h264").open("rb") as stream:
+        done = as_program("ask", "-", "Why?", "-m", tiny, "--max-bytes", "1K", stdin=stream)
+    assert done.returncode == 3
+    assert b"standard input gives more than 1024 bytes; --max-bytes allows more" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--max-bytes", "0"), ("--max-bytes", "-1"), ("--max-bytes", "many"), ("--max-bytes", "1e9"),
+        ("--max-pixels", "0"), ("--max-pixels", "nan"), ("--max-walk", "-1"), ("--timeout", "0"), ("--timeout", "nan"),
+        ("--timeout", "inf"), ("--timeout", "-1"),
+    ],
+)  # fmt: skip
+def test_limits_that_make_no_sense_are_usage_errors(llava, rendered, tiny, options):
+    result = llava("ask", rendered("h264"), "Why?", "-m", tiny, *options)
+    assert (result.code, result.out) == (2, "")
+
+
+def test_a_url_is_media_where_its_address_may_be_read(isolated, rendered, tiny):
+    with serving() as site:
+        url = site.add("/clip.mp4", rendered("h264"))
+        options = ("Why?", "-m", tiny, "--json", "-n", "4", "--max-new-tokens", "2")
+        refused = isolated("ask", url, *options)
+        assert refused.code == 3
+        assert "is no public address; --allow-private-urls allows that" in refused.err
+        assert not site.requests
+        record = json.loads(isolated("ask", url, *options, "--allow-private-urls").out)
+    assert record["media"][0]["path"] == url
+    assert [frame["index"] for frame in record["media"][0]["frames"]] == [0, 25, 50, 75]
+
+
+def test_a_url_in_a_conversation_is_not_read(llava, rendered, tiny, tmp_path):
+    """A conversation file may come from anyone."""
+    chat = tmp_path / "chat.json"
+    with serving() as site:
+        url = site.add("/clip.mp4", rendered("h264"))
+        parts = [{"type": "video", "path": url}, {"type": "text", "text": "Why?"}]
+        chat.write_text(json.dumps([{"role": "user", "content": parts}]))
+        result = llava("ask", "--conversation", chat, "-m", tiny, "--allow-private-urls")
+        assert result.code == 3
+        assert not site.requests
+
+
+def test_a_warning_about_a_file_carries_no_control_sequences(llava, tiny, tmp_path):
+    path = tmp_path / "x\x1b]52;c;aGk=\x07\x9b31m.mp4"
+    path.write_bytes(b"x" * 100)
+    result = llava("ask", path, "Why?", "-m", tiny)
+    assert result.code == 3
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in result.err.rstrip("\n"))
+
+
+def test_folders_of_our_own_are_private(llava, rendered, tiny, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def explode(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(worker.Worker, "load", explode)
+    assert llava("ask", rendered("h264"), "Why?", "-m", tiny).code == 70
+    assert stat.S_IMODE((tmp_path / "state" / "llava").stat().st_mode) == 0o700

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is done to a file, what comes of it is frames with a receipt, or one clear error, in bounded time.
+
+LLAVA_FUZZ=5000 tries that many inputs, LLAVA_FUZZ_FIRST=10000 starts with that one; an input's number says all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from media import fuzzing
+from media.rendering import SPECS, marked
+from PIL import Image
+
+INPUTS = int(os.environ.get("LLAVA_FUZZ", "300"))
+FIRST = int(os.environ.get("LLAVA_FUZZ_FIRST", "0"))
+CHUNK = 100
+PATIENCE = 300
+"""Seconds for a chunk. An input takes some milliseconds; this is for machines that are busy with other things."""
+
+PICTURES = {"still.png": {}, "still.jpg": {}, "still.webp": {}, "still.tiff": {}, "still.bmp": {}}
+
+
+def seeds(folder: Path, rendered: Callable[[str], Path]) -> None:
+    for name in SPECS:
+        (folder / rendered(name).name).write_bytes(rendered(name).read_bytes())
+    images = [Image.fromarray(marked(index, 64, 48)) for index in range(6)]
+    for name in PICTURES:
+        images[3].save(folder / name)
+    for name in ("moving.gif", "moving.png", "moving.webp"):
+        images[0].save(folder / name, save_all=True, append_images=images[1:], duration=40)
+
+
+def test_mutated_media(rendered: Callable[[str], Path], tmp_path: Path) -> None:
+    seeds(tmp_path, rendered)
+    found: Counter[str] = Counter()
+    wrong = []
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    for first in range(FIRST, FIRST + INPUTS, CHUNK):
+        count = min(CHUNK, FIRST + INPUTS - first)
+        command = [sys.executable, fuzzing.__file__, str(tmp_path), str(first), str(count)]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False, env=environment)
+            ended, said = f"exit code {done.returncode}: {done.stderr[-500:]!r}", done.stdout
+        except subprocess.TimeoutExpired as hang:
+            ended, said = "a hang", hang.stdout or b""
+        lines = [json.loads(line) for line in said.splitlines()]
+        found.update(lines[1::2])
+        wrong += [(case, what) for case, what in zip(lines[::2], lines[1::2], strict=False) if len(what) > 5]
+        if len(lines) != 2 * count:
+            wrong.append((lines[-1] if lines else first, ended))
+    print(f"{INPUTS} inputs: {dict(found)}")
+    assert not wrong
+    assert found["media"] > INPUTS / 20
+    assert found["error"] > INPUTS / 20

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files on the web, served by this machine to itself: the same frames, little traffic, only where allowed."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media.rendering import marked, remux
+from media.web_server import Site, serving
+from PIL import Image
+
+from llava_cli.errors import InputError
+from llava_cli.media import Clip, Sampling, View, load_media, remote, web
+from llava_cli.media.limits import Limits
+from llava_cli.media.source import MediaError
+from llava_cli.media.worker import Worker
+
+Rendered = Callable[[str], Path]
+VIEW = View((48, 48), "crop", Sampling())
+ANY = Limits(urls="any")
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serving() as here:
+        yield here
+
+
+@pytest.fixture(scope="session")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise, which takes much space; the index comes last. FFmpeg reads the first 5 MB of any file when it opens it."""
+    path, luck = tmp_path_factory.mktemp("long") / "long.mp4", np.random.default_rng(0)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"g": "10", "qp": "10", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for _ in range(100):
+            noise = luck.integers(0, 256, (480, 640, 3), np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+def fetch(url: str, limits: Limits = ANY) -> Clip:
+    clip = load_media(url, VIEW, limits=limits)
+    assert isinstance(clip, Clip)
+    return clip
+
+
+def fails(url: str, message: str, limits: Limits = ANY) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_media(url, VIEW, limits=limits)
+    assert str(caught.value).startswith(url)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("name", ["h264", "mkv", "mpegts", "fragmented", "annex_b", "vp9"])
+def test_the_frames_are_those_of_the_file(rendered: Rendered, site: Site, name: str, ranges: bool) -> None:
+    site.ranges = ranges
+    here, there = load_media(rendered(name), VIEW), fetch(site.add("/clip", rendered(name)))
+    assert isinstance(here, Clip)
+    assert np.array_equal(there.frames, here.frames)
+    assert (there.indices, there.times, there.info.warnings) == (here.indices, here.times, here.info.warnings)
+    assert there.info.path == f"{site.url}/clip"
+
+
+def test_a_still(site: Site, tmp_path: Path) -> None:
+    Image.fromarray(marked(1, 64, 48)).save(tmp_path / "x.png")
+    media = load_media(site.add("/x.png", tmp_path / "x.png"), VIEW, limits=ANY)
+    assert media.info.kind == "image"
+
+
+def test_a_worker_reads_urls_too(rendered: Rendered, site: Site) -> None:
+    with Worker(ANY) as worker:
+        assert isinstance(worker.load(site.add("/clip", rendered("h264")), VIEW), Clip)
+    with Worker() as worker, pytest.raises(InputError, match="URLs are not read here; --allow-urls"):
+        worker.load(f"{site.url}/clip", VIEW)
+
+
+def test_a_few_frames_of_a_long_video_do_not_cost_the_file(
+    long_video: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "BLOCK", 1 << 14)
+    url, size = site.add("/long.mp4", long_video), long_video.stat().st_size
+    view = View((48, 48), "crop", Sampling(frames=2))
+    there, here = load_media(url, view, limits=ANY), load_media(long_video, view)
+    assert isinstance(there, Clip)
+    assert isinstance(here, Clip)
+    assert np.array_equal(there.frames, here.frames)
+    assert site.sent < size / 3, f"{site.sent} of {size} bytes in {len(site.requests)} requests"
+
+
+def test_nothing_is_downloaded_twice(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "BLOCK", 1 << 10)
+    fetch(site.add("/clip", rendered("mkv")))
+    assert site.sent <= rendered("mkv").stat().st_size
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_the_limit_on_bytes_holds_while_downloading(rendered: Rendered, site: Site, ranges: bool) -> None:
+    site.ranges = ranges
+    url, size = site.add("/clip", rendered("mkv")), rendered("mkv").stat().st_size
+    fetch(url, Limits(urls="any", max_bytes=size))
+    site.sent = 0
+    fails(url, f"larger than the {size - 1} bytes .*--max-bytes", Limits(urls="any", max_bytes=size - 1))
+
+
+def test_a_server_that_does_not_say_how_much_it_sends(rendered: Rendered, site: Site) -> None:
+    site.ranges = False
+    url = site.add("/clip", rendered("mkv"))
+    with remote.open_url(url, ANY) as source:
+        assert source.whole
+        assert Path(source.path).read_bytes() == rendered("mkv").read_bytes()
+    assert not Path(source.path).exists()
+
+
+def test_private_addresses_are_refused_before_anything_is_sent(rendered: Rendered, site: Site) -> None:
+    fails(site.add("/clip", rendered("h264")), "no public address; --allow-private-urls", Limits(urls="public"))
+    fails(site.url + "/clip", "URLs are not read here; --allow-urls", Limits())
+    assert site.requests == []
+
+
+def test_a_redirect_is_followed_under_the_same_rules(
+    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add("/clip", rendered("h264"))
+    site.add("/one", "/two")
+    assert fetch(site.add("/two", site.url + "/clip")).info.path == f"{site.url}/two"
+    assert len(fetch(f"{site.url}/one").frames) == 8
+    # The first address passes for a public one; the second, the same machine by another name, does not.
+    monkeypatch.setattr("llava_cli.media.address.is_public", lambda address: address == "127.0.0.1")
+    asked = len(site.requests)
+    fails(site.add("/out", "http://127.0.0.2/clip"), "127.0.0.2, which is no public address", Limits(urls="public"))
+    assert len(site.requests) == asked + 1
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x", "http://["])
+def test_a_redirect_to_elsewhere_is_not_followed(site: Site, target: str) -> None:
+    fails(site.add("/out", target), "no URL")
+
+
+def test_redirects_end(site: Site) -> None:
+    fails(site.add("/round", "/round"), "redirected more than 5 times")
+    assert len(site.requests) == 6
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_used(
+    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that leads elsewhere on the second look-up gets no second look-up."""
+    port = int(site.url.rpartition(":")[2])
+    answers = iter(["127.0.0.1"])
+
+    def look_up(host: str, number: int, *_: object, **__: object) -> list[object]:
+        assert (host, number) == ("clips.example", port)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), number))]
+
+    dialled = []
+    monkeypatch.setattr("llava_cli.media.address.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("llava_cli.media.address.is_public", lambda address: True)
+
+    def dial(address: tuple[str, int], timeout: float) -> socket.socket:
+        dialled.append(address)
+        plain = socket.socket()
+        plain.connect(address)
+        return plain
+
+    monkeypatch.setattr(web.socket, "create_connection", dial)
+    site.add("/clip", rendered("h264"))
+    clip = fetch(f"http://clips.example:{port}/clip", Limits(urls="public"))
+    assert len(clip.frames) == 8
+    assert set(dialled) == {("127.0.0.1", port)}
+    assert site.requests[0].startswith(f"clips.example:{port} ")
+
+
+def test_a_file_that_changes_while_it_is_read(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "BLOCK", 1 << 10)
+    with remote.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
+        site.tag = '"2"'
+        file.seek(3000)
+        with pytest.raises(MediaError, match="was replaced on its server"):
+            file.read(1)
+
+
+def test_an_answer_cut_short(rendered: Rendered, site: Site) -> None:
+    url = site.add("/clip", rendered("h264"))
+    site.ranges, site.cut_after = False, 1000
+    fails(url, "cannot be downloaded|ended before all")
+
+
+def test_a_part_cut_short_is_asked_for_again(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "BLOCK", 1 << 11)
+    with remote.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
+        site.cut_after = 100
+        assert file.read() == rendered("h264").read_bytes()
+
+
+def test_what_no_server_gives(site: Site, rendered: Rendered) -> None:
+    fails(f"{site.url}/none", "404")
+    fails(site.add("/empty", b""), "is empty")
+    fails(site.add("/text", b"hello" * 1000), "no video or image")
+    fails("http://127.0.0.1:1/x", "cannot be reached")
+    fails("http://user:secret@127.0.0.1/x", "never sent")
+    fails("http://", "no URL")
+    fails("https://exa mple.org/x", "must be quoted|no URL")
+    fails("http://127.0.0.1:99999/x", "no URL")
+
+
+def test_a_playlist_from_the_web_is_not_followed(site: Site) -> None:
+    site.add("/other.ts", b"x")
+    fails(site.add("/x.mp4", f"#EXTM3U\n#EXTINF:1,\n{site.url}/other.ts\n".encode()), "no video or image")
+    assert len(site.requests) == 1
+
+
+def test_only_slashes_make_a_url(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    remux(rendered("h264"), tmp_path / "http:x.mp4", lambda i, data: data)
+    assert load_media("http:x.mp4", VIEW).info.path == "http:x.mp4"
+    with pytest.raises(InputError, match="no such file; of URLs, http and https are read"):
+        load_media("ftp://x/y.mp4", VIEW)
+
+
+def test_nothing_stays_behind(rendered: Rendered, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fetch(site.add("/clip", rendered("h264")))
+    fails(f"{site.url}/none", "404")
+    assert not list(tmp_path.iterdir())

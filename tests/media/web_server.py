@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small web server on this machine, with the habits, good and bad, that servers have. No traffic leaves it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@dataclass
+class Site:
+    """What is served: bytes under a path, or the URL that it leads to."""
+
+    pages: dict[str, bytes | str] = field(default_factory=dict)
+    ranges: bool = True
+    tag: str = '"1"'
+    sent: int = 0
+    requests: list[str] = field(default_factory=list)
+    cut_after: int | None = None
+    """Break off the first answer after so many bytes."""
+    url: str = ""
+
+    def add(self, path: str, content: bytes | str | Path) -> str:
+        self.pages[path] = content.read_bytes() if isinstance(content, Path) else content
+        return self.url + path
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    site = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            page = site.pages.get(self.path)
+            wanted = self.headers.get("Range") if site.ranges else None
+            site.requests.append(f"{self.headers['Host']} {self.path} {wanted}")
+            if not isinstance(page, bytes):
+                self.send_response(404 if page is None else 302)
+                self.send_header("Location", page or "")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            start, stop = 0, len(page)
+            if wanted and self.headers.get("If-Range", site.tag) == site.tag:
+                first, _, last = wanted.removeprefix("bytes=").partition("-")
+                start, stop = int(first), min(int(last) + 1, stop)
+                self.send_response(206 if start < stop else 416)
+                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(page)}")
+            else:
+                self.send_response(200)
+            self.send_header("ETag", site.tag)
+            self.send_header("Content-Length", str(stop - start))
+            self.end_headers()
+            self._send(page[start:stop])
+
+        def _send(self, data: bytes) -> None:
+            cut, site.cut_after = site.cut_after, None
+            data = data[:cut]
+            site.sent += len(data)
+            self.wfile.write(data)
+            self.close_connection = cut is not None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    site.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
