@@ -52,6 +52,10 @@ class Asking:
         self.limit = 1 if generation.do_sample else limit or LARGEST
         self._bugs = 0
 
+    def prepare(self) -> None:
+        """Have the engine loaded."""
+        self._engine()
+
     def choose(self, ready: list[list[Entry]]) -> list[Entry]:
         """Take the next batch out of what is ready: the oldest, and what goes well with it.
 

@@ -112,7 +112,7 @@ class _Slot(threading.Thread):
         except (EOFError, OSError):
             return InputError(f"{names}: the decoder crashed{self._end()}", code="decoder_crash")
 
-    def _begin(self) -> Connection:
+    def _begin(self, tries: int = 3) -> Connection:
         # "spawn" because a fork would inherit torch's threads as locks that nobody ever opens.
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
@@ -125,7 +125,10 @@ class _Slot(threading.Thread):
                 return self._connection
         except (EOFError, OSError):
             pass
-        raise RuntimeError(f"a decoder process did not start{self._end()}")
+        how = self._end()
+        if tries > 1:
+            return self._begin(tries - 1)
+        raise RuntimeError(f"a decoder process did not start{how}")
 
     def _end(self) -> str:
         """End the process; how it ended, in words."""

@@ -79,6 +79,11 @@ class Report:
         self._file.write(_TAIL)
         self._file.close()
 
+    def discard(self) -> None:
+        for part in self._parts:
+            part.close()
+        self._file.discard()
+
 
 def _spool() -> IO[str]:
     return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")

@@ -41,6 +41,9 @@ class Sink(Protocol):
 
     def close(self) -> None: ...
 
+    def discard(self) -> None:
+        """Leave nothing half done behind; called in any case, after `close` where all went well."""
+
 
 @dataclass
 class Tally:
@@ -127,7 +130,9 @@ class Scheduler:
                 break
             batch = self._asking.choose(self._ready)
             if batch:
-                self._answer(batch)
+                self._asking.prepare()  # loading takes a while; whoever wants to stop meanwhile need not wait for more
+                if not stop.wanted:
+                    self._answer(batch)
             elif self._feed.ended and not self._decoding:
                 break
             self.on_progress(self.tally)

@@ -46,6 +46,9 @@ class Sidecars:
     def close(self) -> None:
         pass
 
+    def discard(self) -> None:
+        pass
+
     def _content(self, records: Sequence[dict[str, Any]]) -> str:
         if self._format == "json":
             return json.dumps(records, indent=1) + "\n"

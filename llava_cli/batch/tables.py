@@ -41,3 +41,6 @@ class CsvFile:
 
     def close(self) -> None:
         self._file.close()
+
+    def discard(self) -> None:
+        self._file.discard()

@@ -41,6 +41,12 @@ class WholeFile:
         except OSError as error:
             raise self._error(error) from error
 
+    def discard(self) -> None:
+        """Leave nothing behind where `close` has not been called; its place stays as it was."""
+        with suppress(OSError):
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+
     def _error(self, error: OSError) -> OutputError:
         with suppress(OSError):
             self._part.unlink(missing_ok=True)

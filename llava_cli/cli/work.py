@@ -107,6 +107,8 @@ def work(
         ledger = _open_ledger(delivery)
         stack.callback(ledger.close)
         sinks = _sinks(delivery)
+        for sink in sinks:
+            stack.callback(sink.discard)
         family = steps.open_family(choice, out)
         known = checkpoint_identity(family.checkpoint, machine, choice.rope_factor)
         identifier = Identifier(known, asked, lambda job: _view(job, showing, family.view), manner.system)

@@ -253,6 +253,8 @@ class Sink:
     def close(self) -> None:
         pass
 
+    discard = close
+
 
 @pytest.mark.parametrize("needs_media", [True, False])
 def test_sinks_get_whole_groups_also_of_earlier_runs(run, tmp_path, needs_media):
