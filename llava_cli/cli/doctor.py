@@ -82,7 +82,7 @@ def _text(found: Sequence[Check], values: Sequence[dict[str, Any]], columns: int
     for check in found:
         lines += _wrapped(f"{_SIGNS[check.status]}{check.name.ljust(width)}  ", check.detail, columns)
         if check.remedy:
-            lines += _wrapped(f"{' ' * (8 + width)}  -> ", check.remedy, columns)
+            lines += _wrapped(f"{' ' * (8 + width)}  ", f"-> {check.remedy}", columns)
     changed = [value for value in values if value["source"] != "default"]
     lines += ["", "settings (flag > environment > file > default):"]
     lines += [f"  {value['key']} = {value['value']}  from {value['source']}" for value in changed]
@@ -98,4 +98,4 @@ def _wrapped(head: str, text: str, columns: int) -> list[str]:
     wrapped = textwrap.wrap(text, max(columns - indent, 20), break_long_words=False, break_on_hyphens=False)
     if indent == len(head):
         return [head + wrapped[0], *(" " * indent + line for line in wrapped[1:])]
-    return [head.rstrip(), *(" " * indent + line for line in wrapped)]
+    return [*filter(None, [head.rstrip()]), *(" " * indent + line for line in wrapped)]
