@@ -19,6 +19,7 @@ from llava_cli.cli import options, steps
 from llava_cli.cli.conversing import Conversation, reply
 from llava_cli.cli.prompting import questions
 from llava_cli.errors import LlavaError, OutputError, UsageError
+from llava_cli.media.worker import Worker
 from llava_cli.models.chatfile import chat_text
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import AnswerWriter, Output, complain, guarded_stdout, write_file
@@ -90,14 +91,14 @@ def chat(
     showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels)
     generation = options.generation(max_new_tokens, temperature, top_p, seed)
     machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
-    with guarded_stdout() as stdout:
+    with guarded_stdout() as stdout, Worker(options.LIMITS) as worker:
         out = Output(stdout, quiet, verbose)
         family = steps.open_family(choice, out)
         view = showing.of(family.view)
-        shown = steps.load_all(media or [], view, out)
+        shown = steps.load_all(media or [], view, out, worker)
         loader = steps.open_loader(family, machine, out)
         engine = steps.load_engine(loader, out)
-        failed = Chat(engine, view, generation, Conversation(waiting=shown, system=system), out).run()
+        failed = Chat(engine, view, generation, Conversation(waiting=shown, system=system), worker, out).run()
     if failed is not None:
         raise typer.Exit(failed)
 
@@ -106,9 +107,16 @@ class Chat:
     """One conversation at the prompt."""
 
     def __init__(
-        self, engine: LocalEngine, view: View, generation: Generation, conversation: Conversation, out: Output
+        self,
+        engine: LocalEngine,
+        view: View,
+        generation: Generation,
+        conversation: Conversation,
+        worker: Worker,
+        out: Output,
     ) -> None:
         self.engine = engine
+        self.worker = worker
         self.view = view
         self.generation = generation
         self.conversation = conversation
@@ -167,7 +175,9 @@ class Chat:
 
     def add(self, argument: str) -> None:
         """Show another file with the next question."""
-        self.conversation.waiting += steps.load_all([_one_name(argument, "/add FILE")], self.view, self.out)
+        self.conversation.waiting += steps.load_all(
+            [_one_name(argument, "/add FILE")], self.view, self.out, self.worker
+        )
         self.out.say("llava: it is shown with your next question")
 
     def frames(self, argument: str) -> None:

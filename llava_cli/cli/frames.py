@@ -12,6 +12,7 @@ import typer
 
 from llava_cli.cli import options, steps
 from llava_cli.errors import OutputError, UsageError
+from llava_cli.media.worker import Worker
 from llava_cli.models.checkpoint import DEFAULT, DEMO
 from llava_cli.models.published import PUBLISHED
 from llava_cli.output import Output, check_writable, guarded_stdout
@@ -64,12 +65,12 @@ def frames(
     if media.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
     showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels)
-    with guarded_stdout() as stdout:
+    with guarded_stdout() as stdout, Worker(options.LIMITS) as worker:
         out = Output(stdout, quiet)
         check_writable(sheet)
         folder = _made(directory)
         family = steps.open_family(_geometry(model, revision), out)
-        shown = steps.load_all(media, showing.of(family.view), out)
+        shown = steps.load_all(media, showing.of(family.view), out, worker)
         if sheet is not None:
             steps.save_sheet(shown, sheet, out)
         if folder is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import secrets
 from pathlib import Path
@@ -317,7 +318,7 @@ Quiet = Annotated[
 ]
 
 
-LIMITS = media_limits.DEFAULT
+LIMITS = dataclasses.replace(media_limits.DEFAULT, urls="public")
 """Defaults for the options above."""
 
 
