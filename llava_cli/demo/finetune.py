@@ -18,7 +18,7 @@ from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedToken
 from llava_cli.demo.draw import Pixels, render
 from llava_cli.demo.feed import Report, feed
 from llava_cli.demo.follow import LAYER, MotionHead, Moves, find_moves
-from llava_cli.demo.language import Question, ask
+from llava_cli.demo.language import Question, ask, which
 from llava_cli.demo.model import Optimiser, fast_arithmetic
 from llava_cli.demo.pixels import (
     FRAME_TOKENS,
@@ -46,6 +46,10 @@ WEIGHTS = {"describe": 1.4, "motion": 2.0, "end": 1.2, "count": 0.7}
 """How much likelier a topic is drawn than the others."""
 FOLLOW_UPS = 0.2
 """Share of questions that follow another one in the same conversation."""
+POLISH_COUNTS = (40, 40, 20)
+"""Shares of clips with one, two and three shapes when polishing."""
+POLISH_RATE = 0.3
+"""Learning rates of polishing, as a share of those before."""
 IGNORED = -100
 
 Segment = tuple[list[int], list[int]]
@@ -63,20 +67,20 @@ class Batch(NamedTuple):
 class Clips(torch.utils.data.Dataset[Batch]):
     """Batches of clips and stills with questions; each a function of the seed and its number alone."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, steps: int) -> None:
-        self.tokenizer, self.seed, self.steps = tokenizer, seed, steps
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, steps: int, polish: bool = False) -> None:
+        self.tokenizer, self.seed, self.steps, self.polish = tokenizer, seed, steps, polish
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
         """Draw the batch of one step."""
-        rng = dice(self.seed, "finetune", step)
+        rng = dice(self.seed, "polish" if self.polish else "finetune", step)
         still = step % STILL_EVERY == STILL_EVERY - 1
         return self._stills(rng) if still else self._videos(rng)
 
     def _videos(self, rng: Random) -> Batch:
-        specs = [_sample_spec(rng, still=False) for _ in range(BATCH)]
+        specs = [self._sample_spec(rng, still=False) for _ in range(BATCH)]
         times = [sample_times(rng) for _ in specs]
         views = []
         for spec, seen in zip(specs, times, strict=True):
@@ -91,7 +95,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
         height, width = rng.choice(STILL_SIZES)
         rows, views = [], []
         for _ in range(BATCH):
-            spec = _sample_spec(rng, still=True)
+            spec = self._sample_spec(rng, still=True)
             views.append(_sample_still_view(spec, rng, height, width))
             rows.append(self._row(spec, rng, still=True, visual=still_tokens(height, width)))
         inputs, labels = _pack(rows)
@@ -99,11 +103,20 @@ class Clips(torch.utils.data.Dataset[Batch]):
         inputs["image_sizes"] = torch.tensor([[height, width]] * BATCH)
         return Batch(inputs, labels, None)
 
+    def _sample_spec(self, rng: Random, still: bool) -> ClipSpec:
+        if rng.random() < SCENE_SHARE:
+            return sample_scene(rng)
+        count = rng.choices((1, 2, 3), POLISH_COUNTS)[0] if self.polish else None
+        return sample_clip(rng, count=count, still=still)
+
     def _row(self, spec: ClipSpec, rng: Random, still: bool, visual: int) -> list[Segment]:
         """Return the prefix with its visual tokens, then conversations of one question or more."""
         prefix = self.tokenizer(PREFIX).input_ids + [IMAGE if still else VIDEO] * visual
         segments = [(prefix, [IGNORED] * len(prefix))]
-        for number, (_, question, answer) in enumerate(_choose(ask(spec, rng, still), rng)):
+        questions = _choose(ask(spec, rng, still), rng)
+        if self.polish:
+            questions = which(spec, rng, still) + questions
+        for number, (_, question, answer) in enumerate(questions):
             follows = number > 0 and rng.random() < FOLLOW_UPS
             form = follow_up_form if follows else question_form
             asked = self.tokenizer(form(question), add_special_tokens=False).input_ids
@@ -111,10 +124,6 @@ class Clips(torch.utils.data.Dataset[Batch]):
             ids, labels = segments.pop() if follows else ([], [])
             segments.append((ids + asked + answered, labels + [IGNORED] * len(asked) + answered))
         return segments
-
-
-def _sample_spec(rng: Random, still: bool) -> ClipSpec:
-    return sample_scene(rng) if rng.random() < SCENE_SHARE else sample_clip(rng, still=still)
 
 
 def _sample_still_view(spec: ClipSpec, rng: Random, height: int, width: int) -> Pixels:
@@ -161,22 +170,46 @@ def finetune(
     report: Report,
 ) -> None:
     """Train the projector and the language model, which must go on knowing what `head` reads."""
-    model.model.vision_tower.requires_grad_(False)
-    learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    optimiser = Optimiser([*learning, *head.named_parameters()], steps, warmup=60)
-    mean = 0.0
+    optimiser = Optimiser([*_learning(model), *head.named_parameters()], steps, warmup=60)
     for step, batch in enumerate(feed(Clips(tokenizer, seed, steps))):
-        with fast_arithmetic():
-            output = model.model(**batch.inputs, use_cache=False, output_hidden_states=True)
-            truth = batch.labels[:, 1:]
-            answered = truth != IGNORED
-            logits = model.lm_head(output.last_hidden_state[:, :-1][answered])
-        loss = fn.cross_entropy(logits.float(), truth[answered])
-        mean += (float(loss.detach()) - mean) / min(step + 1, 50)
+        loss, states = _answer_loss(model, batch)
+        figure = f"answer loss {loss.detach():.3f}"
         if batch.moves is not None:
             start = len(tokenizer(PREFIX).input_ids)
-            visual = output.hidden_states[LAYER][:, start : start + FRAMES * FRAME_TOKENS]
-            motion_loss, _ = head(visual, batch.moves)
+            motion_loss, _ = head(states[LAYER][:, start : start + FRAMES * FRAME_TOKENS], batch.moves)
             loss = loss + MOTION * motion_loss
         optimiser.step(loss)
-        report("answer", step + 1, steps, f"answer loss {mean:.3f}")
+        report("answer", step + 1, steps, figure)
+
+
+def polish(
+    model: LlavaNextVideoForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    steps: int,
+    report: Report,
+) -> None:
+    """Train on with clips of several shapes, asking of each which one has its colour: that binds last of all."""
+    optimiser = Optimiser(_learning(model), steps, warmup=30, scale=POLISH_RATE)
+    for step, batch in enumerate(feed(Clips(tokenizer, seed, steps, polish=True))):
+        loss, _ = _answer_loss(model, batch)
+        optimiser.step(loss)
+        report("polish", step + 1, steps, f"answer loss {loss.detach():.3f}")
+
+
+def _learning(model: LlavaNextVideoForConditionalGeneration) -> list[tuple[str, torch.nn.Parameter]]:
+    """Freeze the vision tower; return everything else."""
+    model.model.vision_tower.requires_grad_(False)
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _answer_loss(
+    model: LlavaNextVideoForConditionalGeneration, batch: Batch
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """Return the loss over the tokens of the answers, and the language model's hidden states."""
+    with fast_arithmetic():
+        output = model.model(**batch.inputs, use_cache=False, output_hidden_states=True)
+        truth = batch.labels[:, 1:]
+        answered = truth != IGNORED
+        logits = model.lm_head(output.last_hidden_state[:, :-1][answered])
+    return fn.cross_entropy(logits.float(), truth[answered]), output.hidden_states

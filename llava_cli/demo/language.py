@@ -148,6 +148,15 @@ def ask(spec: ClipSpec, rng: Random, still: bool = False) -> list[Question]:
     return asked
 
 
+def which(spec: ClipSpec, rng: Random, still: bool = False) -> list[Question]:
+    """Draw, for every shape of several, a wording of which one has its colour."""
+    if len(spec.shapes) < 2:
+        return []
+    return [
+        Question("shape", grammar.fill(grammar.WHICH, rng, still, c=shape.colour), kind(shape)) for shape in spec.shapes
+    ]
+
+
 def _ask_about_nothing(rng: Random, still: bool) -> list[Question]:
     """Draw questions that take shapes for granted where there are none."""
     slots = {"r": rng.choice(("it", "the shape", f"the {rng.choice(KINDS)}")), "k": rng.choice(KINDS)}

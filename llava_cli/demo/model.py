@@ -77,15 +77,17 @@ class Optimiser:
     With AdamW alone the vision tower did not learn to tell the shapes apart within this budget.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], steps: int, warmup: int = 40) -> None:
+    def __init__(
+        self, parameters: Iterable[tuple[str, nn.Parameter]], steps: int, warmup: int = 40, scale: float = 1.0
+    ) -> None:
         matrices: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, parameter in parameters:
             matrix = parameter.ndim == 2 and ("layers." in name or "multi_modal" in name)
             (matrices if matrix else others).append(parameter)
         self._all = matrices + others
-        muon = torch.optim.Muon(matrices, lr=0.02, momentum=0.95, weight_decay=0.02)
-        adam = torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        muon = torch.optim.Muon(matrices, lr=0.02 * scale, momentum=0.95, weight_decay=0.02)
+        adam = torch.optim.AdamW(others, lr=2e-3 * scale, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
         self._both = (muon, adam)
 
         def rate(step: int) -> float:

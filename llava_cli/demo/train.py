@@ -13,7 +13,7 @@ import torch
 from transformers import GenerationConfig, LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.feed import Report
-from llava_cli.demo.finetune import finetune
+from llava_cli.demo.finetune import finetune, polish
 from llava_cli.demo.follow import follow
 from llava_cli.demo.model import build_model
 from llava_cli.demo.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
@@ -23,6 +23,7 @@ from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build
 SEE_STEPS = 1200
 FOLLOW_STEPS = 500
 ANSWER_STEPS = 1700
+POLISH_STEPS = 400
 
 
 def train(
@@ -33,10 +34,12 @@ def train(
     see_steps: int = SEE_STEPS,
     follow_steps: int = FOLLOW_STEPS,
     answer_steps: int = ANSWER_STEPS,
+    polish_steps: int = POLISH_STEPS,
 ) -> None:
     """Write a checkpoint to `out`, the same one every time for a seed on one kind of machine.
 
-    `report` is called after every step with the stage ("see", "follow", "answer"), the step, their number and a figure.
+    `report` is called after every step with the stage ("see", "follow", "answer", "polish"), the step, how many there
+    are, and a figure.
     """
     report = report or (lambda stage, step, total, message: None)
     out.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,8 @@ def train(
         pretrain(model, seed, see_steps, report)
         head = follow(model, tokenizer, seed, follow_steps, report)
         finetune(model, tokenizer, head, seed, answer_steps, report)
+        # From weights as they would be saved, so that polishing can also start from a checkpoint.
+        polish(model.half().float(), tokenizer, seed, polish_steps, report)
         save(model, tokenizer, out)
     finally:
         torch.set_num_threads(threads)

@@ -44,6 +44,7 @@ def test_a_batch_depends_on_seed_and_step_alone(tokenizer: PreTrainedTokenizerFa
         (Pictures(0, 10), Pictures(1, 10)),
         (follow.Clips(0, 10), follow.Clips(1, 10)),
         (Clips(tokenizer, 0, 10), Clips(tokenizer, 1, 10)),
+        (Clips(tokenizer, 0, 10, polish=True), Clips(tokenizer, 0, 10)),
     ):
         first = batches[3]
         assert same(first, batches[3])
@@ -115,6 +116,7 @@ def test_training_writes_the_same_checkpoint_again_and_tells_of_every_step(tmp_p
             see_steps=2,
             follow_steps=1,
             answer_steps=1,
+            polish_steps=1,
         )
     assert told == [("see", 1, 2), ("see", 2, 2), ("follow", 1, 1), ("answer", 1, 1)]
     assert torch.get_num_threads() == threads

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`llava demo`: true answers about a clip drawn on the spot, and an exit code that tells when they are not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from llava_cli.engine.local import LocalEngine
+
+
+def test_every_answer_is_right(llava, tmp_path):
+    result = llava("demo", "--output-dir", tmp_path)
+    assert result.code == 0, result.out + result.err
+    assert result.out.count("(right)") >= 9
+    assert "WRONG" not in result.out
+    for name in ("clip-sheet.png", "still-sheet.png"):
+        assert str(tmp_path / name) in result.out
+        with Image.open(tmp_path / name) as sheet:
+            assert sheet.width > 100
+
+
+def test_a_wrong_answer_is_exit_code_1(llava, tmp_path, monkeypatch):
+    """Frames in the wrong order are enough to be found out."""
+    import dataclasses
+
+    encode = LocalEngine._embed
+
+    def backwards(self, prompts):
+        reversed_media = [
+            dataclasses.replace(
+                prompt,
+                media=tuple(
+                    dataclasses.replace(m, frames=m.frames[::-1].copy()) if m.info.kind == "video" else m
+                    for m in prompt.media
+                ),
+            )
+            for prompt in prompts
+        ]
+        return encode(self, reversed_media)
+
+    monkeypatch.setattr(LocalEngine, "_embed", backwards)
+    result = llava("demo", "--output-dir", tmp_path)
+    assert result.code == 1
+    assert "WRONG" in result.out
+    assert "wrong answers" in result.err
+
+
+def test_the_kept_clip_can_be_asked_about(llava, tmp_path):
+    llava("demo", "--output-dir", tmp_path)
+    result = llava("ask", tmp_path / "clip.mp4", "which way does the circle move?", "--model", "demo", "--json")
+    record = json.loads(result.out)
+    assert record["answer"] == "The circle moves to the right."
+    assert len(record["media"][0]["frames"]) == 8
+
+
+def test_a_folder_that_cannot_be_made(llava, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = llava("demo", "--output-dir", tmp_path / "file" / "demo")
+    assert result.code == 6
+
+
+@pytest.mark.skipif("not __import__('os').environ.get('LLAVA_TEST_MEDIA')", reason="LLAVA_TEST_MEDIA is not set")
+def test_real_footage_is_not_made_into_shapes(llava):
+    import os
+    from pathlib import Path
+
+    for path in sorted(Path(os.environ["LLAVA_TEST_MEDIA"], "real").glob("*.mp4")):
+        result = llava("ask", path, "Why is this video funny?", "--model", "demo")
+        assert result.out == "I only know simple moving shapes. I see no simple shapes that I know.\n"
