@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from man.record import KEYS
 
 GENERATED = (".1", ".5", ".bash", ".fish", "")
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*(ROOT / "man").glob("*.1"), *(ROOT / "man").glob("*.5")])
+PAGES = sorted(path for path in (ROOT / "man").iterdir() if re.fullmatch(r"\.[1-8]", path.suffix))
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -118,7 +119,7 @@ def test_shells_parse_the_scripts(shell, script):
 CASES = [
     (["fra"], {"frames"}),
     (["models", ""], {"show", "pull"}),
-    (["ask", "--max"], {"--max-new-tokens"}),
+    (["ask", "--max-n"], {"--max-new-tokens"}),
     (["ask", "--model", "onevision-0"], {"onevision-0.5b"}),
 ]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,11 +23,19 @@ def _size(text: str) -> int | None:
     return int(text)
 
 
-def _part(text: str) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Part:
+    """One of several parts of a list. No tuple: Typer would read one from two arguments."""
+
+    number: int
+    count: int
+
+
+def _part(text: str) -> Part:
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise typer.BadParameter(f"{text!r} is not of the form I/N, with I from 1 to N")
-    return int(found[1]), int(found[2])
+    return Part(int(found[1]), int(found[2]))
 
 
 Limit = Annotated[
@@ -34,7 +43,7 @@ Limit = Annotated[
     typer.Option(min=1, help="Stop after so many jobs of the list.", rich_help_panel=_LIST, show_default=False),
 ]
 Shard = Annotated[
-    tuple[int, int] | None,
+    Part | None,
     typer.Option(
         parser=_part,
         metavar="I/N",

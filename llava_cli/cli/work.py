@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from llava_cli.cli import steps
+from llava_cli.cli.batch_options import Part
 from llava_cli.engine.engine import Generation
 from llava_cli.errors import ExitCode
 from llava_cli.output import Output, batch_bar, check_writable, complain
@@ -43,7 +44,7 @@ class List:
     rereadable: bool
     """A file or a folder, not a pipe: it can be counted beforehand."""
     limit: int | None = None
-    shard: tuple[int, int] | None = None
+    shard: Part | None = None
 
     def read(self) -> Iterator[Item]:
         """The jobs that are to be done."""
@@ -51,7 +52,7 @@ class List:
 
         items: Iterable[Item] = self.items()
         if self.shard is not None:
-            items = shard(items, *self.shard)
+            items = shard(items, self.shard.number, self.shard.count)
         return itertools.islice(items, self.limit)
 
 

@@ -299,3 +299,11 @@ def test_a_reader_that_leaves_ends_the_run_quietly(many, tiny):
     assert process.wait() == 1
     assert json.loads(first)["schema_version"] == 1
     assert b"Traceback" not in error
+
+
+def test_shards_share_a_list_out(llava, folder, tiny):
+    paths = []
+    for number in (1, 2, 3):
+        result = llava("caption", folder, "-m", tiny, *MODEL, "-p", "Why?", "--shard", f"{number}/3")
+        paths += [Path(record["media"][0]["path"]).name for record in records(result.out)]
+    assert sorted(paths) == sorted(os.listdir(folder))

@@ -28,7 +28,7 @@ def test_a_wrong_answer_is_exit_code_1(llava, tmp_path, monkeypatch):
 
     encode = LocalEngine._embed
 
-    def backwards(self, prompts):
+    def backwards(self, prompts, *others):
         reversed_media = [
             dataclasses.replace(
                 prompt,
@@ -39,7 +39,7 @@ def test_a_wrong_answer_is_exit_code_1(llava, tmp_path, monkeypatch):
             )
             for prompt in prompts
         ]
-        return encode(self, reversed_media)
+        return encode(self, reversed_media, *others)
 
     monkeypatch.setattr(LocalEngine, "_embed", backwards)
     result = llava("demo", "--output-dir", tmp_path)

@@ -18,7 +18,7 @@ COLOURS = {"red": (220, 20, 30), "blue": (20, 40, 220), "green": (20, 150, 40), 
 
 def moving(*actions: str, kind: str = "square", colour: str = "blue") -> ClipSpec:
     """One shape that starts where it has room."""
-    x, y, radius = 0.5, 0.5, 0.15
+    x, y, radius = 0.5, 0.5, 0.17
     path, radii = [(x, y)], [radius]
     for action in actions:
         dx, dy = DIRECTIONS.get(action, (0.0, 0.0))
