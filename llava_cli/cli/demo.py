@@ -37,7 +37,7 @@ Retrain = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Train the demo checkpoint again, from nothing, into this folder: about half an hour on two cores.",
+        help="Train the demo checkpoint again, from nothing, into this folder: about 50 minutes on two cores.",
         show_default=False,
     ),
 ]

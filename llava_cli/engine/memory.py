@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 
-# Bytes a weight takes when quantized, its scales included: nf4 keeps one 8-bit scale for 64 weights, and one 32-bit
-# scale for 256 of those; int8 one 32-bit scale for each row.
-_QUANTIZED_BYTES = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
-# The interpreter, the libraries, and what a GPU's driver keeps for itself.
-_FIXED = 0.6 * GIB
+# Bytes a weight takes when quantized, its scales included: nf4 has one scale for 64 weights, which is kept in 8 bit but
+# unpacked to 32 when it is used; int8 has one 32-bit scale for each row.
+_QUANTIZED_BYTES = {"4bit": 0.5 + 4 / 64, "8bit": 1.0}
+# The interpreter, the libraries, what a GPU's driver keeps for itself, and what loading leaves behind.
+_FIXED = 0.9 * GIB
 
 
 @dataclass(frozen=True)
