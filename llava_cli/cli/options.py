@@ -330,10 +330,10 @@ def generation(max_new_tokens: int, temperature: float | None, top_p: float | No
 
 
 def limits(
-    max_bytes: int, max_pixels: int, max_walk: int, timeout: float, allow_private_urls: bool, allow_urls: bool = True
+    max_bytes: int, max_pixels: int, max_walk: int, timeout: float, allow_private_urls: bool
 ) -> media_limits.Limits:
-    """What reading a file may cost, and where from. A list of files has to be allowed to hold URLs."""
-    urls: media_limits.Urls = "any" if allow_private_urls else "public" if allow_urls else "never"
+    """What reading a file may cost, and where from."""
+    urls: media_limits.Urls = "any" if allow_private_urls else "public"
     return media_limits.Limits(max_bytes, max_pixels, max_walk, timeout, urls)
 
 
