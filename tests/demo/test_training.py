@@ -118,7 +118,7 @@ def test_training_writes_the_same_checkpoint_again_and_tells_of_every_step(tmp_p
             answer_steps=1,
             polish_steps=1,
         )
-    assert told == [("see", 1, 2), ("see", 2, 2), ("follow", 1, 1), ("answer", 1, 1)]
+    assert told == [("see", 1, 2), ("see", 2, 2), ("follow", 1, 1), ("answer", 1, 1), ("polish", 1, 1)]
     assert torch.get_num_threads() == threads
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert set(one) == {
