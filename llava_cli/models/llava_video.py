@@ -12,6 +12,7 @@ from llava_cli.media.clip import Clip
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.conversation import Ask, Part, Turn
 from llava_cli.models.onevision import Onevision
+from llava_cli.models.published import SIGLIP_384
 
 if TYPE_CHECKING:
     from llava_cli.models.llava_video_model import LlavaVideoForConditionalGeneration
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
 # What the released checkpoints were trained and evaluated with.
 _FRAMES = 64
 _TOWER = "siglip-so400m-patch14-384"
-# The authors take the features before the last of the tower's 27 layers, so their files hold 26.
-_TOWER_CONFIG = {
-    "model_type": "siglip_vision_model",
-    "hidden_size": 1152,
-    "intermediate_size": 4304,
-    "num_hidden_layers": 26,
-    "num_attention_heads": 16,
-    "image_size": 384,
-    "patch_size": 14,
-    "vision_use_head": False,
-}
 # What the original config.json says of its language model, at the top level.
 _TEXT_KEYS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -130,7 +120,8 @@ def _converted(original: Mapping[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {
         "model_type": "llava_onevision",
         "text_config": {"model_type": "qwen2"} | {key: original[key] for key in _TEXT_KEYS if key in original},
-        "vision_config": _TOWER_CONFIG | original.get("vision_config", {}),
+        # The authors take the features before the last of the tower's 27 layers, so their files hold 26.
+        "vision_config": SIGLIP_384 | original.get("vision_config", {}),
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
         "tie_word_embeddings": bool(original.get("tie_word_embeddings")),

@@ -17,7 +17,7 @@ _CLIP_336 = {
     "projection_dim": 768,
 }
 _CLIP_224 = _CLIP_336 | {"image_size": 224}
-_SIGLIP_384 = {
+SIGLIP_384 = {
     "model_type": "siglip_vision_model",
     "hidden_size": 1152,
     "intermediate_size": 4304,
@@ -80,7 +80,7 @@ def _interleave(text: dict[str, Any]) -> dict[str, Any]:
         "image_token_index": 151646,
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
-        "vision_config": _SIGLIP_384,
+        "vision_config": SIGLIP_384,
         "text_config": text,
     }
 
@@ -94,7 +94,7 @@ def _onevision(text: dict[str, Any]) -> dict[str, Any]:
         "vision_aspect_ratio": "anyres_max_9",
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
-        "vision_config": _SIGLIP_384,
+        "vision_config": SIGLIP_384,
         "text_config": text,
     }
 
