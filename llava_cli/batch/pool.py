@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoders in processes of their own: a crash or a hang inside of one costs the file at hand, and nothing else."""
+"""Many decoding processes at work at once."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
-import signal
 import threading
+import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass, replace
 
-from llava_cli.batch.worker import READY, Decoded, serve
 from llava_cli.errors import InputError, LlavaError
-from llava_cli.media.clip import View
+from llava_cli.media.clip import Media, View
+from llava_cli.media.limits import Limits, half_of_memory
+from llava_cli.media.wire import DecoderBug
+from llava_cli.media.worker import Worker
 
-_START_S = 120.0
+
+@dataclass(frozen=True)
+class Decoded:
+    """What some files show."""
+
+    media: list[Media]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,17 @@ Outcome = Decoded | LlavaError
 class DecodePool:
     """Decodes files in the background."""
 
-    def __init__(self, workers: int, limit_s: float) -> None:
-        """Each of the `workers` gets its share of the cores, and `limit_s` seconds for the files of one task."""
+    def __init__(self, workers: int, limits: Limits) -> None:
+        """Each of the `workers` gets its share of the cores and of the memory. `limits` are for one file.
+
+        Pipes are not read: a list may be read again, a pipe may not, and would hold up the others.
+        """
         self.workers = workers
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[int, Outcome | Exception]] = queue.SimpleQueue()
         threads = max(1, cores() // workers)
-        self._slots = [_Slot(self._tasks, self._outcomes, threads, limit_s) for _ in range(workers)]
+        limits = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers, pipes=False)
+        self._slots = [_Slot(self._tasks, self._outcomes, threads, limits) for _ in range(workers)]
 
     def submit(self, number: int, paths: Sequence[str], view: View) -> None:
         """Have files decoded; the outcome comes with this number."""
@@ -65,87 +73,45 @@ class DecodePool:
 
 
 class _Slot(threading.Thread):
-    """A thread that feeds one decoder process, and puts a new one in the place of one that crashed or hangs."""
+    """A thread that feeds one worker."""
 
     def __init__(
         self,
         tasks: queue.SimpleQueue[_Task | None],
         outcomes: queue.SimpleQueue[tuple[int, Outcome | Exception]],
         threads: int,
-        limit_s: float,
+        limits: Limits,
     ) -> None:
         super().__init__(daemon=True)
         self._tasks, self._outcomes = tasks, outcomes
-        self._threads, self._limit_s = threads, limit_s
-        self._process: BaseProcess | None = None
-        self._connection: Connection | None = None
+        self.worker = Worker(limits, threads)
         self._closed = threading.Event()
         self.start()
 
     def run(self) -> None:
-        # Inherited by the process: Ctrl-C reaches all of a terminal's processes, and must not end this one's child.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         while (task := self._tasks.get()) is not None and not self._closed.is_set():
             try:
                 outcome: Outcome | Exception = self._decode(task)
             except Exception as error:
                 outcome = error
             self._outcomes.put((task.number, outcome))
-        self._end()
+        self.worker.close()
 
     def close(self) -> None:
         self._closed.set()
-        if self._process is not None:
-            with suppress(ValueError, AttributeError):
-                self._process.kill()
+        self.worker.kill()
 
     def _decode(self, task: _Task) -> Outcome:
-        connection = self._connection or self._begin()
-        names = ", ".join(task.paths)
-        try:
-            connection.send((task.paths, task.view))
-            if not connection.poll(self._limit_s):
-                self._end()
-                reason = f"took more than {self._limit_s:g} s to decode (--decode-timeout)"
-                return InputError(f"{names}: {reason}", code="timeout")
-            return connection.recv()
-        except (EOFError, OSError):
-            return InputError(f"{names}: the decoder crashed{self._end()}", code="decoder_crash")
-
-    def _begin(self, tries: int = 3) -> Connection:
-        # "spawn" because a fork would inherit torch's threads as locks that nobody ever opens.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._threads, os.getpid()), daemon=False)
-        process.start()
-        theirs.close()
-        self._process = process
-        try:
-            if self._connection.poll(_START_S) and self._connection.recv() == READY:
-                return self._connection
-        except (EOFError, OSError):
-            pass
-        how = self._end()
-        if tries > 1:
-            return self._begin(tries - 1)
-        raise RuntimeError(f"a decoder process did not start{how}")
-
-    def _end(self) -> str:
-        """End the process; how it ended, in words."""
-        process, self._process = self._process, None
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-        if process is None:
-            return ""
-        process.join(0.2)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-        code = process.exitcode or 0
-        with suppress(ValueError):
-            return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
-        return f" ({code})"
+        started = time.perf_counter()
+        media = []
+        for path in task.paths:
+            try:
+                media.append(self.worker.load(path, task.view))
+            except LlavaError as error:
+                return error
+            except DecoderBug as bug:  # whatever a decoder raises is about this file, and no reason to end a run
+                return InputError(f"{path}: cannot be decoded: {str(bug).splitlines()[-1]}", code="decoder")
+        return Decoded(media, time.perf_counter() - started)
 
 
 def cores() -> int:

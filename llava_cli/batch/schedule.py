@@ -18,9 +18,8 @@ from llava_cli.batch.feed import Feed, Group
 from llava_cli.batch.index import Index, Told
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.batch.ledger import Ledger, Untold
-from llava_cli.batch.pool import DecodePool
+from llava_cli.batch.pool import Decoded, DecodePool
 from llava_cli.batch.stop import Stop
-from llava_cli.batch.worker import Decoded
 from llava_cli.engine.context import TooLong, fewer_frames
 from llava_cli.errors import LlavaError, OutOfMemory
 from llava_cli.media.clip import Clip, Media, View

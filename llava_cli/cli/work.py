@@ -115,7 +115,7 @@ def work(
         identifier = Identifier(known, asked, lambda job: _view(job, showing, family.view), manner.system)
         workers = manner.workers or max(1, min(_WORKERS, cores() - 1))
         feed = Feed(grouped(jobs.read(), identifier), ahead=2 * workers)
-        pool = DecodePool(workers, manner.decode_timeout)
+        pool = DecodePool(workers, manner.limits)
         stack.callback(pool.close)
         loader = steps.open_loader(family, machine, out)
         loader.check_memory([])

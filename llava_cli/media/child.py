@@ -9,26 +9,40 @@ from __future__ import annotations
 import math
 import os
 import resource
-import signal
+import select
 import sys
+import threading
 import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Still
 from llava_cli.media.load import load_media, load_source
 from llava_cli.media.source import Source, is_url
-from llava_cli.media.wire import Request, dump_error, dump_media
+from llava_cli.media.wire import READY, Request, dump_error, dump_media
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what was decoded
+    with suppress(OSError):  # where memory runs out all the same, this process is the one to go, not the model's
+        Path("/proc/self/oom_score_adj").write_text("1000")
     with os.fdopen(os.dup(1), "wb", buffering=0) as answers:
         os.dup2(2, 1)  # whatever libraries print must not get between the answers
+        answers.write(READY)
         for line in sys.stdin.buffer:
             _serve(Request.parse(line), answers)
+
+
+def _end_with_parent() -> None:
+    """End at once where the parent is gone, even inside of a decoder that hangs."""
+    pipe = select.poll()
+    pipe.register(0, 0)  # nothing but the news that the other end is closed
+    pipe.poll()
+    os._exit(0)
 
 
 def _serve(request: Request, answers: BinaryIO) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -29,11 +30,20 @@ class Limits:
     """Frames decoded one by one where a file cannot be sampled by seeking: five hours at 25 a second."""
     timeout: float = 600.0
     """Seconds that reading one file may take, where a worker reads it."""
+    max_memory: int | None = None
+    """Bytes of memory that a worker may take; None is half of the machine's."""
     urls: Urls = "never"
     """Which URLs are read: none, those at public addresses, or all."""
+    pipes: bool = True
+    """Whether standard input and pipes are read."""
 
 
 DEFAULT = Limits()
+
+
+def half_of_memory() -> int:
+    """Return half of this machine's memory, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def parse_size(text: str) -> int:

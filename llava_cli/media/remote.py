@@ -56,7 +56,7 @@ class RemoteSource(Source):
 def open_url(url: str, limits: Limits) -> Iterator[Source]:
     """Yield a URL as something that can be opened. Raises InputError where it may not be read, or cannot."""
     if limits.urls == "never":
-        raise InputError(f"{url}: URLs are not read from lists; download it, or use llava ask")
+        raise InputError(f"{url}: is a URL; --allow-urls has lists read them")
     with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
         try:
             page = Page(url, private=limits.urls == "any")

@@ -93,6 +93,7 @@ def open_source(path: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT) 
             yield remote
         return
     if name == "-":
+        _check_pipes(name, limits)
         with _spooled(_standard_input(), name, "standard input", limits) as source:
             yield source
         return
@@ -101,6 +102,7 @@ def open_source(path: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT) 
     try:
         mode = Path(name).stat().st_mode
         if stat.S_ISFIFO(mode):
+            _check_pipes(name, limits)
             pipe = Path(name).open("rb")  # noqa: SIM115 - closed below; opening may fail, reading may not
         else:
             _check_regular(name, mode)
@@ -121,6 +123,11 @@ def open_source(path: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT) 
 def is_url(path: str | os.PathLike[str] | bytes) -> bool:
     """Whether `path` names something on the web. The slashes decide: "http:x.webm" is a file; so is "./https://x"."""
     return os.fsdecode(path).lower().startswith(("http://", "https://"))
+
+
+def _check_pipes(name: str, limits: Limits) -> None:
+    if not limits.pipes:
+        raise InputError(f"{name}: is a pipe, which can be read once only; lists take files, llava ask takes pipes")
 
 
 def _check_regular(name: str, mode: int) -> None:

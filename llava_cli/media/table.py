@@ -89,6 +89,8 @@ def from_index(stream: VideoStream) -> FrameTable | None:
     special = _codec(stream) in HIDING or stream.container.format.name == "avi"
     if special or not 0 < stream.frames <= len(entries) or stream.time_base is None:
         return None
+    if len(entries) > stream.container.size:  # a few bytes can claim millions of packets, of a byte each at least
+        return None
     groups: list[Group] = []
     stamps = array("q")
     for packet, entry in enumerate(entries):

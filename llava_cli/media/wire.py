@@ -19,6 +19,9 @@ from llava_cli.media.limits import Limits
 if TYPE_CHECKING:
     import numpy as np
 
+READY = b"ready\n"
+"""What the decoding process says first."""
+
 LONGEST = 1 << 24
 """Bytes of a line."""
 

@@ -11,24 +11,37 @@ the error, and the next file gets a new process. Several workers, each in a thre
 from __future__ import annotations
 
 import io
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, cast
 
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Still, View
-from llava_cli.media.limits import DEFAULT, Limits
+from llava_cli.media.limits import DEFAULT, Limits, half_of_memory
 from llava_cli.media.sampling import check
 from llava_cli.media.source import is_url, open_source
-from llava_cli.media.wire import Request, read_outcome
+from llava_cli.media.wire import READY, Request, read_outcome
 
 # The parent's own search path, and not the current folder, which -m or -c would put before it.
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.child import main; main()"
+
+START_S = 120.0
+"""How long a process may take to start, on a machine that is busy with other things."""
+
+LOOK_S = 0.1
+"""How often to look at what a process takes."""
+
+TRIES = 3
+"""A machine that is short of memory may end a process while it starts."""
 
 
 class Crashed(InputError):
@@ -43,13 +56,25 @@ class TimedOut(InputError):
     code = "timeout"
 
 
+class TooLarge(InputError):
+    """Decoding took more memory than allowed."""
+
+    code = "memory"
+
+
 class Worker:
-    """A decoding process, started with this object and again when a file has ended it. Not for several threads."""
+    """A decoding process, started with this object and again when a file has ended it.
+
+    To be used by one thread; only `kill` is for any.
+    """
 
     def __init__(self, limits: Limits = DEFAULT, threads: int | None = None) -> None:
         self.limits = limits
         self.threads = threads
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+        self._killed = False
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._start()
 
     def load(self, path: str | os.PathLike[str] | bytes, view: View) -> Clip | Still:
@@ -65,17 +90,21 @@ class Worker:
             return self._decode(source.path, source.name, view)
 
     def _decode(self, path: str, name: str, view: View) -> Clip | Still:
-        process = self._start()
-        requests, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
-        timed = io.BufferedReader(_Timed(answers.fileno(), self.limits.timeout))
         try:
+            process = self._started()
+            requests = cast(IO[bytes], process.stdin)
             requests.write(Request(path, name, view, self.limits, self.threads).dump())
             requests.flush()
-            outcome = read_outcome(timed)
+            outcome = read_outcome(_watched(process, self.limits.timeout, self.limits.max_memory or half_of_memory()))
         except TimeoutError as error:
             self._stop()
             raise TimedOut(
                 f"{name}: not decoded within {self.limits.timeout:g} seconds; --timeout allows more"
+            ) from error
+        except MemoryError as error:
+            self._stop()
+            raise TooLarge(
+                f"{name}: takes more memory to decode than is allowed; --max-memory allows more, --frames asks for less"
             ) from error
         except (EOFError, BrokenPipeError, ValueError, KeyError, TypeError) as error:
             raise Crashed(f"the decoder crashed on {name} ({self._stop()}): it is damaged, or hostile") from error
@@ -85,6 +114,13 @@ class Worker:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def kill(self) -> None:
+        """End the process for good, from any thread; what it is decoding is given up as a crash."""
+        self._killed = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -96,6 +132,21 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _started(self) -> subprocess.Popen[bytes]:
+        """Return a process that has started: an end before that is not the fault of a file.
+
+        Raises RuntimeError where none does.
+        """
+        how = ""
+        for _ in range(TRIES):
+            process = self._start()
+            with suppress(TimeoutError):
+                if self._ready or _watched(process, START_S).readline() == READY:
+                    self._ready = True
+                    return process
+            how = self._stop()
+        raise RuntimeError(f"the decoding process does not start ({how})")
+
     def _start(self) -> subprocess.Popen[bytes]:
         """Return the process; a new one where there is none, or none any more."""
         if self._process is not None and self._process.poll() is not None:
@@ -103,34 +154,64 @@ class Worker:
         if self._process is None:
             # Its arithmetic is FFmpeg's; numpy's threads would cost memory and time to start.
             environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-            self._process = subprocess.Popen(  # noqa: S603 - this program, our own
-                [sys.executable, "-c", PROGRAM, *sys.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-            )
+            if self.limits.urls != "never":  # a process that is killed leaves what it was downloading
+                self._folder = tempfile.TemporaryDirectory(prefix="llava-", ignore_cleanup_errors=True)
+                environment["TMPDIR"] = self._folder.name
+            with _signals_held():
+                self._process = subprocess.Popen(  # noqa: S603 - this program, our own
+                    [sys.executable, "-c", PROGRAM, *sys.path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment,
+                )
+            if self._killed:  # meanwhile
+                self._process.kill()
         return self._process
 
     def _stop(self) -> str:
         """Kill the process if it lives; return how it ended."""
-        process, self._process = self._process, None
-        if process is None:
-            return "not started"
-        process.kill()
-        code = process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        process, self._process, self._ready = self._process, None, False
+        folder, self._folder = self._folder, None
+        code = 0
+        if process is not None:
+            process.kill()
+            code = process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+        if folder is not None:
+            folder.cleanup()
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class _Timed(io.RawIOBase):
-    """A pipe that is read until a moment, and no longer. It is not closed with this object."""
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Have a process that starts meanwhile never hear of signals to the whole group: when to end it is ours to say."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def __init__(self, pipe: int, seconds: float) -> None:
-        self._pipe = pipe
+
+def _watched(process: subprocess.Popen[bytes], seconds: float, memory: float = math.inf) -> io.BufferedReader:
+    """Return what a process says, for so many seconds, and as long as it takes no more than so many bytes."""
+    return io.BufferedReader(_Watched(process, seconds, memory))
+
+
+class _Watched(io.RawIOBase):
+    """A process's output. Reading raises TimeoutError or MemoryError; the pipe is not closed with this object.
+
+    A limit set on the process itself would not do: FFmpeg takes memory that it cannot have for damage of the file,
+    and goes on without the frame.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float, memory: float) -> None:
+        self._process = process
+        self._pipe = cast(IO[bytes], process.stdout).fileno()
         self._end = time.monotonic() + seconds
+        self._memory = memory
 
     def readable(self) -> bool:
         return True
@@ -138,6 +219,17 @@ class _Timed(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         ready = select.poll()
         ready.register(self._pipe, select.POLLIN)
-        if not ready.poll(max(0.0, self._end - time.monotonic()) * 1000):
-            raise TimeoutError
+        while not ready.poll(max(0.0, min(LOOK_S, self._end - time.monotonic())) * 1000):
+            if time.monotonic() >= self._end:
+                raise TimeoutError
+            if _memory_of(self._process.pid) > self._memory:
+                raise MemoryError
         return os.readv(self._pipe, [buffer])
+
+
+def _memory_of(process: int) -> int:
+    """Return the bytes that a process holds in memory; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoders in processes: what they give is what is read here, and what kills them costs one file."""
+"""Decoders in processes: what they give is what is read here, and what ends them costs one file."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from media.test_worker import bad, spoilt
 
-from llava_cli.batch.pool import DecodePool
-from llava_cli.batch.worker import Decoded
+from llava_cli.batch.pool import Decoded, DecodePool
 from llava_cli.errors import LlavaError
-from llava_cli.media import Sampling, View, load_media
+from llava_cli.media import Sampling, View, load_media, worker
+from llava_cli.media.limits import Limits, half_of_memory
 
 VIEW = View((56, 56), "crop", Sampling("uniform", 4))
 
 
 @pytest.fixture
 def pool():
-    pool = DecodePool(1, limit_s=30)
+    pool = DecodePool(1, Limits())
     yield pool
     pool.close()
 
@@ -39,20 +39,20 @@ def outcomes(pool: DecodePool, count: int) -> dict:
 
 def child(pool: DecodePool) -> int:
     (slot,) = pool._slots
-    while slot._connection is None:
-        time.sleep(0.01)
-    return slot._process.pid
+    return slot.worker._process.pid
 
 
-def wait_for_reader(pipe: Path) -> None:
-    """Return when the decoder has opened the pipe; keep it waiting for what is in it."""
-    while True:
+def ends(process: int) -> bool:
+    """Whether a process that is no child of ours ends soon."""
+    for _ in range(200):
         try:
-            os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
+            with open(f"/proc/{process}/stat") as file:  # noqa: PTH123
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_frames_and_errors_are_those_of_this_process(pool, rendered, tmp_path):
@@ -71,29 +71,36 @@ def test_frames_and_errors_are_those_of_this_process(pool, rendered, tmp_path):
     assert found[3].media[0].frames.shape == (2, 28, 28, 3)
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
-def test_a_crash_costs_one_file(pool, rendered, tmp_path, number):
-    os.mkfifo(tmp_path / "pipe")  # the decoder waits for it, so that it can be hit
-    pool.submit(1, [str(tmp_path / "pipe")], VIEW)
-    pool.submit(2, [str(rendered("h264"))], VIEW)
-    wait_for_reader(tmp_path / "pipe")
-    os.kill(child(pool), number)
-    found = outcomes(pool, 2)
-    assert found[1].code == "decoder_crash"
-    assert str(tmp_path / "pipe") in str(found[1])
-    assert number.name in str(found[1])
-    assert isinstance(found[2], Decoded)
-
-
-def test_a_hang_costs_one_file(rendered, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    pool = DecodePool(1, limit_s=1.5)
-    pool.submit(1, [str(tmp_path / "pipe")], VIEW)
-    assert outcomes(pool, 1)[1].code == "timeout"
-    pool._slots[0]._limit_s = 60.0  # however slow this machine is
+@pytest.mark.parametrize(
+    ("statement", "code", "message"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "decoder_crashed", "SIGSEGV"),
+        ("time.sleep(1000)", "timeout", "--timeout"),
+        ("raise LookupError('unforeseen')", "decoder", "cannot be decoded: LookupError: unforeseen"),
+    ],
+)
+def test_whatever_happens_to_a_decoder_costs_one_file(rendered, tmp_path, monkeypatch, statement, code, message):
+    spoilt(monkeypatch, statement)
+    path = bad(rendered, tmp_path)
+    pool = DecodePool(1, Limits(timeout=3))
+    pool.submit(1, [str(path)], VIEW)
+    failed = outcomes(pool, 1)[1]
+    assert failed.code == code
+    assert str(path) in str(failed)
+    assert message in str(failed)
+    pool._slots[0].worker.limits = Limits(timeout=60)  # however slow this machine is
     pool.submit(2, [str(rendered("h264"))], VIEW)
     assert isinstance(outcomes(pool, 1)[2], Decoded)
     pool.close()
+
+
+def test_where_no_process_starts_the_run_ends(rendered, monkeypatch):
+    """It is not the files' fault: not each of a hundred thousand is to be told as broken."""
+    monkeypatch.setattr(worker, "PROGRAM", "raise SystemExit(7)")
+    pool = DecodePool(1, Limits())
+    pool.submit(1, [str(rendered("h264"))], VIEW)
+    with pytest.raises(RuntimeError, match="does not start .exit code 7"):
+        outcomes(pool, 1)
 
 
 def test_signals_to_the_whole_group_do_not_reach_decoders(pool, rendered):
@@ -107,11 +114,31 @@ def test_signals_to_the_whole_group_do_not_reach_decoders(pool, rendered):
     assert child(pool) == process
 
 
-def test_closing_ends_processes_and_threads(rendered):
-    pool = DecodePool(2, limit_s=30)
-    for number in range(4):
-        pool.submit(number, [str(rendered("h264"))], VIEW)
+def test_what_lists_name_is_a_file(pool, rendered, tmp_path):
+    """A pipe would be waited for, and is another one each time; standard input may be the list itself."""
+    os.mkfifo(tmp_path / "pipe")
+    pool.submit(1, [str(tmp_path / "pipe")], VIEW)
+    pool.submit(2, ["-"], VIEW)
+    pool.submit(3, ["https://example.org/clip.mp4"], VIEW)
+    found = outcomes(pool, 3)
+    assert all("is a pipe" in str(found[number]) for number in (1, 2))
+    assert "--allow-urls" in str(found[3])
+
+
+def test_cores_and_memory_are_shared(monkeypatch):
+    monkeypatch.setattr("llava_cli.batch.pool.cores", lambda: 8)
+    pool = DecodePool(2, Limits())
+    assert {slot.worker.threads for slot in pool._slots} == {4}
+    assert {slot.worker.limits.max_memory for slot in pool._slots} == {half_of_memory() // 2}
+    pool.close()
+
+
+def test_closing_ends_processes_and_threads(rendered, tmp_path, monkeypatch):
+    spoilt(monkeypatch, "time.sleep(1000)")
+    pool = DecodePool(2, Limits())
+    pool.submit(1, [str(rendered("h264"))], VIEW)
     outcomes(pool, 1)
+    pool.submit(2, [str(bad(rendered, tmp_path))], VIEW)
     slots = pool._slots
     pool.close()
     for slot in slots:
@@ -119,30 +146,16 @@ def test_closing_ends_processes_and_threads(rendered):
     assert not any(slot.is_alive() for slot in slots)
 
 
-def test_decoders_do_not_load_torch():
-    code = (
-        "import sys, llava_cli.batch.worker; print([m for m in ('torch', 'transformers', 'typer') if m in sys.modules])"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
-
-
 def test_decoders_end_with_a_killed_parent(rendered):
     code = (
         "import sys, time; from llava_cli.batch.pool import DecodePool; from llava_cli.media import Sampling, View\n"
-        "pool = DecodePool(1, 30); pool.submit(1, [sys.argv[1]], View((56, 56), 'crop', Sampling('uniform', 2)))\n"
-        "pool.outcome(60); print(pool._slots[0]._process.pid, flush=True); time.sleep(60)\n"
+        "from llava_cli.media.limits import Limits\n"
+        "pool = DecodePool(1, Limits()); pool.submit(1, [sys.argv[1]], View((56, 56), 'crop', Sampling('uniform', 2)))\n"
+        "pool.outcome(60); print(pool._slots[0].worker._process.pid, flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, rendered("h264")], stdout=subprocess.PIPE)
     orphan = int(parent.stdout.readline())
     parent.stdout.close()
     parent.kill()
     parent.wait()
-    for _ in range(200):
-        try:
-            with open(f"/proc/{orphan}/stat") as file:  # noqa: PTH123
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return
-        except FileNotFoundError:
-            return
-        time.sleep(0.1)
-    pytest.fail("the decoder goes on without its parent")
+    assert ends(orphan)

@@ -79,7 +79,7 @@ def test_a_still(site: Site, tmp_path: Path) -> None:
 def test_a_worker_reads_urls_too(rendered: Rendered, site: Site) -> None:
     with Worker(ANY) as worker:
         assert isinstance(worker.load(site.add("/clip", rendered("h264")), VIEW), Clip)
-    with Worker() as worker, pytest.raises(InputError, match="URLs are not read from lists"):
+    with Worker() as worker, pytest.raises(InputError, match="--allow-urls"):
         worker.load(f"{site.url}/clip", VIEW)
 
 
@@ -122,7 +122,7 @@ def test_a_server_that_does_not_say_how_much_it_sends(rendered: Rendered, site: 
 
 def test_private_addresses_are_refused_before_anything_is_sent(rendered: Rendered, site: Site) -> None:
     fails(site.add("/clip", rendered("h264")), "no public address; --allow-private-urls", Limits(urls="public"))
-    fails(site.url + "/clip", "URLs are not read from lists", Limits())
+    fails(site.url + "/clip", "--allow-urls", Limits())
     assert site.requests == []
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.media import Clip, Sampling, Still, View, load_media, worker
 from llava_cli.media.limits import Limits
 from llava_cli.media.wire import DecoderBug, Request
-from llava_cli.media.worker import Crashed, TimedOut, Worker
+from llava_cli.media.worker import Crashed, TimedOut, TooLarge, Worker
 
 Rendered = Callable[[str], Path]
 VIEW = View((48, 48), "crop", Sampling())
@@ -167,14 +168,56 @@ def test_no_process_stays_behind(rendered: Rendered, tmp_path: Path, monkeypatch
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_process_ends_when_its_parent_is_gone() -> None:
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_process_ends_when_its_parent_is_gone(
+    rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    told = tmp_path / "told"
+    spoilt(monkeypatch, f"open({str(told)!r}, 'w').close() or time.sleep(1000)")
     here = Worker()
     process = here._process
     assert process is not None
     assert process.stdin is not None
+    if busy:
+        process.stdin.write(Request(str(bad(rendered, tmp_path)), "bad", VIEW, Limits()).dump())
+        process.stdin.flush()
+        while not told.exists():
+            time.sleep(0.01)
     process.stdin.close()
     assert process.wait(30) == 0
     here.close()
+
+
+def test_memory_is_bounded(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt(monkeypatch, "hoard = bytearray(b'x' * (600 << 20)); time.sleep(1000)")
+    path = bad(rendered, tmp_path)
+    with Worker(Limits(max_memory=500 << 20)) as here:
+        with pytest.raises(TooLarge, match=r"bad\.mp4: takes more memory .*--max-memory") as caught:
+            here.load(path, VIEW)
+        assert caught.value.exit_code is ExitCode.INPUT
+        assert isinstance(here.load(rendered("h264"), VIEW), Clip)
+
+
+def test_short_of_memory_the_system_ends_the_decoder_first(pool: Worker) -> None:
+    process = pool._started()
+    assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_what_a_killed_process_was_downloading_is_removed(
+    rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    spoilt(monkeypatch, "import tempfile; tempfile.mkstemp(); os.kill(os.getpid(), signal.SIGKILL)")
+    with Worker(Limits(urls="public")) as here, pytest.raises(Crashed):
+        here.load(bad(rendered, tmp_path), VIEW)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_process_that_does_not_start_is_nobody_s_file(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PROGRAM", "raise SystemExit(7)")
+    with Worker() as here, pytest.raises(RuntimeError, match=r"does not start \(exit code 7\)"):
+        here.load(rendered("h264"), VIEW)
 
 
 def test_the_child_loads_no_model_code_and_nothing_from_the_current_folder(
@@ -194,7 +237,7 @@ def test_the_child_loads_no_model_code_and_nothing_from_the_current_folder(
 
 
 def test_requests_survive_the_journey() -> None:
-    request = Request("/a\udcff", "b", View((1, 2), "full", Sampling("fps", 3, 0.5, 1.0, 2.0)), Limits(1, 2, 3, 4.0), 5)
+    request = Request("/a\udcff", "b", View((1, 2), "full", Sampling("fps", 3, 0.5, 1.0, 2.0)), Limits(1, 2, 3, 4.0, 5, "any", False), 5)
     assert Request.parse(request.dump()) == request
 
 
