@@ -15,6 +15,7 @@ from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.engine.engine import Generation
 from llava_cli.engine.options import LoadOptions
 from llava_cli.media.clip import View
+from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
@@ -27,10 +28,15 @@ _BLOCK, _BLOCKS = 1 << 14, 64
 def content(path: str) -> str:
     """A digest of what a file holds: its size, its first and last MiB, and 64 blocks of 16 KiB in between.
 
+    A URL stands for what it names: to ask its server whether that has changed would take a request for each that is
+    done already, and a network.
+
     Not its name or dates, which change when files are copied or moved; and not every byte, because reading terabytes
     to find that nothing is to be done would take as long as doing it. A re-encoded or cut video differs in its
     headers and index, which lie at its ends.
     """
+    if is_url(path):
+        return f"url:{path.encode('utf-8', 'surrogateescape').hex()}"
     digest = hashlib.sha256()
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would wait, a folder cannot be read

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,14 +11,19 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from llava_cli.batch.files import EXTENSIONS
 from llava_cli.batch.jobs import path_of
 from llava_cli.errors import OutputError
 from llava_cli.media.clip import Media
+from llava_cli.media.source import is_url
 from llava_cli.output import write_file
 
 Format = Literal["txt", "json"]
+
+_LONGEST_NAME = 200
+"""File systems take 255 bytes."""
 
 
 class Sidecars:
@@ -58,8 +64,11 @@ class Sidecars:
 def place(path: str, format: Format, folder: Path | None) -> Path:
     """Where a medium's sidecar is: `clip.txt` for `clip.mp4`, but `clip.mp4.txt` where there is a `clip.webm` too.
 
-    Under a folder of their own, sidecars keep the folders that the media are in: no two media share one.
+    Under a folder of their own, sidecars keep the folders that the media are in: no two media share one. Those of
+    URLs go there, or into the current folder: `example.org/videos/clip.mp4.txt`.
     """
+    if is_url(path):
+        return (folder or Path()) / _place_of_url(path, format)
     whole = os.path.abspath(path)  # noqa: PTH100 - resolves "..", but no links
     above, name = os.path.split(whole)
     stem = os.path.splitext(name)[0]
@@ -68,6 +77,23 @@ def place(path: str, format: Format, folder: Path | None) -> Path:
         return Path(above) / name
     inside = os.path.relpath(above) if _is_under(above, os.getcwd()) else above  # noqa: PTH109
     return folder / inside.lstrip("/") / name
+
+
+def _place_of_url(url: str, format: Format) -> Path:
+    """A path of plain names, whatever the URL holds: nothing in it leads up, hides a file, or is too long a name."""
+    *folders, name = map(_plain, url.partition("://")[2].split("/"))
+    return Path(*folders, f"{name}.{format}")
+
+
+def _plain(name: str) -> str:
+    """Different for different names."""
+    name = quote(name, safe="+,=@", errors="surrogateescape") or "%"
+    if name[0] in ".-":
+        name = f"%{ord(name[0]):X}{name[1:]}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return name[: _LONGEST_NAME - len(digest)] + digest
 
 
 def _is_under(path: str, folder: str) -> bool:

@@ -116,3 +116,11 @@ def test_a_local_checkpoint_is_known_by_its_files(tmp_path):
     assert known(one) == known(one, LoadOptions(device="cuda:1", attention="eager"))
     (two / "model.safetensors").write_bytes(b"weighty")
     assert known(one) != known(two)
+
+
+def test_a_url_is_known_by_its_text_and_its_server_is_not_asked(monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", None)
+    one, two = content("https://example.org/a.mp4"), content("https://example.org/b.mp4")
+    assert one == content("https://example.org/a.mp4")
+    assert one != two
+    assert one != content("./https://example.org/a.mp4")
