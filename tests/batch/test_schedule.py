@@ -15,8 +15,8 @@ from llava_cli.batch.feed import Feed, grouped
 from llava_cli.batch.identity import Identifier
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.batch.ledger import Ledger, Untold
-from llava_cli.batch.schedule import Rules, Scheduler
 from llava_cli.batch.pool import Decoded
+from llava_cli.batch.schedule import Rules, Scheduler
 from llava_cli.engine.context import TooLong
 from llava_cli.engine.engine import Answer, Generation, ModelInfo
 from llava_cli.errors import InputError, ModelError, OutOfMemory

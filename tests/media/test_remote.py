@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from media.rendering import marked, remux
-from media.web_server import Site, serving
+from media.web_server import CERTIFICATE, Site, serving
 from PIL import Image
 
 from llava_cli.errors import InputError
@@ -143,6 +143,37 @@ def test_a_redirect_is_followed_under_the_same_rules(
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x", "http://["])
 def test_a_redirect_to_elsewhere_is_not_followed(site: Site, target: str) -> None:
     fails(site.add("/out", target), "no URL")
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_https(rendered: Rendered, monkeypatch: pytest.MonkeyPatch, ranges: bool) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with serving(secure=True) as site:
+        site.ranges = ranges
+        here, there = load_media(rendered("h264"), VIEW), fetch(site.add("/clip", rendered("h264")))
+    assert isinstance(here, Clip)
+    assert np.array_equal(there.frames, here.frames)
+
+
+def test_a_server_that_cannot_prove_its_name_is_sent_nothing(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(secure=True) as site:
+        url = site.add("/clip", rendered("h264"))
+        fails(url, "cannot be reached: self-signed certificate")
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        fails(url.replace("localhost", "127.0.0.1"), "cannot be reached: .*certificate is not valid")
+        assert not site.requests
+        assert len(fetch(url).frames) == 8
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(
+    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with serving(secure=True) as safe:
+        fails(safe.add("/clip", site.add("/clip", rendered("h264"))), "redirected from https to http")
+    assert not site.requests
 
 
 def test_redirects_end(site: Site) -> None:

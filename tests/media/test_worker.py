@@ -237,7 +237,8 @@ def test_the_child_loads_no_model_code_and_nothing_from_the_current_folder(
 
 
 def test_requests_survive_the_journey() -> None:
-    request = Request("/a\udcff", "b", View((1, 2), "full", Sampling("fps", 3, 0.5, 1.0, 2.0)), Limits(1, 2, 3, 4.0, 5, "any", False), 5)
+    view, limits = View((1, 2), "full", Sampling("fps", 3, 0.5, 1.0, 2.0)), Limits(1, 2, 3, 4.0, 5, "any", False)
+    request = Request("/a\udcff", "b", view, limits, 5)
     assert Request.parse(request.dump()) == request
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,8 +30,13 @@ class Site:
         return self.url + path
 
 
+CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
+"""Of the name localhost, signed by itself, with its key: worth nothing outside of these tests."""
+
+
 @contextmanager
-def serving() -> Iterator[Site]:
+def serving(secure: bool = False) -> Iterator[Site]:
+    """Serve a site over HTTP, or over HTTPS as `localhost`."""
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,7 +77,13 @@ def serving() -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    site.url = f"http://127.0.0.1:{server.server_address[1]}"
+    port = server.server_address[1]
+    site.url = f"http://127.0.0.1:{port}"
+    if secure:
+        site.url = f"https://localhost:{port}"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
