@@ -174,5 +174,5 @@ def _copy(stream: BinaryIO, copy: IO[bytes], what: str, max_bytes: int) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Return what an error of the system, of FFmpeg or of a certificate says, without its number and the file's name."""
+    """Return what an error of the system, of FFmpeg or of a certificate says, without numbers and names."""
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
