@@ -7,6 +7,7 @@ More of each is in this folder's other tests; here it is checked from the outsid
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Thread
 
 import av
 import numpy as np
@@ -25,6 +27,7 @@ from media.test_worker import bad, spoilt
 from media.web_server import serving
 from PIL import Image
 
+from llava_cli.batch.pool import DecodePool
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media import Clip, Sampling, View, load_media, opencv, pyav
 from llava_cli.media.clip import Fit
@@ -67,7 +70,8 @@ def fingerprint(pixels: np.ndarray) -> str:
 
 def test_every_promise_is_checked_and_every_check_is_of_a_promise() -> None:
     page = PAGE.read_text().split(".SH PROMISES\n")[1].split(".SH ")[0]
-    assert re.findall(r"^\.IP \d+\. 4\n(.+)$", page, re.MULTILINE) == CHECKED
+    promises = re.findall(r"^\.IP \d+\. 4\n(.+)$", page, re.MULTILINE)
+    assert [words.replace("\\-", "-") for words in promises] == CHECKED
 
 
 @promise("A sampled frame is, byte for byte, the one that decoding the file from its start gives at that place.")
@@ -327,16 +331,24 @@ def test_limits(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             load(Path("-"), limits=Limits(max_bytes=1000))
 
 
-@promise("A file is decoded in a process of its own: one that crashes or hangs the decoder is an error of that file.")
+@promise(
+    "A file is decoded in a process of its own: one that crashes or hangs the decoder, or takes too much memory, is an "
+    "error of that file."
+)
 @pytest.mark.parametrize(
     ("statement", "message"),
-    [("os.kill(os.getpid(), signal.SIGSEGV)", "the decoder crashed on"), ("time.sleep(1000)", "--timeout")],
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "the decoder crashed on"),
+        ("time.sleep(1000)", "--timeout"),
+        ("hoard = bytearray(b'x' * (600 << 20)); time.sleep(1000)", "--max-memory"),
+    ],
 )
 def test_isolation(
     rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, message: str
 ) -> None:
     spoilt(monkeypatch, statement)
-    with Worker(Limits(timeout=1)) as worker, pytest.raises(InputError, match=message):
+    limits = Limits(timeout=3, max_memory=500 << 20)
+    with Worker(limits) as worker, pytest.raises(InputError, match=message):
         worker.load(bad(rendered, tmp_path), View((48, 48), "crop", Sampling()))
 
 
@@ -377,8 +389,8 @@ def test_names(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(load(Path(name)).frames) == 8
 
 
-@promise("Only regular files are read, and pipes and standard input where they are named.")
-def test_kinds_of_file(tmp_path: Path) -> None:
+@promise("Only regular files are read; pipes and standard input too, but not from lists.")
+def test_kinds_of_file(rendered: Rendered, tmp_path: Path) -> None:
     import socket
 
     with suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
@@ -389,6 +401,24 @@ def test_kinds_of_file(tmp_path: Path) -> None:
     for path in (Path("/dev/zero"), tmp_path / "link.mp4", Path("/proc/self/mem"), tmp_path, Path("/dev/null")):
         with pytest.raises(InputError):
             load(path)
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_bytes, args=(rendered("h264").read_bytes(),))
+    writer.start()
+    assert len(load(tmp_path / "pipe").frames) == 8
+    writer.join()
+    for name in (str(tmp_path / "pipe"), "-"):
+        assert "is a pipe" in str(from_list(name))
+
+
+def from_list(name: str) -> object:
+    """What comes of a file that a list names."""
+    pool = DecodePool(1, Limits())
+    try:
+        pool.submit(1, [name], View((48, 48), "crop", Sampling()))
+        found = pool.outcome(60)
+    finally:
+        pool.close()
+    return found and found[1]
 
 
 @promise("A URL is read only at public addresses, after each redirect too, and always at the address that was checked.")
@@ -406,6 +436,14 @@ def test_urls(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
                 View((48, 48), "crop", Sampling()),
                 limits=Limits(urls="public"),
             )
+
+
+@promise("A list of files has no URL read unless --allow-urls is given.")
+def test_urls_in_lists(rendered: Rendered) -> None:
+    """What the option does is checked in tests/cli."""
+    with serving() as site:
+        assert "--allow-urls" in str(from_list(site.add("/clip", rendered("h264"))))
+        assert not site.requests
 
 
 def test_a_picture_of_one_pixel(tmp_path: Path) -> None:
