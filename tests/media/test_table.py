@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -105,4 +106,17 @@ def test_the_index_says_what_the_packets_say(rendered: Rendered, name: str) -> N
 @pytest.mark.parametrize("name", ["vfr", "mkv", "fragmented", "mpegts", "avi", "vp8"])
 def test_an_index_with_gaps_or_a_varying_rate_is_not_used(rendered: Rendered, name: str) -> None:
     with Reader(Source(str(rendered(name)), name)) as reader:
+        assert from_index(reader.stream) is None
+
+
+def test_an_index_that_lists_more_packets_than_the_file_has_bytes_is_not_used(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    """A few bytes can claim packets by the million: all of one size and one duration, in one chunk."""
+    data = bytearray(rendered("one_frame").read_bytes().replace(b"edts", b"free").replace(b"stss", b"free"))
+    for table, field, value in ((b"stsz", 0, 1), (b"stsz", 1, 10**6), (b"stts", 1, 10**6), (b"stsc", 2, 10**6)):
+        struct.pack_into(">I", data, data.index(table) + 8 + 4 * field, value)
+    (tmp_path / "x.mp4").write_bytes(data)
+    with Reader(Source(str(tmp_path / "x.mp4"), "x")) as reader:
+        assert len(reader.stream.index_entries) == 10**6
         assert from_index(reader.stream) is None
