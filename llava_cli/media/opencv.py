@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import pairwise
 
@@ -25,6 +25,7 @@ from llava_cli.media.source import FORMATS, DecoderError, Source, check_pixels, 
 
 def read_clip(source: Source, view: View) -> Clip:
     """Return the sampled frames of a video, with `decoder` "opencv". Raises DecoderError where there are none."""
+    _check_track(source)
     with _capture(source) as capture:
         timeline = _timeline(capture, source.limits)
         indices, notes = choose(timeline, view.sampling)
@@ -48,6 +49,19 @@ def read_clip(source: Source, view: View) -> Clip:
     )
     frames = np.stack([shown[index][0] for index in indices])
     return Clip(frames, tuple(indices), tuple(timeline.times[i] for i in indices), info, view.sampling)
+
+
+def _check_track(source: Source) -> None:
+    """Raise DecoderError where players show another track than the first, which is the one that OpenCV reads."""
+    try:
+        import av
+
+        from llava_cli.media.reader import open_container, shown_track
+    except ImportError:  # nobody can tell
+        return
+    with suppress(av.FFmpegError), open_container(source) as container:
+        if shown_track(container) is not container.streams.video[0]:
+            raise DecoderError("has several video tracks, and OpenCV would show another one than players do")
 
 
 @contextmanager

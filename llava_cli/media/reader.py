@@ -41,11 +41,11 @@ class Reader:
 
     def __init__(self, source: Source) -> None:
         # These options reach the decoder that probes the file, not ours: opening then decodes no frame.
-        self.container = self._open(source, {"skip_frame": "all"})
+        self.container = open_container(source, {"skip_frame": "all"})
         self.stream = self._pick_stream()
         if not self.stream.width or not self.stream.height:
             self.container.close()
-            self.container = self._open(source, {})
+            self.container = open_container(source)
             self.stream = self._pick_stream()
         for stream in self.container.streams:
             if stream is not self.stream:
@@ -58,17 +58,8 @@ class Reader:
         self.damaged = 0
         """Packets that the decoder has refused so far."""
 
-    @staticmethod
-    def _open(source: Source, options: dict[str, str]) -> av.container.InputContainer:
-        return av.open(source.input, "r", options={**OPTIONS, **options}, metadata_errors="replace")
-
     def _pick_stream(self) -> VideoStream:
-        """Return the video track that players show; the picture on an album's cover is none."""
-        tracks = [track for track in self.container.streams.video if not _is_cover(track)]
-        if not tracks:
-            raise MediaError("has no video stream; name a video or an image")
-        best = self.container.streams.best("video")
-        track = next((track for track in tracks if track is best), tracks[0])
+        track = shown_track(self.container)
         if track.codec_context is None:
             raise DecoderError("has video in a codec that this FFmpeg cannot decode; convert it to H.264")
         return track
@@ -217,6 +208,20 @@ class Reader:
         except (av.FFmpegError, EOFError):
             self.damaged += 1
             return []
+
+
+def open_container(source: Source, options: dict[str, str] | None = None) -> av.container.InputContainer:
+    """Open what can only be a file of its own, whatever its name and its bytes pretend."""
+    return av.open(source.input, "r", options=OPTIONS | (options or {}), metadata_errors="replace")
+
+
+def shown_track(container: av.container.InputContainer) -> VideoStream:
+    """Return the video track that players show; the picture on an album's cover is none."""
+    tracks = [track for track in container.streams.video if not _is_cover(track)]
+    if not tracks:
+        raise MediaError("has no video stream; name a video or an image")
+    best = container.streams.best("video")
+    return next((track for track in tracks if track is best), tracks[0])
 
 
 def _read_up_to(group: Group, packets: Iterable[Packet[VideoStream]]) -> Packet[VideoStream] | None:
