@@ -62,6 +62,7 @@ def chat(
     showing: Annotated[options.Showing, Without("fit")],
     answering: options.Answering,
     machine: options.Machine,
+    limits: options.Limits,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -73,7 +74,7 @@ def chat(
     if media and "-" in media:
         raise UsageError("standard input holds the questions here; name the media as files")
     generation, loading = answering.generation(), machine.load_options()
-    with guarded_stdout() as stdout, Worker(options.Limits().for_media()) as worker:
+    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
         out = Output(stdout, quiet, verbose)
         family = steps.open_family(choice, out)
         view = showing.of(family.view)

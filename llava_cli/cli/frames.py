@@ -49,6 +49,7 @@ def frames(
     *,
     choice: Annotated[options.Choice, Without("rope_factor", "dummy")],
     showing: Annotated[options.Showing, Without("fit")],
+    limits: options.Limits,
     sheet: options.Sheet = None,
     directory: Folder = None,
     json: Json = False,
@@ -61,7 +62,7 @@ def frames(
     """
     if media.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
-    with guarded_stdout() as stdout, Worker(options.Limits().for_media()) as worker:
+    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
         out = Output(stdout, quiet)
         check_writable(sheet)
         folder = _made(directory)
