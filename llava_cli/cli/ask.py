@@ -13,7 +13,6 @@ from llava_cli.cli import options, steps
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
 from llava_cli.media.worker import Worker
-from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout, write_file
 from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
 
@@ -62,34 +61,13 @@ def ask(
     arguments: Arguments = None,
     prompt: Prompt = None,
     conversation: Conversation = None,
-    model: options.Model = DEFAULT,
-    revision: options.Revision = None,
-    rope_scaling: options.RopeScaling = None,
-    dummy_weights: options.DummyWeights = False,
-    frames: options.Frames = None,
-    fps: options.Fps = None,
-    sampling: options.SamplingPolicy = None,
-    start: options.Start = None,
-    end: options.End = None,
-    exact_pixels: options.ExactPixels = False,
-    fit: options.Fit = False,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    attention: options.Attention = "sdpa",
-    four_bit: options.FourBit = False,
-    eight_bit: options.EightBit = False,
-    quantize_all: options.QuantizeAll = False,
+    *,
+    choice: options.Choice,
+    showing: options.Showing,
+    answering: options.Answering,
+    machine: options.Machine,
     dry_run: options.DryRun = False,
-    max_bytes: options.MaxBytes = options.LIMITS.max_bytes,
-    max_pixels: options.MaxPixels = options.LIMITS.max_pixels,
-    max_walk: options.MaxWalk = options.LIMITS.max_walk,
-    timeout: options.Timeout = options.LIMITS.timeout,
-    allow_private_urls: options.AllowPrivateUrls = False,
+    limits: options.Limits,
     json: options.Json = False,
     output: options.OutputFile = None,
     sheet: options.Sheet = None,
@@ -98,20 +76,16 @@ def ask(
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a question about videos and images."""
-    request = read_request(arguments or [], prompt, conversation, system)
-    choice = steps.Choice(model, revision, rope_scaling, dummy_weights)
-    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels, fit)
-    generation = options.generation(max_new_tokens, temperature, top_p, seed)
-    machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
-    limits = options.limits(max_bytes, max_pixels, max_walk, timeout, allow_private_urls)
-    with guarded_stdout() as stdout, Worker(limits) as worker:
+    request = read_request(arguments or [], prompt, conversation, answering.system)
+    generation, loading = answering.generation(), machine.load_options()
+    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
         out = Output(stdout, quiet, verbose)
         try:
             check_writable(output)
             check_writable(sheet)
             streamed = out.answers_to_terminal and not (json or output)
             writer = AnswerWriter(out) if streamed else None
-            record = _answered(request, choice, showing, worker, generation, machine, dry_run, out, writer, sheet)
+            record = _answered(request, choice, showing, worker, generation, loading, dry_run, out, writer, sheet)
         except LlavaError as error:
             if json:
                 out.write(to_json(error_record(request.question, request.paths, error, generation)) + "\n")
@@ -130,11 +104,11 @@ def ask(
 
 def _answered(
     request: Request,
-    choice: steps.Choice,
-    showing: steps.Showing,
+    choice: options.Choice,
+    showing: options.Showing,
     worker: Worker,
     generation: Generation,
-    machine: LoadOptions,
+    loading: LoadOptions,
     dry_run: bool,
     out: Output,
     writer: AnswerWriter | None,
@@ -145,7 +119,7 @@ def _answered(
     started = perf_counter()
     asked = request.build(showing.of(family.view), out, worker)
     decode_s = perf_counter() - started
-    loader = steps.open_loader(family, machine, out)
+    loader = steps.open_loader(family, loading, out)
     asked, prompt, warnings = steps.fitted(
         loader, asked, showing, lambda view: request.build(view, out, worker), generation.max_new_tokens, out
     )

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llava_cli.cli import batch_options, options, steps
+from llava_cli.cli import batch_options, options
 from llava_cli.cli.caption import open_list
-from llava_cli.cli.work import Delivery, List, Manner, work
-from llava_cli.engine.engine import Generation
+from llava_cli.cli.grouping import Without
+from llava_cli.cli.work import List, work
 from llava_cli.errors import UsageError
-from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import Output, guarded_stdout
 
 if TYPE_CHECKING:
@@ -54,38 +53,14 @@ def batch(
     jobs: Jobs,
     prompt: Prompt = None,
     format: Format = None,
-    limit: batch_options.Limit = None,
-    shard: batch_options.Shard = None,
-    model: options.Model = DEFAULT,
-    revision: options.Revision = None,
-    rope_scaling: options.RopeScaling = None,
-    frames: options.Frames = None,
-    fps: options.Fps = None,
-    sampling: options.SamplingPolicy = None,
-    start: options.Start = None,
-    end: options.End = None,
-    exact_pixels: options.ExactPixels = False,
-    fit: options.Fit = False,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    attention: options.Attention = "sdpa",
-    four_bit: options.FourBit = False,
-    eight_bit: options.EightBit = False,
-    quantize_all: options.QuantizeAll = False,
-    batch_size: batch_options.BatchSize = None,
-    workers: batch_options.Workers = None,
-    decode_timeout: batch_options.DecodeTimeout = 300.0,
-    strict: batch_options.Strict = False,
-    output: batch_options.Ledger = None,
-    retry_failed: batch_options.RetryFailed = False,
-    force: batch_options.Force = False,
-    csv: batch_options.Csv = None,
-    report: batch_options.Report = None,
+    *,
+    selection: batch_options.Selection,
+    choice: Annotated[options.Choice, Without("dummy")],
+    showing: options.Showing,
+    answering: options.Answering,
+    machine: options.Machine,
+    manner: batch_options.Manner,
+    delivery: Annotated[batch_options.Delivery, Without("sidecar", "output_dir")],
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a list of questions about videos and images.
@@ -100,16 +75,10 @@ def batch(
     rereadable = jobs != "-" and Path(jobs).is_file()
     if rereadable or (jobs != "-" and not Path(jobs).exists()):
         open_list(jobs).close()  # says now that it cannot be read
-    listed = List(lambda: _read(jobs, as_csv, prompt), rereadable, limit, shard)
-    choice = steps.Choice(model, revision, rope_scaling)
-    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels, fit)
-    asked = Generation(max_new_tokens, temperature, top_p, seed)
-    generation = options.generation(max_new_tokens, temperature, top_p, seed)
-    machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
-    delivery = Delivery(output, retry_failed, force, csv, report)
-    manner = Manner(system, strict, batch_size, workers, decode_timeout)
+    listed = List(lambda: _read(jobs, as_csv, prompt), rereadable, selection)
+    loading = machine.load_options()
     with guarded_stdout() as stdout:
-        work(listed, choice, showing, asked, generation, machine, delivery, manner, Output(stdout, quiet))
+        work(listed, choice, showing, answering, loading, delivery, manner, Output(stdout, quiet))
 
 
 def _read(name: str, as_csv: bool, prompt: str | None) -> Iterator[Item]:

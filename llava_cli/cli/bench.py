@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llava_cli.cli import options, steps
-from llava_cli.cli.batch_options import BatchSize, Workers
-from llava_cli.cli.work import Delivery, List, Manner, work
-from llava_cli.engine.engine import Generation
+from llava_cli.cli.batch_options import Delivery, Manner
+from llava_cli.cli.grouping import Without
+from llava_cli.cli.work import List, work
 from llava_cli.output import Output, guarded_stdout
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
-    from llava_cli.engine.engine import Engine
+    from llava_cli.engine.engine import Engine, Generation
     from llava_cli.media.clip import Clip
 
 EXAMPLES = """
@@ -32,23 +32,20 @@ Examples:
 
 QUESTIONS = ("What colour is it?", "Which way does it move?", "Describe the video.")
 
+CHOICE = options.Choice("demo")
+ANSWERING = options.Answering(max_new_tokens=64)
+
 Clips = Annotated[int, typer.Option(min=1, max=10_000, help="How many clips to draw and ask about.")]
 
 
 def bench(
     clips: Clips = 64,
-    model: options.Model = "demo",
-    revision: options.Revision = None,
-    frames: options.Frames = None,
-    exact_pixels: options.ExactPixels = False,
-    max_new_tokens: options.MaxNewTokens = 64,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    attention: options.Attention = "sdpa",
-    four_bit: options.FourBit = False,
-    eight_bit: options.EightBit = False,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
+    *,
+    choice: Annotated[options.Choice, Without("rope_factor", "dummy")] = CHOICE,
+    showing: Annotated[options.Showing, Without("fps", "sampling", "start", "end", "fit")],
+    answering: Annotated[options.Answering, Without("system", "temperature", "top_p", "seed")] = ANSWERING,
+    machine: Annotated[options.Machine, Without("quantize_all")],
+    manner: Annotated[Manner, Without("decode_timeout", "strict")],
     quiet: options.Quiet = False,
 ) -> None:
     """Measure how much faster many questions are answered in batches than one after the other.
@@ -56,23 +53,19 @@ def bench(
     The plain loop is what model cards show: for each question, decode the whole video, keep the frames that are
     wanted, encode, generate. Loading is in neither time.
     """
-    choice, showing = steps.Choice(model, revision), steps.Showing(frames=frames, exact_pixels=exact_pixels)
-    machine = options.load_options(device, dtype, attention, four_bit, eight_bit)
-    generation = Generation(max_new_tokens)
+    loading, generation = machine.load_options(), answering.asked
     with guarded_stdout() as stdout, tempfile.TemporaryDirectory(prefix="llava-bench-") as name:
         out = Output(stdout, quiet)
         folder = Path(name)
         with out.working("drawing clips"):
             paths = _draw(folder, clips)
-        engine = steps.load_engine(steps.open_loader(steps.open_family(choice, out), machine, out), out)
+        engine = steps.load_engine(steps.open_loader(steps.open_family(choice, out), loading, out), out)
         _plain_loop(engine, paths[:1], showing, generation)  # neither pays for what is only done the first time
         with out.working("the plain loop"):
             plain_s, plain = _plain_loop(engine, paths, showing, generation)
         jobs = List(lambda: _jobs(paths), rereadable=True)
-        delivery, manner = Delivery(folder / "ledger.jsonl"), Manner(batch_size=batch_size, workers=workers)
-        batch_s = work(
-            jobs, choice, showing, generation, generation, machine, delivery, manner, out, lambda loader, out: engine
-        )
+        delivery = Delivery(folder / "ledger.jsonl")
+        batch_s = work(jobs, choice, showing, answering, loading, delivery, manner, out, lambda loader, out: engine)
         batched = _answers(folder / "ledger.jsonl")
         same = sum(plain[job] == batched[job] for job in plain)
         out.write(
@@ -100,7 +93,7 @@ def _jobs(paths: list[str]) -> list[Item]:
 
 
 def _plain_loop(
-    engine: Engine, paths: list[str], showing: steps.Showing, generation: Generation
+    engine: Engine, paths: list[str], showing: options.Showing, generation: Generation
 ) -> tuple[float, dict[tuple[str, str], str]]:
     from llava_cli.models.conversation import ask
 

@@ -7,15 +7,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from llava_cli.cli import batch_options, options, steps
-from llava_cli.cli.work import Delivery, List, Manner, work
-from llava_cli.engine.engine import Generation
+from llava_cli.cli import batch_options, options
+from llava_cli.cli.grouping import Without
+from llava_cli.cli.work import List, work
 from llava_cli.errors import InputError, UsageError
-from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import Output, guarded_stdout
 
 if TYPE_CHECKING:
@@ -58,16 +57,6 @@ Extensions = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
-Sidecar = Annotated[
-    Literal["txt", "json"] | None,
-    typer.Option(help="Write answers (txt) or records (json) next to each file too.", rich_help_panel="Output"),
-]
-OutputDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--output-dir", metavar="DIR", help="Keep sidecars here instead.", rich_help_panel="Output", show_default=False
-    ),
-]
 
 
 def caption(
@@ -77,40 +66,14 @@ def caption(
     null: Null = False,
     recursive: Recursive = False,
     ext: Extensions = None,
-    limit: batch_options.Limit = None,
-    shard: batch_options.Shard = None,
-    model: options.Model = DEFAULT,
-    revision: options.Revision = None,
-    rope_scaling: options.RopeScaling = None,
-    frames: options.Frames = None,
-    fps: options.Fps = None,
-    sampling: options.SamplingPolicy = None,
-    start: options.Start = None,
-    end: options.End = None,
-    exact_pixels: options.ExactPixels = False,
-    fit: options.Fit = False,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    attention: options.Attention = "sdpa",
-    four_bit: options.FourBit = False,
-    eight_bit: options.EightBit = False,
-    quantize_all: options.QuantizeAll = False,
-    batch_size: batch_options.BatchSize = None,
-    workers: batch_options.Workers = None,
-    decode_timeout: batch_options.DecodeTimeout = 300.0,
-    strict: batch_options.Strict = False,
-    output: batch_options.Ledger = None,
-    retry_failed: batch_options.RetryFailed = False,
-    force: batch_options.Force = False,
-    sidecar: Sidecar = None,
-    output_dir: OutputDir = None,
-    csv: batch_options.Csv = None,
-    report: batch_options.Report = None,
+    *,
+    selection: batch_options.Selection,
+    choice: Annotated[options.Choice, Without("dummy")],
+    showing: options.Showing,
+    answering: options.Answering,
+    machine: options.Machine,
+    manner: batch_options.Manner,
+    delivery: batch_options.Delivery,
     quiet: options.Quiet = False,
 ) -> None:
     """Describe many videos and images, or ask the same of each.
@@ -118,18 +81,12 @@ def caption(
     The same command again goes on where it ended. Exit code 1: some files failed.
     """
     questions = _questions(prompt)
-    _check(paths, files_from, null, sidecar, output_dir)
+    _check(paths, files_from, null, delivery)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
-    jobs = List(files.read, files_from is None or _is_regular(files_from), limit, shard)
-    choice = steps.Choice(model, revision, rope_scaling)
-    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels, fit)
-    asked = Generation(max_new_tokens, temperature, top_p, seed)
-    generation = options.generation(max_new_tokens, temperature, top_p, seed)
-    machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
-    delivery = Delivery(output, retry_failed, force, csv, report, sidecar, output_dir)
-    manner = Manner(system, strict, batch_size, workers, decode_timeout)
+    jobs = List(files.read, files_from is None or _is_regular(files_from), selection)
+    loading = machine.load_options()
     with guarded_stdout() as stdout:
-        work(jobs, choice, showing, asked, generation, machine, delivery, manner, Output(stdout, quiet))
+        work(jobs, choice, showing, answering, loading, delivery, manner, Output(stdout, quiet))
 
 
 class _Files:
@@ -192,9 +149,7 @@ def _extensions(ext: list[str] | None) -> frozenset[str] | None:
     return found - {""} or None
 
 
-def _check(
-    paths: list[str] | None, files_from: str | None, null: bool, sidecar: str | None, output_dir: Path | None
-) -> None:
+def _check(paths: list[str] | None, files_from: str | None, null: bool, delivery: batch_options.Delivery) -> None:
     if not paths and files_from is None:
         raise UsageError("files are missing; try: llava caption -r videos/ -o captions.jsonl")
     if "-" in (paths or ()):
@@ -203,5 +158,5 @@ def _check(
         raise UsageError("--files-from -: standard input is a terminal; pipe a list into it")
     if null and files_from is None:
         raise UsageError("--null is about the names in --files-from")
-    if output_dir is not None and sidecar is None:
+    if delivery.output_dir is not None and delivery.sidecar is None:
         raise UsageError("--output-dir needs --sidecar")

@@ -17,11 +17,11 @@ import typer
 
 from llava_cli.cli import options, steps
 from llava_cli.cli.conversing import Conversation, reply
+from llava_cli.cli.grouping import Without
 from llava_cli.cli.prompting import questions
 from llava_cli.errors import LlavaError, OutputError, UsageError
 from llava_cli.media.worker import Worker
 from llava_cli.models.chatfile import chat_text
-from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.output import AnswerWriter, Output, complain, guarded_stdout, write_file
 
 if TYPE_CHECKING:
@@ -57,26 +57,12 @@ MediaFiles = Annotated[
 
 def chat(
     media: MediaFiles = None,
-    model: options.Model = DEFAULT,
-    revision: options.Revision = None,
-    rope_scaling: options.RopeScaling = None,
-    frames: options.Frames = None,
-    fps: options.Fps = None,
-    sampling: options.SamplingPolicy = None,
-    start: options.Start = None,
-    end: options.End = None,
-    exact_pixels: options.ExactPixels = False,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    attention: options.Attention = "sdpa",
-    four_bit: options.FourBit = False,
-    eight_bit: options.EightBit = False,
-    quantize_all: options.QuantizeAll = False,
+    *,
+    choice: Annotated[options.Choice, Without("dummy")],
+    showing: Annotated[options.Showing, Without("fit")],
+    answering: options.Answering,
+    machine: options.Machine,
+    limits: options.Limits,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,18 +73,16 @@ def chat(
     """
     if media and "-" in media:
         raise UsageError("standard input holds the questions here; name the media as files")
-    choice = steps.Choice(model, revision, rope_scaling)
-    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels)
-    generation = options.generation(max_new_tokens, temperature, top_p, seed)
-    machine = options.load_options(device, dtype, attention, four_bit, eight_bit, quantize_all)
-    with guarded_stdout() as stdout, Worker(options.LIMITS) as worker:
+    generation, loading = answering.generation(), machine.load_options()
+    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
         out = Output(stdout, quiet, verbose)
         family = steps.open_family(choice, out)
         view = showing.of(family.view)
         shown = steps.load_all(media or [], view, out, worker)
-        loader = steps.open_loader(family, machine, out)
+        loader = steps.open_loader(family, loading, out)
         engine = steps.load_engine(loader, out)
-        failed = Chat(engine, view, generation, Conversation(waiting=shown, system=system), worker, out).run()
+        conversation = Conversation(waiting=shown, system=answering.system)
+        failed = Chat(engine, view, generation, conversation, worker, out).run()
     if failed is not None:
         raise typer.Exit(failed)
 

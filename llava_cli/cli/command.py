@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from llava_cli.cli.grouping import ungrouped
 from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE
 from llava_cli.config import config_path, read_config, variable
 
@@ -54,7 +55,7 @@ class Group(TyperGroup):
 
 
 class App(typer.Typer):
-    """A Typer app whose commands are these."""
+    """A Typer app whose commands are these, and may take options in groups."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
@@ -62,7 +63,8 @@ class App(typer.Typer):
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        return super().command(name, **({"cls": Command} | settings))
+        register = super().command(name, **({"cls": Command} | settings))
+        return lambda function: register(ungrouped(function))
 
 
 def configurable(command: Any) -> dict[str, Any]:

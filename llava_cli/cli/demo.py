@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llava_cli.cli import options, steps
+from llava_cli.engine.options import LoadOptions
 from llava_cli.errors import ExitCode, OutputError
 from llava_cli.output import Output, guarded_stdout, progress_bar
 
@@ -79,8 +80,8 @@ def _show(folder: Path, out: Output) -> int:
     with out.working("drawing a clip"):
         show.write_clip(clip)
         show.write_still(still)
-    family = steps.open_family(steps.Choice("demo"), out)
-    engine = steps.load_engine(steps.open_loader(family, options.load_options(), out), out)
+    family = steps.open_family(options.Choice("demo"), out)
+    engine = steps.load_engine(steps.open_loader(family, LoadOptions(), out), out)
     return _compare(engine, clip, show.CLIP_QUESTIONS, out) + _compare(engine, still, show.STILL_QUESTIONS, out)
 
 

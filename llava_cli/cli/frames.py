@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llava_cli.cli import options, steps
+from llava_cli.cli.grouping import Without
 from llava_cli.errors import OutputError, UsageError
 from llava_cli.media.worker import Worker
-from llava_cli.models.checkpoint import DEFAULT, DEMO
+from llava_cli.models.checkpoint import DEMO
 from llava_cli.models.published import PUBLISHED
 from llava_cli.output import Output, check_writable, guarded_stdout
 from llava_cli.record import frames_record, printable
@@ -44,14 +46,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for e
 
 def frames(
     media: MediaFiles,
-    model: options.Model = DEFAULT,
-    revision: options.Revision = None,
-    frames: options.Frames = None,
-    fps: options.Fps = None,
-    sampling: options.SamplingPolicy = None,
-    start: options.Start = None,
-    end: options.End = None,
-    exact_pixels: options.ExactPixels = False,
+    *,
+    choice: Annotated[options.Choice, Without("rope_factor", "dummy")],
+    showing: Annotated[options.Showing, Without("fit")],
+    limits: options.Limits,
     sheet: options.Sheet = None,
     directory: Folder = None,
     json: Json = False,
@@ -64,12 +62,11 @@ def frames(
     """
     if media.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
-    showing = steps.Showing(sampling, frames, fps, start, end, exact_pixels)
-    with guarded_stdout() as stdout, Worker(options.LIMITS) as worker:
+    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
         out = Output(stdout, quiet)
         check_writable(sheet)
         folder = _made(directory)
-        family = steps.open_family(_geometry(model, revision), out)
+        family = steps.open_family(_geometry(choice), out)
         shown = steps.load_all(media, showing.of(family.view), out, worker)
         if sheet is not None:
             steps.save_sheet(shown, sheet, out)
@@ -84,10 +81,10 @@ def frames(
                 out.write(summary(medium, tokens, family.name))
 
 
-def _geometry(model: str, revision: str | None) -> steps.Choice:
+def _geometry(choice: options.Choice) -> options.Choice:
     """The checkpoint; of a released one its published shape is enough, so that nothing is downloaded for it."""
-    known = model in PUBLISHED and model != DEMO and revision is None
-    return steps.Choice(model, revision, dummy=known)
+    known = choice.model in PUBLISHED and choice.model != DEMO and choice.revision is None
+    return replace(choice, dummy=known)
 
 
 def _made(folder: Path | None) -> Path | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import options, steps
+from llava_cli.cli import options, steps, values
 from llava_cli.cli.command import App
 from llava_cli.engine.memory import GIB
 from llava_cli.models.cache import cached_sizes
@@ -70,7 +70,7 @@ app = App(invoke_without_command=True)
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A short name, a hub id, a local folder, or 'demo'.", autocompletion=options.model_names
+        metavar="NAME", help="A short name, a hub id, a local folder, or 'demo'.", autocompletion=values.model_names
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -108,7 +108,7 @@ def show(name: Name, revision: options.Revision = None, json: Json = False, quie
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
         known = name in PUBLISHED and revision is None
-        family = steps.open_family(steps.Choice(name, revision, dummy=known), out)
+        family = steps.open_family(options.Choice(name, revision, dummy=known), out)
         with out.working("counting"):
             report = showing.describe(family)
         out.write(json_module.dumps(report) + "\n" if json else showing.text(report))
@@ -122,7 +122,7 @@ def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = F
     """
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
-        checkpoint = steps.open_family(steps.Choice(name, revision), out).checkpoint
+        checkpoint = steps.open_family(options.Choice(name, revision), out).checkpoint
         checkpoint.fetch()
         checkpoint.check_weights()
         out.write(f"{checkpoint.folder}\n")

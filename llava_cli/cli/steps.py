@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llava_cli.cli.options import Choice, Showing
 from llava_cli.engine.options import LoadOptions
-from llava_cli.media.clip import Policy, Sampling, View
+from llava_cli.media.clip import View
 from llava_cli.output import Output
 
 if TYPE_CHECKING:
@@ -20,41 +21,6 @@ if TYPE_CHECKING:
     from llava_cli.models.conversation import Ask
     from llava_cli.models.family import Family
     from llava_cli.models.prompt import Prompt
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which checkpoint, and what is changed of it."""
-
-    model: str
-    revision: str | None = None
-    rope_factor: float | None = None
-    dummy: bool = False
-
-
-@dataclass(frozen=True)
-class Showing:
-    """What the user chose of how frames are shown; None leaves it to the family."""
-
-    policy: Policy | None = None
-    frames: int | None = None
-    fps: float | None = None
-    start: float | None = None
-    end: float | None = None
-    exact_pixels: bool = False
-    fit: bool = False
-
-    def of(self, view: View) -> View:
-        """A family's view with these choices."""
-        default = view.sampling
-        sampling = Sampling(
-            policy="fps" if self.fps is not None else self.policy or default.policy,
-            frames=self.frames or default.frames,
-            fps=self.fps,
-            start=self.start,
-            end=self.end,
-        )
-        return replace(view, sampling=sampling, fit="full" if self.exact_pixels else view.fit)
 
 
 def open_family(choice: Choice, out: Output) -> Family:

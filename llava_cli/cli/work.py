@@ -6,16 +6,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llava_cli.cli import steps
-from llava_cli.cli.batch_options import Part
-from llava_cli.engine.engine import Generation
+from llava_cli.cli import options, steps
+from llava_cli.cli.batch_options import Delivery, Manner, Selection
 from llava_cli.errors import ExitCode
 from llava_cli.output import Output, batch_bar, check_writable, complain
 from llava_cli.record import to_json
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item, Job
     from llava_cli.batch.ledger import Ledger, Untold
     from llava_cli.batch.schedule import Scheduler, Sink, Tally
-    from llava_cli.batch.sidecar import Format
-    from llava_cli.engine.engine import Engine
+    from llava_cli.engine.engine import Engine, Generation
     from llava_cli.engine.load import Loader
     from llava_cli.engine.options import LoadOptions
     from llava_cli.media.clip import View
@@ -43,65 +40,38 @@ class List:
     items: Callable[[], Iterable[Item]]
     rereadable: bool
     """A file or a folder, not a pipe: it can be counted beforehand."""
-    limit: int | None = None
-    shard: Part | None = None
+    selection: Selection = field(default_factory=Selection)
 
     def read(self) -> Iterator[Item]:
         """The jobs that are to be done."""
         from llava_cli.batch.feed import shard
 
         items: Iterable[Item] = self.items()
-        if self.shard is not None:
-            items = shard(items, self.shard.number, self.shard.count)
-        return itertools.islice(items, self.limit)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """Where records go, and which are made anew."""
-
-    ledger: Path | None = None
-    retry_failed: bool = False
-    force: bool = False
-    csv: Path | None = None
-    report: Path | None = None
-    sidecar: Format | None = None
-    output_dir: Path | None = None
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How the work is done."""
-
-    system: str | None = None
-    strict: bool = False
-    batch_size: int | None = None
-    workers: int | None = None
-    decode_timeout: float = 300.0
+        part = self.selection.shard
+        if part is not None:
+            items = shard(items, part.number, part.count)
+        return itertools.islice(items, self.selection.limit)
 
 
 def work(
     jobs: List,
-    choice: steps.Choice,
-    showing: steps.Showing,
-    asked: Generation,
-    generation: Generation,
+    choice: options.Choice,
+    showing: options.Showing,
+    answering: options.Answering,
     machine: LoadOptions,
     delivery: Delivery,
     manner: Manner,
     out: Output,
     load: Callable[[Loader, Output], Engine] = steps.load_engine,
 ) -> float:
-    """Do all jobs; `asked` is the generation that the user asked for, `generation` has a seed where it needs one.
-
-    Returns the seconds from the first job to the last.
-    """
+    """Do all jobs; returns the seconds from the first to the last."""
     from llava_cli.batch.entry import Recorder
     from llava_cli.batch.feed import Count, Feed, grouped
     from llava_cli.batch.identity import Identifier, checkpoint_identity
     from llava_cli.batch.pool import DecodePool, cores
     from llava_cli.batch.schedule import Rules, Scheduler
 
+    generation = answering.generation()
     for path in (delivery.ledger, delivery.csv, delivery.report):
         check_writable(path)
     with ExitStack() as stack:
@@ -112,7 +82,7 @@ def work(
             stack.callback(sink.discard)
         family = steps.open_family(choice, out)
         known = checkpoint_identity(family.checkpoint, machine, choice.rope_factor)
-        identifier = Identifier(known, asked, lambda job: _view(job, showing, family.view), manner.system)
+        identifier = Identifier(known, answering.asked, lambda job: _view(job, showing, family.view), answering.system)
         workers = manner.workers or max(1, min(_WORKERS, cores() - 1))
         feed = Feed(grouped(jobs.read(), identifier), ahead=2 * workers)
         pool = DecodePool(workers, manner.limits)
@@ -122,10 +92,10 @@ def work(
         engine = _Once(lambda: load(loader, out))
         asking = _asking(loader, engine, generation, manner, out)
         told = partial(_told, out, delivery.ledger is None)
-        recorder = Recorder(generation, lambda: loader.info, manner.system)
+        recorder = Recorder(generation, lambda: loader.info, answering.system)
         rules = Rules(
             view_of=lambda job: _view(job, showing, family.view),
-            system=manner.system,
+            system=answering.system,
             fit=showing.fit,
             strict=manner.strict,
             window=2 * (asking.limit + workers),
@@ -194,7 +164,7 @@ class _Once:
         return self._engine
 
 
-def _view(job: Job, showing: steps.Showing, view: View) -> View:
+def _view(job: Job, showing: options.Showing, view: View) -> View:
     """How a job's media are shown: as it says itself, or else as the command line does."""
     own = {key: value for key in ("start", "end", "frames") if (value := getattr(job, key)) is not None}
     return replace(showing, **own).of(view)

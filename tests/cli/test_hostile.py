@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 
@@ -12,6 +13,8 @@ from media.web_server import serving
 
 from llava_cli.media import worker
 
+COMMANDS = {"ask": ["Why?"], "chat": [], "frames": []}
+"""The commands that read files within limits, and what each takes besides the file."""
 START, LOAD = worker.Worker._start, worker.Worker.load
 
 
@@ -33,26 +36,29 @@ def test_a_decoder_that_crashes_is_exit_code_3(isolated, rendered, tiny, tmp_pat
     assert (record["status"], record["error"]["code"]) == ("error", "decoder_crashed")
 
 
-def test_a_decoder_that_hangs_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_decoder_that_hangs_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch, command):
     spoilt(monkeypatch, "time.sleep(1000)")
-    result = isolated("ask", bad(rendered, tmp_path), "Why?", "-m", tiny, "--timeout", "0.5")
+    result = isolated(command, bad(rendered, tmp_path), *COMMANDS[command], "-m", tiny, "--timeout", "0.5")
     assert (result.code, result.out) == (3, "")
     assert result.err.endswith("not decoded within 0.5 seconds; --timeout allows more\n")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("name", "option", "value"), [("h264", "--max-pixels", "3071"), ("annex_b", "--max-walk", "59")]
 )
-def test_a_limit_is_named_with_its_option(llava, rendered, tiny, name, option, value):
-    result = llava("ask", rendered(name), "Why?", "-m", tiny, option, value)
+def test_a_limit_is_named_with_its_option(llava, rendered, tiny, command, name, option, value):
+    result = llava(command, rendered(name), *COMMANDS[command], "-m", tiny, option, value)
     assert (result.code, result.out) == (3, "")
     assert f"{value}" in result.err
     assert f"{option} allows more" in result.err
 
 
-def test_the_limit_on_standard_input(as_program, rendered, tiny):
+@pytest.mark.parametrize("command", ["ask", "frames"])
+def test_the_limit_on_standard_input(as_program, rendered, tiny, command):
     with rendered("h264").open("rb") as stream:
-        done = as_program("ask", "-", "Why?", "-m", tiny, "--max-bytes", "1K", stdin=stream)
+        done = as_program(command, "-", *COMMANDS[command], "-m", tiny, "--max-bytes", "1K", stdin=stream)
     assert done.returncode == 3
     assert b"standard input gives more than 1024 bytes; --max-bytes allows more" in done.stderr
 
@@ -65,8 +71,9 @@ def test_the_limit_on_standard_input(as_program, rendered, tiny):
         ("--timeout", "inf"), ("--timeout", "-1"),
     ],
 )  # fmt: skip
-def test_limits_that_make_no_sense_are_usage_errors(llava, rendered, tiny, options):
-    result = llava("ask", rendered("h264"), "Why?", "-m", tiny, *options)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_limits_that_make_no_sense_are_usage_errors(llava, rendered, tiny, command, options):
+    result = llava(command, rendered("h264"), *COMMANDS[command], "-m", tiny, *options)
     assert (result.code, result.out) == (2, "")
 
 
@@ -81,6 +88,21 @@ def test_a_url_is_media_where_its_address_may_be_read(isolated, rendered, tiny):
         record = json.loads(isolated("ask", url, *options, "--allow-private-urls").out)
     assert record["media"][0]["path"] == url
     assert [frame["index"] for frame in record["media"][0]["frames"]] == [0, 25, 50, 75]
+
+
+@pytest.mark.parametrize("command", ["chat", "frames"])
+def test_other_commands_read_urls_alike(isolated, rendered, tiny, monkeypatch, command):
+    monkeypatch.setattr("sys.stdin", io.StringIO("/frames\n"))
+    with serving() as site:
+        url = site.add("/clip.mp4", rendered("h264"))
+        options = (url, "-m", tiny, "-n", "4")
+        refused = isolated(command, *options)
+        assert refused.code == 3
+        assert "is no public address; --allow-private-urls allows that" in refused.err
+        assert not site.requests
+        allowed = isolated(command, *options, "--allow-private-urls")
+    assert allowed.code == 0, allowed.err
+    assert [line.split()[0] for line in allowed.out.splitlines()[-4:]] == ["0", "25", "50", "75"]
 
 
 def test_a_url_in_a_conversation_is_not_read(llava, rendered, tiny, tmp_path):
