@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llava_cli.cli import options, steps
+from llava_cli.cli.grouping import Without
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
 from llava_cli.media.worker import Worker
@@ -67,7 +68,7 @@ def ask(
     answering: options.Answering,
     machine: options.Machine,
     dry_run: options.DryRun = False,
-    limits: options.Limits,
+    limits: Annotated[options.Limits, Without("allow_urls")],
     json: options.Json = False,
     output: options.OutputFile = None,
     sheet: options.Sheet = None,

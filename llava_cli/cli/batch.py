@@ -60,6 +60,7 @@ def batch(
     answering: options.Answering,
     machine: options.Machine,
     manner: batch_options.Manner,
+    limits: options.Limits = batch_options.LIMITS,
     delivery: Annotated[batch_options.Delivery, Without("sidecar", "output_dir")],
     quiet: options.Quiet = False,
 ) -> None:
@@ -76,9 +77,9 @@ def batch(
     if rereadable or (jobs != "-" and not Path(jobs).exists()):
         open_list(jobs).close()  # says now that it cannot be read
     listed = List(lambda: _read(jobs, as_csv, prompt), rereadable, selection)
-    loading = machine.load_options()
+    loading, reading = machine.load_options(), limits.for_media()
     with guarded_stdout() as stdout:
-        work(listed, choice, showing, answering, loading, delivery, manner, Output(stdout, quiet))
+        work(listed, choice, showing, answering, loading, delivery, manner, reading, Output(stdout, quiet))
 
 
 def _read(name: str, as_csv: bool, prompt: str | None) -> Iterator[Item]:

@@ -9,11 +9,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from llava_cli.cli import values
+from llava_cli.cli import options, values
 
 _LIST = "List"
 _BATCH = "Batches"
 _OUTPUT = "Output"
+
+LIMITS = options.Limits(allow_urls=False)
+"""Lists may come from anyone."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,6 @@ class Manner:
             show_default=False,
         ),
     ] = None
-    decode_timeout: Annotated[
-        float,
-        typer.Option(min=0.1, metavar="SECONDS", help="Give up on a file after this long.", rich_help_panel=_BATCH),
-    ] = 300.0
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first failure.", rich_help_panel=_BATCH)] = False
 
 

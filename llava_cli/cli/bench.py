@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llava_cli.cli import options, steps
-from llava_cli.cli.batch_options import Delivery, Manner
+from llava_cli.cli.batch_options import LIMITS, Delivery, Manner
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.work import List, work
 from llava_cli.output import Output, guarded_stdout
@@ -45,7 +45,7 @@ def bench(
     showing: Annotated[options.Showing, Without("fps", "sampling", "start", "end", "fit")],
     answering: Annotated[options.Answering, Without("system", "temperature", "top_p", "seed")] = ANSWERING,
     machine: Annotated[options.Machine, Without("quantize_all")],
-    manner: Annotated[Manner, Without("decode_timeout", "strict")],
+    manner: Annotated[Manner, Without("strict")],
     quiet: options.Quiet = False,
 ) -> None:
     """Measure how much faster many questions are answered in batches than one after the other.
@@ -64,8 +64,10 @@ def bench(
         with out.working("the plain loop"):
             plain_s, plain = _plain_loop(engine, paths, showing, generation)
         jobs = List(lambda: _jobs(paths), rereadable=True)
-        delivery = Delivery(folder / "ledger.jsonl")
-        batch_s = work(jobs, choice, showing, answering, loading, delivery, manner, out, lambda loader, out: engine)
+        delivery, reading = Delivery(folder / "ledger.jsonl"), LIMITS.for_media()
+        batch_s = work(
+            jobs, choice, showing, answering, loading, delivery, manner, reading, out, lambda loader, out: engine
+        )
         batched = _answers(folder / "ledger.jsonl")
         same = sum(plain[job] == batched[job] for job in plain)
         out.write(

@@ -73,6 +73,7 @@ def caption(
     answering: options.Answering,
     machine: options.Machine,
     manner: batch_options.Manner,
+    limits: options.Limits = batch_options.LIMITS,
     delivery: batch_options.Delivery,
     quiet: options.Quiet = False,
 ) -> None:
@@ -84,9 +85,9 @@ def caption(
     _check(paths, files_from, null, delivery)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
     jobs = List(files.read, files_from is None or _is_regular(files_from), selection)
-    loading = machine.load_options()
+    loading, reading = machine.load_options(), limits.for_media()
     with guarded_stdout() as stdout:
-        work(jobs, choice, showing, answering, loading, delivery, manner, Output(stdout, quiet))
+        work(jobs, choice, showing, answering, loading, delivery, manner, reading, Output(stdout, quiet))
 
 
 class _Files:

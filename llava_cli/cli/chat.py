@@ -62,7 +62,7 @@ def chat(
     showing: Annotated[options.Showing, Without("fit")],
     answering: options.Answering,
     machine: options.Machine,
-    limits: options.Limits,
+    limits: Annotated[options.Limits, Without("allow_urls")],
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:

@@ -49,7 +49,7 @@ def frames(
     *,
     choice: Annotated[options.Choice, Without("rope_factor", "dummy")],
     showing: Annotated[options.Showing, Without("fit")],
-    limits: options.Limits,
+    limits: Annotated[options.Limits, Without("allow_urls")],
     sheet: options.Sheet = None,
     directory: Folder = None,
     json: Json = False,

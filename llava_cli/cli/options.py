@@ -283,12 +283,15 @@ class Limits:
     ] = media_limits.DEFAULT.max_bytes
     max_pixels: Annotated[
         int,
-        typer.Option("--max-pixels", min=1, help="Largest picture, width times height.", rich_help_panel=_LIMITS),
+        typer.Option(
+            "--max-pixels", metavar="N", min=1, help="Largest picture, width times height.", rich_help_panel=_LIMITS
+        ),
     ] = media_limits.DEFAULT.max_pixels
     max_walk: Annotated[
         int,
         typer.Option(
             "--max-walk",
+            metavar="N",
             min=1,
             help="Most frames to decode one by one in files that cannot be sampled by seeking.",
             rich_help_panel=_LIMITS,
@@ -304,6 +307,21 @@ class Limits:
             rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.timeout
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            "--max-memory",
+            parser=values.size,
+            metavar="SIZE",
+            help="Most memory that decoding a file may take.  [default: half of the machine's]",
+            rich_help_panel=_LIMITS,
+            show_default=False,
+        ),
+    ] = media_limits.DEFAULT.max_memory
+    allow_urls: Annotated[
+        bool,
+        typer.Option("--allow-urls", help="Read URLs (http, https) that the list names.", rich_help_panel=_LIMITS),
+    ] = True
     allow_private_urls: Annotated[
         bool,
         typer.Option(
@@ -314,9 +332,15 @@ class Limits:
     ] = False
 
     def for_media(self) -> media_limits.Limits:
-        """The same in the terms of what reads media."""
-        urls: media_limits.Urls = "any" if self.allow_private_urls else "public"
-        return media_limits.Limits(self.max_bytes, self.max_pixels, self.max_walk, self.timeout, urls)
+        """The same in the terms of what reads media.
+
+        Raises:
+            UsageError: the options contradict each other.
+        """
+        if self.allow_private_urls and not self.allow_urls:
+            raise UsageError("--allow-private-urls needs --allow-urls")
+        urls: media_limits.Urls = "any" if self.allow_private_urls else "public" if self.allow_urls else "never"
+        return media_limits.Limits(self.max_bytes, self.max_pixels, self.max_walk, self.timeout, self.max_memory, urls)
 
 
 DryRun = Annotated[

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llava_cli.engine.load import Loader
     from llava_cli.engine.options import LoadOptions
     from llava_cli.media.clip import View
+    from llava_cli.media.limits import Limits
     from llava_cli.models.conversation import Ask
 
 _WORKERS = 8
@@ -61,6 +62,7 @@ def work(
     machine: LoadOptions,
     delivery: Delivery,
     manner: Manner,
+    limits: Limits,
     out: Output,
     load: Callable[[Loader, Output], Engine] = steps.load_engine,
 ) -> float:
@@ -85,7 +87,7 @@ def work(
         identifier = Identifier(known, answering.asked, lambda job: _view(job, showing, family.view), answering.system)
         workers = manner.workers or max(1, min(_WORKERS, cores() - 1))
         feed = Feed(grouped(jobs.read(), identifier), ahead=2 * workers)
-        pool = DecodePool(workers, manner.limits)
+        pool = DecodePool(workers, limits)
         stack.callback(pool.close)
         loader = steps.open_loader(family, machine, out)
         loader.check_memory([])

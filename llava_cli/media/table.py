@@ -15,11 +15,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llava_cli.media.sampling import Timeline
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -89,7 +90,8 @@ def from_index(stream: VideoStream) -> FrameTable | None:
     special = _codec(stream) in HIDING or stream.container.format.name == "avi"
     if special or not 0 < stream.frames <= len(entries) or stream.time_base is None:
         return None
-    if len(entries) > stream.container.size:  # a few bytes can claim millions of packets, of a byte each at least
+    # A few bytes can claim packets by the million. Each has a byte at least.
+    if len(entries) > cast("InputContainer", stream.container).size:
         return None
     groups: list[Group] = []
     stamps = array("q")

@@ -28,6 +28,7 @@ from llava_cli.demo import CHECKPOINT
 ROOT = Path(__file__).parents[2]
 NOT_OFFLINE = {
     "curl": "asks the network",
+    "--allow-urls": "asks the network",
     "models pull": "asks the hub",
     "--hub": "asks the hub",
     "pip install": "changes this environment",

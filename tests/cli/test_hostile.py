@@ -13,8 +13,10 @@ from media.web_server import serving
 
 from llava_cli.media import worker
 
-COMMANDS = {"ask": ["Why?"], "chat": [], "frames": []}
+COMMANDS = {"ask": ["Why?"], "chat": [], "frames": [], "caption": []}
 """The commands that read files within limits, and what each takes besides the file."""
+SOME_FAILED = {"caption"}
+"""Commands that tell failures in records, and go on."""
 START, LOAD = worker.Worker._start, worker.Worker.load
 
 
@@ -24,6 +26,11 @@ def isolated(llava, monkeypatch):
     monkeypatch.setattr(worker.Worker, "_start", START)
     monkeypatch.setattr(worker.Worker, "load", LOAD)
     return llava
+
+
+def code(command: str) -> int:
+    """The exit code where the only file cannot be read."""
+    return 1 if command in SOME_FAILED else 3
 
 
 def test_a_decoder_that_crashes_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch):
@@ -37,11 +44,23 @@ def test_a_decoder_that_crashes_is_exit_code_3(isolated, rendered, tiny, tmp_pat
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_decoder_that_hangs_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch, command):
-    spoilt(monkeypatch, "time.sleep(1000)")
-    result = isolated(command, bad(rendered, tmp_path), *COMMANDS[command], "-m", tiny, "--timeout", "0.5")
-    assert (result.code, result.out) == (3, "")
-    assert result.err.endswith("not decoded within 0.5 seconds; --timeout allows more\n")
+@pytest.mark.parametrize(
+    ("statement", "option", "value", "message"),
+    [
+        ("time.sleep(1000)", "--timeout", "0.5", "not decoded within 0.5 seconds; --timeout allows more"),
+        (
+            "hoard = bytearray(b'x' * (600 << 20)); time.sleep(1000)", "--max-memory", "500M",
+            "takes more memory to decode than is allowed; --max-memory allows more",
+        ),
+    ],
+)  # fmt: skip
+def test_a_decoder_that_takes_too_much_is_ended(
+    isolated, rendered, tiny, tmp_path, monkeypatch, command, statement, option, value, message
+):
+    spoilt(monkeypatch, statement)
+    result = isolated(command, bad(rendered, tmp_path), *COMMANDS[command], "-m", tiny, option, value)
+    assert result.code == code(command)
+    assert message in result.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -50,8 +69,8 @@ def test_a_decoder_that_hangs_is_exit_code_3(isolated, rendered, tiny, tmp_path,
 )
 def test_a_limit_is_named_with_its_option(llava, rendered, tiny, command, name, option, value):
     result = llava(command, rendered(name), *COMMANDS[command], "-m", tiny, option, value)
-    assert (result.code, result.out) == (3, "")
-    assert f"{value}" in result.err
+    assert result.code == code(command)
+    assert value in result.err
     assert f"{option} allows more" in result.err
 
 
@@ -68,7 +87,7 @@ def test_the_limit_on_standard_input(as_program, rendered, tiny, command):
     [
         ("--max-bytes", "0"), ("--max-bytes", "-1"), ("--max-bytes", "many"), ("--max-bytes", "1e9"),
         ("--max-pixels", "0"), ("--max-pixels", "nan"), ("--max-walk", "-1"), ("--timeout", "0"), ("--timeout", "nan"),
-        ("--timeout", "inf"), ("--timeout", "-1"),
+        ("--timeout", "inf"), ("--timeout", "-1"), ("--max-memory", "0"), ("--max-memory", "half"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", COMMANDS)
@@ -115,6 +134,50 @@ def test_a_url_in_a_conversation_is_not_read(llava, rendered, tiny, tmp_path):
         result = llava("ask", "--conversation", chat, "-m", tiny, "--allow-private-urls")
         assert result.code == 3
         assert not site.requests
+
+
+@pytest.mark.parametrize("command", ["caption", "batch"])
+def test_a_list_has_urls_read_only_where_that_is_allowed(isolated, rendered, tiny, tmp_path, command):
+    ledger, job = tmp_path / "ledger.jsonl", tmp_path / "list"
+    run = [command, *(["--files-from"] if command == "caption" else []), job, "-p", "Why?", "-m", tiny]
+    run += ["-o", ledger, "--max-new-tokens", "2", "-n", "4"]
+    with serving() as site:
+        url = site.add("/clip.mp4", rendered("h264"))
+        job.write_text(f"{url}\n" if command == "caption" else json.dumps({"media": url}) + "\n")
+        refused = isolated(*run)
+        assert refused.code == 1
+        assert f"{url}: is a URL; --allow-urls has lists read them" in refused.err
+        refused = isolated(*run, "--retry-failed", "--allow-urls")
+        assert refused.code == 1
+        assert "is no public address; --allow-private-urls allows that" in refused.err
+        assert not site.requests
+        assert isolated(*run, "--retry-failed", "--allow-urls", "--allow-private-urls").code == 0
+        asked = len(site.requests)
+        assert asked
+        assert isolated(*run, "--allow-urls", "--allow-private-urls").code == 0
+        assert len(site.requests) == asked, "what is done is not asked for again"
+    record = json.loads(ledger.read_text().splitlines()[-1])
+    assert (record["status"], record["media"][0]["path"]) == ("ok", url)
+    assert [frame["index"] for frame in record["media"][0]["frames"]] == [0, 25, 50, 75]
+
+
+def test_private_urls_in_lists_need_both_options(llava, rendered, tiny):
+    result = llava("caption", rendered("h264"), "-m", tiny, "--allow-private-urls")
+    assert (result.code, result.out) == (2, "")
+    assert "--allow-private-urls needs --allow-urls" in result.err
+
+
+def test_sidecars_of_urls_stay_in_their_folder(isolated, rendered, tiny, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with serving() as site:
+        host = site.url.removeprefix("http://").replace(":", "%3A")
+        urls = [site.add(path, rendered("h264")) for path in ("/a/clip.mp4", "/../../../b.mp4", "/..%2f..%2fc.mp4")]
+        options = ["--allow-urls", "--allow-private-urls", "-m", tiny, "--max-new-tokens", "2", "--sidecar", "txt"]
+        assert isolated("caption", *urls, *options, "--output-dir", "out").code == 0
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    names = ["a/clip.mp4.txt", "%2E./%2E./%2E./b.mp4.txt", "%2E.%252f..%252fc.mp4.txt"]
+    assert found == {f"here/out/{host}/{name}" for name in names}
 
 
 def test_a_warning_about_a_file_carries_no_control_sequences(llava, tiny, tmp_path):
