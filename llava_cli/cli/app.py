@@ -21,17 +21,19 @@ from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
 SHORT_PAGE = """\
-llava answers questions about videos and images with LLaVA-family models, on your own machine.
+llava answers questions about videos and images with LLaVA-family models,
+on your own machine.
 
   llava demo                                  see it work: no download, no GPU
   llava ask video.mp4 "why is this funny?"    one answer
   llava chat video.mp4                        a conversation
   llava caption -r videos/ -o captions.jsonl  thousands of files, resumable
   llava frames video.mp4 --sheet frames.png   what the model is shown
-  llava models                                checkpoints, and the memory that each takes
+  llava models                                checkpoints, and their memory
   llava doctor                                what this machine can do
 
-llava --help lists all commands, llava COMMAND --help explains one, and so does `man llava`.
+llava --help lists all commands, llava COMMAND --help explains one;
+so does `man llava`.
 """
 
 app = App(
