@@ -2,7 +2,8 @@
 """A file on the web, read as if it were here: only the parts that are asked for, where its server gives parts.
 
 What has been downloaded lies in a temporary file with holes, so that nothing is downloaded twice, and the limit on
-bytes is one on all that comes over the network. Servers that give no parts are read whole, before anything is opened.
+bytes is one on all that comes over the network. The file has no name: it is gone with this process, however that ends.
+Servers that give no parts are read whole, before anything is opened.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 
 @dataclass(frozen=True)
 class RemoteSource(Source):
-    """A file on the web; `path` is the temporary file, and has holes."""
+    """A file on the web; `path` is its URL, which no decoder is given."""
 
     parts: Parts = field(kw_only=True)
 
@@ -48,7 +49,7 @@ class RemoteSource(Source):
         return io.BufferedReader(RemoteFile(self.parts), BUFFER)
 
     @property
-    def whole(self) -> bool:
+    def on_disk(self) -> bool:
         return False
 
 
@@ -57,17 +58,11 @@ def open_url(url: str, limits: Limits) -> Iterator[Source]:
     """Yield a URL as something that can be opened. Raises InputError where it may not be read, or cannot."""
     if limits.urls == "never":
         raise InputError(f"{url}: is a URL; --allow-urls has lists read them")
-    with tempfile.NamedTemporaryFile(prefix="llava-") as copy:
+    with tempfile.TemporaryFile() as copy:
         try:
             page = Page(url, private=limits.urls == "any")
             response = page.get({"Range": f"bytes=0-{BLOCK - 1}"})
-            if response.status == 206:
-                parts = Parts(page, response, copy.fileno(), limits)
-                source: Source = RemoteSource(copy.name, url, limits, parts=parts)
-            else:
-                _download(response, copy.fileno(), limits)
-                page.close()
-                source = Source(copy.name, url, limits)
+            source = RemoteSource(url, url, limits, parts=Parts(page, response, copy.fileno(), limits))
         except MediaError as error:
             raise InputError(f"{url}: {error}") from error
         except (OSError, http.client.HTTPException) as error:
@@ -76,22 +71,6 @@ def open_url(url: str, limits: Limits) -> Iterator[Source]:
             yield source
         finally:
             page.close()
-
-
-def _download(response: http.client.HTTPResponse, copy: int, limits: Limits) -> None:
-    """Copy the whole file, once its size is known to be allowed, and as long as it is."""
-    if (response.length or 0) > limits.max_bytes:
-        raise _too_large(limits)
-    size = 0
-    while chunk := response.read(CHUNK):
-        size += len(chunk)
-        if size > limits.max_bytes:
-            raise _too_large(limits)
-        os.write(copy, chunk)
-    if not size or response.status == 416:
-        raise MediaError("is empty")
-    if response.length:
-        raise MediaError("ended before all of it was sent")
 
 
 def _too_large(limits: Limits) -> MediaError:
@@ -115,7 +94,10 @@ class Parts:
         tag = first.headers.get("ETag", "")
         stamp = first.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
         self._same = {"If-Range": stamp} if stamp else {}
-        self._keep(first, 0)
+        if first.status == 206:
+            self._keep(first, 0)
+        else:
+            self._keep_all(first)
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset` on, as far as the file goes."""
@@ -160,6 +142,22 @@ class Parts:
         self.size = size
         self._copy_part(response, start, last + 1)
         self._have.update(range(block, -(-(last + 1) // BLOCK) if last + 1 == size else (last + 1) // BLOCK))
+
+    def _keep_all(self, response: http.client.HTTPResponse) -> None:
+        """Download the whole file, once its size is known to be allowed, and as long as it is."""
+        if (response.length or 0) > self._limits.max_bytes:
+            raise _too_large(self._limits)
+        while chunk := response.read(CHUNK):
+            self.size += len(chunk)
+            if self.size > self._limits.max_bytes:
+                raise _too_large(self._limits)
+            os.write(self._copy, chunk)
+        if not self.size or response.status == 416:
+            raise MediaError("is empty")
+        if response.length:
+            raise MediaError("ended before all of it was sent")
+        self._page.close()
+        self._have.update(range(-(-self.size // BLOCK)))
 
     def _copy_part(self, response: http.client.HTTPResponse, offset: int, stop: int) -> None:
         while offset < stop:

@@ -53,8 +53,8 @@ class Source:
         return Path(self.path).open("rb")
 
     @property
-    def whole(self) -> bool:
-        """Whether the file is all there, for a decoder that opens it by its path."""
+    def on_disk(self) -> bool:
+        """Whether a decoder can open it by its path."""
         return True
 
     @property

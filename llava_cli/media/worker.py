@@ -17,7 +17,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,7 +73,6 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._killed = False
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._start()
 
     def load(self, path: str | os.PathLike[str] | bytes, view: View) -> Clip | Still:
@@ -154,9 +152,6 @@ class Worker:
         if self._process is None:
             # Its arithmetic is FFmpeg's; numpy's threads would cost memory and time to start.
             environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-            if self.limits.urls != "never":  # a process that is killed leaves what it was downloading
-                self._folder = tempfile.TemporaryDirectory(prefix="llava-", ignore_cleanup_errors=True)
-                environment["TMPDIR"] = self._folder.name
             with _signals_held():
                 self._process = subprocess.Popen(  # noqa: S603 - this program, our own
                     [sys.executable, "-c", PROGRAM, *sys.path],
@@ -171,17 +166,14 @@ class Worker:
     def _stop(self) -> str:
         """Kill the process if it lives; return how it ended."""
         process, self._process, self._ready = self._process, None, False
-        folder, self._folder = self._folder, None
-        code = 0
-        if process is not None:
-            process.kill()
-            code = process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-        if folder is not None:
-            folder.cleanup()
+        if process is None:
+            return "not started"
+        process.kill()
+        code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 

@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media.rendering import marked
+from media.web_server import serving
 from PIL import Image
 
 from llava_cli.errors import ExitCode, InputError, UsageError
@@ -203,15 +203,16 @@ def test_short_of_memory_the_system_ends_the_decoder_first(pool: Worker) -> None
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
 
 
-def test_what_a_killed_process_was_downloading_is_removed(
+def test_what_a_killed_process_was_downloading_is_gone(
     rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    spoilt(monkeypatch, "import tempfile; tempfile.mkstemp(); os.kill(os.getpid(), signal.SIGKILL)")
-    with Worker(Limits(urls="public")) as here, pytest.raises(Crashed):
-        here.load(bad(rendered, tmp_path), VIEW)
-    assert not list((tmp_path / "temporary").iterdir())
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving() as site, Worker(Limits(urls="any")) as here:
+        site.on_request = lambda: os.kill(here._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+        with pytest.raises(Crashed, match="SIGKILL"):
+            here.load(site.add("/clip", rendered("h264")), VIEW)
+        assert site.requests
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_does_not_start_is_nobody_s_file(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:

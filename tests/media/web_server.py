@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,7 @@ class Site:
     cut_after: int | None = None
     """Break off the first answer after so many bytes."""
     url: str = ""
+    on_request: Callable[[], None] = lambda: None
 
     def add(self, path: str, content: bytes | str | Path) -> str:
         self.pages[path] = content.read_bytes() if isinstance(content, Path) else content
@@ -49,6 +50,7 @@ def serving(secure: bool = False) -> Iterator[Site]:
             page = site.pages.get(self.path)
             wanted = self.headers.get("Range") if site.ranges else None
             site.requests.append(f"{self.headers['Host']} {self.path} {wanted}")
+            site.on_request()
             if not isinstance(page, bytes):
                 self.send_response(404 if page is None else 302)
                 self.send_header("Location", page or "")
