@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -69,6 +70,12 @@ class OutputError(LlavaError):
 
     code = "output"
     exit_code = ExitCode.OUTPUT
+
+
+def write_failure(where: object, error: OSError) -> OutputError:
+    """The error to raise where something cannot be written to a file."""
+    reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    return OutputError(f"{where}: cannot be written: {reason}")
 
 
 class Terminated(BaseException):

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llava_cli.errors import OutputError
+from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import printable
 from llava_cli.wrap import Wrapper
 
@@ -49,7 +47,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(f"stdout: {_reason(error)}") from error
+            raise write_failure("stdout", error) from error
 
     def say(self, message: str) -> None:
         """A line for the user on stderr: a notice, not the result."""
@@ -192,38 +190,3 @@ def check_writable(path: Path | None) -> None:
         raise OutputError(f"{path}: its folder does not exist")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path}: cannot be written: {'is a folder' if path.is_dir() else 'its folder is read-only'}")
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {_reason(error)}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "the disk is full"
-    return error.strerror or str(error)

@@ -7,7 +7,6 @@ written is the last line, without its end; it is cut off before anything else is
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
@@ -22,7 +21,7 @@ from llava_cli.batch.claims import Claims
 from llava_cli.batch.identity import identity
 from llava_cli.batch.index import Index, Told
 from llava_cli.batch.jobs import LONGEST_LINE, path_of
-from llava_cli.errors import OutputError
+from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import to_json
 
 _BEGINNING = b'{"schema_version": '
@@ -173,8 +172,7 @@ class Ledger:
         except Timeout as error:
             raise OutputError(f"{self.path}: another process keeps its lock ({self.path}.lock)") from error
         except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-            raise OutputError(f"{self.path}: cannot be written: {reason}; all records so far are intact") from error
+            raise OutputError(f"{write_failure(self.path, error)}; all records so far are intact") from error
 
 
 class Untold:

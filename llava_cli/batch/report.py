@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from llava_cli.batch.whole import WholeFile
 from llava_cli.media.clip import Clip, Media
+from llava_cli.whole import WholeFile
 
 _THUMBNAIL, _COLUMNS = 96, 8
 _CHUNK = 1 << 20

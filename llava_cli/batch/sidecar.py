@@ -18,7 +18,7 @@ from llava_cli.batch.jobs import path_of
 from llava_cli.errors import OutputError
 from llava_cli.media.clip import Media
 from llava_cli.media.source import is_url
-from llava_cli.output import write_file
+from llava_cli.whole import write_file
 
 Format = Literal["txt", "json"]
 

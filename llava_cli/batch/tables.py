@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llava_cli.batch.whole import WholeFile
 from llava_cli.media.clip import Media
+from llava_cli.whole import WholeFile
 
 COLUMNS = ("id", "status", "media", "question", "answer", "error")
 

@@ -14,8 +14,9 @@ from llava_cli.cli.grouping import Without
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
 from llava_cli.media.worker import Worker
-from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout, write_file
+from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout
 from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
+from llava_cli.whole import write_file
 
 if TYPE_CHECKING:
     from llava_cli.engine.engine import Generation

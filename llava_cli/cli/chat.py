@@ -22,7 +22,8 @@ from llava_cli.cli.prompting import questions
 from llava_cli.errors import LlavaError, OutputError, UsageError
 from llava_cli.media.worker import Worker
 from llava_cli.models.chatfile import chat_text
-from llava_cli.output import AnswerWriter, Output, complain, guarded_stdout, write_file
+from llava_cli.output import AnswerWriter, Output, complain, guarded_stdout
+from llava_cli.whole import write_file
 
 if TYPE_CHECKING:
     from llava_cli.engine.engine import Answer, Generation

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
+import io
 import os
-import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from llava_cli.errors import OutputError
 from llava_cli.media.clip import Clip, Still
 from llava_cli.media.sampling import clock
+from llava_cli.whole import write_file
 
 GAP = 6
 LABEL_HEIGHT = 22
@@ -72,12 +71,6 @@ def contact_sheet(media: Clip | Still | Sequence[Clip | Still], path: str | os.P
 
 def save_png(picture: Image.Image, target: Path) -> None:
     """Write a picture as PNG, whole or not at all. Raises OutputError where that fails."""
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        picture.save(part, format="PNG")
-        part.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    data = io.BytesIO()
+    picture.save(data, format="PNG")
+    write_file(target, data.getvalue())

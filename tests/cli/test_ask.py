@@ -221,7 +221,7 @@ def test_a_full_disk_is_exit_code_6(picture, tiny):
             stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
     assert done.returncode == 6
-    assert done.stderr.decode() == "llava: stdout: the disk is full\n"
+    assert done.stderr.decode() == "llava: stdout: cannot be written: the disk is full\n"
 
 
 def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, as_program):

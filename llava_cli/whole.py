@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A text file that grows beside its place and takes it when it is closed: never half there."""
+"""A file that grows beside its place and takes it when it is closed: never half there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from llava_cli.errors import OutputError
+from llava_cli.errors import OutputError, write_failure
 
 
 class WholeFile:
@@ -22,15 +22,16 @@ class WholeFile:
         self._path = path
         self._part = path.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            self._file = self._part.open("x", encoding="utf-8", errors="backslashreplace", newline="")
+            self._file = self._part.open("xb")
         except OSError as error:
-            raise self._error(error) from error
+            raise self._failed(error) from error
 
-    def write(self, text: str) -> int:
+    def write(self, data: str | bytes) -> int:
+        """Append; text becomes UTF-8."""
         try:
-            return self._file.write(text)
+            return self._file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
         except OSError as error:
-            raise self._error(error) from error
+            raise self._failed(error) from error
 
     def close(self) -> None:
         try:
@@ -39,7 +40,7 @@ class WholeFile:
             self._file.close()
             self._part.replace(self._path)
         except OSError as error:
-            raise self._error(error) from error
+            raise self._failed(error) from error
 
     def discard(self) -> None:
         """Leave nothing behind where `close` has not been called; its place stays as it was."""
@@ -47,7 +48,21 @@ class WholeFile:
             self._file.close()
             self._part.unlink(missing_ok=True)
 
-    def _error(self, error: OSError) -> OutputError:
+    def _failed(self, error: OSError) -> OutputError:
         with suppress(OSError):
             self._part.unlink(missing_ok=True)
-        return OutputError(f"{self._path}: cannot be written: {error.strerror or error}")
+        return write_failure(self._path, error)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    file = WholeFile(path)
+    try:
+        file.write(data)
+        file.close()
+    finally:
+        file.discard()
