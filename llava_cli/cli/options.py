@@ -276,9 +276,9 @@ class Limits:
             "--max-bytes",
             parser=values.size,
             metavar="SIZE",
-            show_default="2G",
-            help="Most to take from standard input, a pipe or a URL: bytes, 500M, 2G.",
+            help="Most to take from standard input, a pipe or a URL: bytes, 500M, 2G.  [default: 2G]",
             rich_help_panel=_LIMITS,
+            show_default=False,
         ),
     ] = media_limits.DEFAULT.max_bytes
     max_pixels: Annotated[
