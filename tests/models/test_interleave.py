@@ -14,7 +14,7 @@ import torch
 from pictures import clip, still
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_video_llava import rename_weights_as_of_old
+from tiny_parts import rename_weights_as_of_old
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 

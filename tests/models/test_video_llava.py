@@ -13,6 +13,7 @@ import tiny_video_llava
 import torch
 from pictures import clip, still
 from PIL import Image
+from tiny_parts import rename_weights_as_of_old
 from transformers import PreTrainedTokenizerFast, VideoLlavaForConditionalGeneration, VideoLlavaImageProcessor
 
 from llava_cli.engine.engine import Generation
@@ -218,7 +219,7 @@ def test_a_batch_answers_as_one_by_one(engine):
 
 def test_weights_under_their_old_names_answer_the_same(engine, folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    tiny_video_llava.rename_weights_as_of_old(tmp_path)
+    rename_weights_as_of_old(tmp_path)
     old = engine_of(tmp_path, LoadOptions(device="cpu", dtype="float32"))
     assert text_of(old, [clip(8, 90, 120), still(50, 70)]) == text_of(engine, [clip(8, 90, 120), still(50, 70)])
 
