@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from llava_cli.media.clip import Clip, MediaInfo, Still
@@ -25,3 +27,16 @@ def clip(frames: int, height: int, width: int, seed: int = 0) -> Clip:
 
 def still(height: int, width: int, seed: int = 0) -> Still:
     return Still(noise(seed, height, width, 3), MediaInfo("still.png", "image", width, height, "png", "pillow"))
+
+
+def altered(seen: Clip) -> dict[str, Clip]:
+    """The clip and others that differ from it in one thing only; it must have four frames or more."""
+    black = seen.frames.copy()
+    black[3] = 0
+    frames = {
+        "as it is": seen.frames,
+        "reversed": seen.frames[::-1].copy(),
+        "swapped channels": seen.frames[..., ::-1].copy(),
+        "one frame black": black,
+    }
+    return {name: dataclasses.replace(seen, frames=shown) for name, shown in frames.items()}

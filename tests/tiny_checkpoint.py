@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 import torch
+from tiny_parts import LANGUAGE, clip_preprocessor, clip_tower, enlarge, write
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import (
-    CLIPVisionConfig,
     LlamaConfig,
     LlavaNextVideoConfig,
     LlavaNextVideoForConditionalGeneration,
@@ -65,39 +65,15 @@ def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
 def make(folder: Path, *, template: str | None = TEMPLATE, text_config: dict | None = None, seed: int = 0) -> Path:
     """Write a checkpoint; the tokenizer's ids 3 and 4 are the placeholders."""
     tokenizer = sentencepiece_tokenizer()
-    tokenizer.save_pretrained(folder)
-    (folder / "chat_template.jinja").unlink(missing_ok=True)
-    if template is not None:
-        (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    text = LANGUAGE | {"vocab_size": len(tokenizer)} | (text_config or {})
     config = LlavaNextVideoConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2,
-            image_size=IMAGE_SIZE, patch_size=PATCH, projection_dim=32,
-        ).to_dict(),
-        text_config=LlamaConfig(
-            hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-            vocab_size=len(tokenizer), max_position_embeddings=2048, **(text_config or {}),
-        ).to_dict(),
+        vision_config=clip_tower(IMAGE_SIZE, PATCH), text_config=LlamaConfig(**text).to_dict(),
         video_token_index=3, image_token_index=4, image_grid_pinpoints=PINPOINTS,
     )  # fmt: skip
     torch.manual_seed(seed)
     model = LlavaNextVideoForConditionalGeneration(config)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.ndim > 1:
-                weight.normal_(0, 1.2 / weight[0].numel() ** 0.5)
-            elif "norm" not in name:
-                weight.normal_(0, 0.3)
+    enlarge(model, 1.2)
     # Settings of the kind that a language model's makers leave behind, and that must not reach an answer.
     model.generation_config.update(do_sample=True, temperature=0.9, top_p=0.6, eos_token_id=2, pad_token_id=0)
-    model.save_pretrained(folder)
-    preprocessor = {
-        "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711],
-        "size": {"shortest_edge": IMAGE_SIZE},
-        "crop_size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
-        "image_grid_pinpoints": PINPOINTS,
-        "resample": 3,
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
-    return folder
+    preprocessor = clip_preprocessor(IMAGE_SIZE) | {"image_grid_pinpoints": PINPOINTS}
+    return write(folder, model, tokenizer, preprocessor, template)

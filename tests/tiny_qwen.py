@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_parts import LANGUAGE, TOWER, enlarge, keep_answers_readable, siglip_preprocessor, write
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     LlavaOnevisionConfig,
@@ -37,14 +38,13 @@ _WORDS = (
 
 IMAGE_SIZE, PATCH = 70, 14
 # An odd number of patches along an edge, as the released checkpoints have.
-VISION = {
-    "model_type": "siglip_vision_model", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 2, "image_size": IMAGE_SIZE, "patch_size": PATCH, "vision_use_head": False,
+VISION = TOWER | {
+    "model_type": "siglip_vision_model", "num_hidden_layers": 2, "image_size": IMAGE_SIZE, "patch_size": PATCH,
+    "vision_use_head": False,
 }  # fmt: skip
-TEXT = {
-    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "vocab_size": VOCABULARY, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6,
-    "rope_theta": 1000000.0, "tie_word_embeddings": False,
+TEXT = LANGUAGE | {
+    "vocab_size": VOCABULARY, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+    "tie_word_embeddings": False,
 }  # fmt: skip
 PINPOINTS = [[IMAGE_SIZE * rows, IMAGE_SIZE * columns] for rows in range(1, 7) for columns in range(1, 7)]
 
@@ -96,9 +96,6 @@ def make_onevision(folder: Path, *, template: str | None = TEMPLATE, tied: bool 
         tied: as in the 0.5B, whose output weights are its embeddings.
     """
     tokenizer = qwen_tokenizer()
-    tokenizer.save_pretrained(folder)
-    if template is not None:
-        (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     config = LlavaOnevisionConfig(
         vision_config=VISION, text_config=TEXT | {"model_type": "qwen2", "tie_word_embeddings": tied},
         image_grid_pinpoints=PINPOINTS,
@@ -107,23 +104,16 @@ def make_onevision(folder: Path, *, template: str | None = TEMPLATE, tied: bool 
     )  # fmt: skip
     torch.manual_seed(0)
     model = LlavaOnevisionForConditionalGeneration(config)
-    _enlarge(model)
+    enlarge(model, 2)
+    keep_answers_readable(model, tokenizer)
     # Settings of the kind that a language model's makers leave behind.
     model.generation_config.update(do_sample=True, temperature=0.7, top_k=20)
-    model.save_pretrained(folder)
+    write(folder, model, tokenizer, siglip_preprocessor(IMAGE_SIZE) | {"image_grid_pinpoints": PINPOINTS}, template)
     weights = load_file(folder / "model.safetensors")
     renamed = {name.replace("vision_tower.", "vision_tower.vision_model."): w for name, w in weights.items()}
     assert {"image_newline", "language_model.model.norm.weight"} <= set(renamed)
     assert tied != ("language_model.lm_head.weight" in renamed)
     save_file(renamed, folder / "model.safetensors", {"format": "pt"})
-    preprocessor = {
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
-        "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
-        "image_grid_pinpoints": PINPOINTS,
-        "resample": 3,
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder
 
 
@@ -170,7 +160,8 @@ def _original_weights() -> dict[str, torch.Tensor]:
     model = LlavaOnevisionForConditionalGeneration(
         LlavaOnevisionConfig(vision_config=VISION, text_config=TEXT | {"model_type": "qwen2"})
     )
-    _enlarge(model)
+    enlarge(model, 2)
+    keep_answers_readable(model, qwen_tokenizer())
     renamed = {}
     for name, weight in model.state_dict().items():
         name = name.replace("model.vision_tower.", "model.vision_tower.vision_tower.vision_model.")
@@ -178,16 +169,3 @@ def _original_weights() -> dict[str, torch.Tensor]:
         name = name.replace("model.multi_modal_projector.linear_2.", "model.mm_projector.2.")
         renamed[re.sub(r"^model\.language_model\.", "model.", name)] = weight
     return renamed
-
-
-def _enlarge(model: LlavaOnevisionForConditionalGeneration) -> None:
-    """Make the weights so large that every input counts, and all answers text: they can be compared as they read."""
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.ndim > 1:
-                weight.normal_(0, 2 / weight[0].numel() ** 0.5)
-            elif "norm" not in name:
-                weight.normal_(0, 0.3)
-        texts = qwen_tokenizer().batch_decode([[number] for number in range(VOCABULARY)], skip_special_tokens=True)
-        readable = [bool(text) and text.isascii() and text.isprintable() for text in texts]
-        model.lm_head.weight *= torch.tensor(readable)[:, None]

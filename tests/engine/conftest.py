@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoint
+from answering import engine_of
 
-from llava_cli.engine.load import load
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.options import LoadOptions
-from llava_cli.models.checkpoint import open_checkpoint
-from llava_cli.models.registry import family_of
 
 
 @pytest.fixture(scope="session")
@@ -20,4 +17,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(folder: Path) -> LocalEngine:
-    return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", dtype="float32"))
+    return engine_of(folder, dtype="float32")

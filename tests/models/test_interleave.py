@@ -3,25 +3,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import recipes
 import tiny_interleave
 import torch
-from pictures import clip, still
+from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
+from pictures import altered, clip, still
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_video_llava import rename_weights_as_of_old
+from tiny_parts import rename_weights_as_of_old
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.load import load
-from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.options import LoadOptions
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip, Still
 from llava_cli.models import conversation
@@ -32,7 +29,6 @@ from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 
 SEVEN_B = PUBLISHED["interleave-7b"].config
-GREEDY = Generation(max_new_tokens=16)
 
 
 def family(config: dict) -> Interleave:
@@ -42,25 +38,12 @@ def family(config: dict) -> Interleave:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_interleave.make(tmp_path_factory.mktemp("interleave"))
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> LocalEngine:
-    return engine_of(folder, LoadOptions(device="cpu", dtype="float32"))
-
-
-def engine_of(folder: Path, options: LoadOptions) -> LocalEngine:
-    return load(family_of(open_checkpoint(str(folder))), options)
-
-
-def text_of(engine: LocalEngine, media: list, question: str = "Why?") -> str:
-    return engine.answer([conversation.ask(question, media)], GREEDY)[0].text
-
-
-@pytest.fixture(scope="module")
-def recipe(folder: Path):
+def recipe(folder: Path) -> recipes.Recipe:
     """The published snippet: every frame an image of its own, pixels by the authors' processor, HF's forward."""
     model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -70,13 +53,10 @@ def recipe(folder: Path):
 
     def answer(prompt: str, media: list) -> str:
         pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
-        pixels = processor([Image.fromarray(p) for p in pictures], return_tensors="pt").pixel_values
+        pixels = recipes.preprocessed(processor, pictures).pixel_values
         assert prompt.count("<image>") == len(pictures)
         ids = tokenizer(prompt.replace("<image>", "<image>" * 16), return_tensors="pt").input_ids
-        output = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False, pixel_values=pixels
-        )
-        return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+        return recipes.generated(model, tokenizer, ids, pixel_values=pixels)
 
     return answer
 
@@ -210,20 +190,9 @@ def test_answers_are_the_published_recipe_s(engine, recipe, media):
 
 def test_answers_depend_on_frames_order_colours_and_question(engine):
     seen = clip(8, 56, 56)
-    variants = {
-        "as it is": text_of(engine, [seen]),
-        "reversed": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[::-1].copy())]),
-        "swapped channels": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[..., ::-1].copy())]),
-        "one frame black": text_of(engine, [dataclasses.replace(seen, frames=blackened(seen.frames))]),
-        "another question": text_of(engine, [seen], "How?"),
-    }
-    assert len(set(variants.values())) == len(variants)
-
-
-def blackened(frames: np.ndarray) -> np.ndarray:
-    frames = frames.copy()
-    frames[3] = 0
-    return frames
+    answers = {name: text_of(engine, [other]) for name, other in altered(seen).items()}
+    answers["another question"] = text_of(engine, [seen], "How?")
+    assert len(set(answers.values())) == len(answers)
 
 
 def test_a_video_is_to_the_model_what_its_frames_are_as_stills(engine):
@@ -233,12 +202,7 @@ def test_a_video_is_to_the_model_what_its_frames_are_as_stills(engine):
 
 
 def test_a_batch_answers_as_one_by_one(engine):
-    asks = [
-        conversation.ask("Why is this video funny?", [clip(8, 56, 56)]),
-        conversation.ask("Why?", [clip(3, 56, 56, seed=1), still(61, 97)]),
-        conversation.ask("How many shapes are there?", [still(30, 90, seed=2)]),
-        conversation.ask("What?", []),
-    ]
+    asks = mixed_asks(56)
     single = [engine.answer([one], GREEDY)[0] for one in asks]
     assert [a.text for a in engine.answer(asks, GREEDY)] == [a.text for a in single]
     assert [a.visual_tokens for a in single] == [(128,), (48, 16), (16,), ()]
@@ -247,7 +211,7 @@ def test_a_batch_answers_as_one_by_one(engine):
 def test_weights_under_their_old_names_answer_the_same(engine, folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     rename_weights_as_of_old(tmp_path)
-    old = engine_of(tmp_path, LoadOptions(device="cpu", dtype="float32"))
+    old = engine_of(tmp_path, dtype="float32")
     assert text_of(old, [clip(3, 90, 120), still(50, 70)]) == text_of(engine, [clip(3, 90, 120), still(50, 70)])
 
 
@@ -255,22 +219,18 @@ def test_output_weights_that_are_the_embeddings_are_not_missed(tmp_path):
     """As in the 0.5B."""
     tiny_interleave.make(tmp_path, tied=True)
     assert not any("lm_head" in name for name in load_file(tmp_path / "model.safetensors"))
-    engine = engine_of(tmp_path, LoadOptions(device="cpu", dtype="float32"))
+    engine = engine_of(tmp_path, dtype="float32")
     assert torch.equal(engine._model.lm_head.weight, engine._model.get_input_embeddings().weight)
     assert text_of(engine, [clip(3, 56, 56)])
 
 
 def test_4_bit_answers_on_the_cpu_keeps_its_eyes_and_survives_saving(folder, tmp_path):
-    from bitsandbytes.nn import Linear4bit
-
-    engine = engine_of(folder, LoadOptions(device="cpu", quantization="4bit"))
-    quantized = [name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)]
+    engine = engine_of(folder, quantization="4bit")
+    quantized = layers_in_4_bit(engine)
     assert quantized
     assert all(name.startswith("model.language_model.") for name in quantized)
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
-    engine._model.save_pretrained(tmp_path)
-    again = engine_of(tmp_path, LoadOptions(device="cpu"))
-    assert any(isinstance(module, Linear4bit) for module in again._model.modules())
+    again = engine_of(saved_with_its_files(engine, tmp_path))
+    assert layers_in_4_bit(again)
     answer = text_of(engine, [clip(3, 56, 56), still(61, 97)])
     assert len(answer) > 5
     assert text_of(again, [clip(3, 56, 56), still(61, 97)]) == answer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LLaVA-Video: the original authors' numbers from their own files, told when each frame was taken.
+"""LLaVA-Video: the original authors' numbers from their own files, and what a checkpoint's config says.
 
 `tests/data/llava_video.npz` holds what their code (github.com/LLaVA-VL/LLaVA-NeXT at df17966) computes with the random
 weights in `llava_video.safetensors`, in float32 on the CPU.
@@ -14,32 +14,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import recipes
 import tiny_qwen
 import torch
-from pictures import clip, still
+from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, text_of
+from pictures import altered, clip, still
 from safetensors.torch import load_file, save_file
 
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.load import Loader, load
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.options import LoadOptions
 from llava_cli.errors import ModelError
-from llava_cli.media.clip import Clip, Media, MediaInfo
-from llava_cli.models import conversation
-from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
-from llava_cli.models.conversation import Ask, Turn, ask
+from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.conversation import ask
 from llava_cli.models.llava_video import LlavaVideo
 from llava_cli.models.onevision import Onevision
 from llava_cli.models.registry import family_of
 
 DATA = Path(__file__).parents[1] / "data"
-GREEDY = Generation(max_new_tokens=12)
 # The tower that the vectors were made with.
 TOWER = tiny_qwen.VISION | {"image_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4}
-TIMES = (
-    "The video lasts for 11.04 seconds, and 3 frames are uniformly sampled from it. "
-    "These frames are located at 0.00s,5.50s,11.00s.Please answer the following questions related to this video.\n"
-)
 
 
 @pytest.fixture(scope="module")
@@ -48,27 +40,9 @@ def expected() -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def three_frames(frames: np.ndarray) -> Clip:
-    info = MediaInfo("clip.mp4", "video", frames.shape[2], frames.shape[1], "h264", "pyav", duration=11.04)
-    return Clip(frames, (0, 137, 275), (0.0, 5.5, 11.0), info)
-
-
-def loaded(folder: Path, **options: object) -> LocalEngine:
-    return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", dtype="float32", **options))
-
-
-def text_of(engine: LocalEngine, media: list[Media], question: str) -> str:
-    return engine.answer([conversation.ask(question, media)], GREEDY)[0].text
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_qwen.make_llava_video(tmp_path_factory.mktemp("llava_video"))
-
-
-@pytest.fixture(scope="module")
-def engine(folder: Path) -> LocalEngine:
-    return loaded(folder)
 
 
 # The authors' numbers
@@ -93,9 +67,9 @@ def test_visual_tokens_logits_and_answers_are_the_authors(tmp_path, expected, mo
         mm_spatial_pool_mode=mode,
         mm_newline_position=newlines,
     )
-    engine = loaded(folder)
+    engine = engine_of(folder, dtype="float32")
     assert isinstance(engine.family, LlavaVideo)
-    seen = three_frames(expected["frames"])
+    seen = dataclasses.replace(clip(*expected["frames"].shape[:3]), frames=expected["frames"])
     assert np.abs(engine.family.clip_pixels(seen)[:, :, ::6, ::6].numpy() - expected["pixel_values_sub"]).max() < 1e-6
     with torch.inference_mode():
         visual = engine.family.encode(engine._model, seen)
@@ -155,39 +129,24 @@ def test_answers_are_those_of_the_model_s_own_forward(engine):
     ids = torch.tensor([[stand_in if number == own else number for number in prompt.ids]])
     engine._model.config.video_token_id = stand_in
     try:
-        output = engine._model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            pixel_values_videos=engine.family.clip_pixels(seen)[None],
-            max_new_tokens=12,
-            do_sample=False,
-        )
+        pixels = engine.family.clip_pixels(seen)[None]
+        expected = recipes.generated(engine._model, engine._tokenizer, ids, pixel_values_videos=pixels)
     finally:
         engine._model.config.video_token_id = of_model
-    expected = engine._tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
-    assert text_of(engine, [seen], "Why?") == expected
+    assert text_of(engine, [seen]) == expected
 
 
 def test_answers_depend_on_frames_order_times_colours_and_question(engine):
     seen = clip(8, 70, 70)
     later = tuple(time + 0.5 for time in seen.times)
-    variants = [
-        text_of(engine, [seen], "Why?"),
-        text_of(engine, [dataclasses.replace(seen, frames=seen.frames[::-1].copy())], "Why?"),
-        text_of(engine, [dataclasses.replace(seen, frames=seen.frames[..., ::-1].copy())], "Why?"),
-        text_of(engine, [dataclasses.replace(seen, times=later)], "Why?"),
-        text_of(engine, [seen], "How?"),
-    ]
-    assert len(set(variants)) == len(variants)
+    answers = {name: text_of(engine, [other]) for name, other in altered(seen).items()}
+    answers["half a second later"] = text_of(engine, [dataclasses.replace(seen, times=later)])
+    answers["another question"] = text_of(engine, [seen], "How?")
+    assert len(set(answers.values())) == len(answers)
 
 
 def test_a_batch_answers_as_one_by_one(engine):
-    asks = [
-        conversation.ask("Why is this video funny?", [clip(4, 70, 70)]),
-        conversation.ask("Why?", [clip(2, 70, 70, seed=1), still(61, 97)]),
-        conversation.ask("How many shapes are there?", [still(30, 190, seed=2)]),
-        conversation.ask("What?", [], system="Answer in one word."),
-    ]
+    asks = mixed_asks(70)
     single = [engine.answer([one], GREEDY)[0].text for one in asks]
     assert [answer.text for answer in engine.answer(asks, GREEDY)] == single
 
@@ -197,10 +156,10 @@ def test_a_saved_model_is_recognised_again_and_answers_the_same(engine, tmp_path
     engine._tokenizer.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["model_type"] == "llava_onevision"
-    again = loaded(tmp_path)
+    again = engine_of(tmp_path, dtype="float32")
     assert isinstance(again.family, LlavaVideo)
     media = [clip(3, 70, 70), still(100, 60)]
-    assert text_of(again, media, "Why?") == text_of(engine, media, "Why?")
+    assert text_of(again, media) == text_of(engine, media)
 
 
 def test_conversions_under_the_older_weight_names_answer_the_same(engine, folder, tmp_path):
@@ -214,23 +173,21 @@ def test_conversions_under_the_older_weight_names_answer_the_same(engine, folder
         weights[re.sub(r"^lm_head\.", "language_model.lm_head.", name).removeprefix("model.")] = weight
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     engine._tokenizer.save_pretrained(tmp_path)
-    again = loaded(tmp_path)
+    again = engine_of(tmp_path, dtype="float32")
     assert isinstance(again.family, LlavaVideo)
-    assert text_of(again, [clip(3, 70, 70)], "Why?") == text_of(engine, [clip(3, 70, 70)], "Why?")
+    assert text_of(again, [clip(3, 70, 70)]) == text_of(engine, [clip(3, 70, 70)])
 
 
 def test_4_bit_answers_on_the_cpu_and_survives_saving(folder, tmp_path):
-    from bitsandbytes.nn import Linear4bit
-
-    engine = loaded(folder, quantization="4bit")
-    quantized = [name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)]
+    engine = engine_of(folder, dtype="float32", quantization="4bit")
+    quantized = layers_in_4_bit(engine)
     assert quantized
     assert all(name.startswith("model.language_model.") for name in quantized)
-    answer = text_of(engine, [clip(3, 70, 70)], "Why?")
+    answer = text_of(engine, [clip(3, 70, 70)])
     assert answer
     engine._model.save_pretrained(tmp_path)
     engine._tokenizer.save_pretrained(tmp_path)
-    assert text_of(loaded(tmp_path), [clip(3, 70, 70)], "Why?") == answer
+    assert text_of(engine_of(tmp_path, dtype="float32"), [clip(3, 70, 70)]) == answer
 
 
 # The checkpoint's own words
@@ -313,96 +270,3 @@ def test_ids_that_a_conversion_chose():
 def test_canvases_are_read_as_width_and_height():
     family = LlavaVideo(Checkpoint("test", Path("nowhere"), ORIGINAL | {"image_grid_pinpoints": [[384, 768]]}))
     assert family.checkpoint.config["image_grid_pinpoints"] == [[768, 384]]
-
-
-# Prompts
-
-SEEN = three_frames(np.zeros((3, 70, 70, 3), np.uint8))
-SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-
-
-def prompt_text(asked: Ask, folder: Path = Path("nowhere"), **settings: object) -> str:
-    family = LlavaVideo(Checkpoint("test", folder, tiny_qwen.original_config(**settings)))
-    tokenizer = tiny_qwen.qwen_tokenizer()
-    prompt = family.prompt(tokenizer, asked)
-    assert sum(prompt.ids.count(number) for number in (151646, 151647)) == sum(prompt.visual_tokens)
-    return prompt.text
-
-
-@pytest.mark.parametrize(
-    ("asked", "golden"),
-    [
-        (
-            # As the authors' own code prints it, with their placeholder for ours.
-            ask("What happens?", [SEEN]),
-            f"{SYSTEM}<|im_start|>user\n<video>\n{TIMES}What happens?<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            ask("Compare.", [still(70, 70), still(70, 90, 1), SEEN]),
-            f"{SYSTEM}<|im_start|>user\n<image>\n<image>\n<video>\n{TIMES}Compare.<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            ask("Compare.", [SEEN, SEEN]),
-            f"{SYSTEM}<|im_start|>user\n<video>\n{TIMES}<video>\n{TIMES}Compare.<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            Ask(
-                (
-                    Turn("system", ("Be brief.",)),
-                    Turn("user", (SEEN, "What is it?")),
-                    Turn("assistant", ("A cat.",)),
-                    Turn("user", ("And then?",)),
-                )
-            ),
-            f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n<video>\n{TIMES}What is it?<|im_end|>\n"
-            "<|im_start|>assistant\nA cat.<|im_end|>\n<|im_start|>user\nAnd then?<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            ask("<video>\nWhy?", [SEEN]),
-            f"{SYSTEM}<|im_start|>user\n<video>\n{TIMES}Why?<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            ask("Is there a cat in <video> too?", [SEEN]),
-            f"{SYSTEM}<|im_start|>user\n{TIMES}Is there a cat in <video> too?<|im_end|>\n<|im_start|>assistant\n",
-        ),
-        (
-            ask("Why?", [still(70, 70)]),
-            f"{SYSTEM}<|im_start|>user\n<image>\nWhy?<|im_end|>\n<|im_start|>assistant\n",
-        ),
-    ],
-)
-def test_prompts_tell_the_times(asked, golden):
-    assert prompt_text(asked) == golden
-
-
-def test_a_conversion_s_template_is_told_the_times_too(tmp_path):
-    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": tiny_qwen.TEMPLATE}))
-    text = prompt_text(ask("Why?", [SEEN]), tmp_path)
-    assert text == f"<|im_start|>user <video>\n{TIMES}Why?<|im_end|><|im_start|>assistant\n"
-
-
-@pytest.mark.parametrize("setting", [False, "False"])
-def test_times_are_left_out_where_the_config_says_so(setting):
-    text = prompt_text(ask("Why?", [SEEN]), add_time_instruction=setting)
-    assert text == f"{SYSTEM}<|im_start|>user\n<video>\nWhy?<|im_end|>\n<|im_start|>assistant\n"
-
-
-def test_times_are_told_where_the_config_is_silent():
-    assert TIMES in prompt_text(ask("Why?", [SEEN]), add_time_instruction=None)
-
-
-def test_a_tokenizer_may_come_as_a_vocabulary_and_merges(tmp_path):
-    """As Qwen's were first released."""
-    whole = tiny_qwen.qwen_tokenizer(media_tokens=False)
-    whole.save_pretrained(tmp_path)
-    whole.backend_tokenizer.model.save(str(tmp_path))
-    (tmp_path / "tokenizer.json").unlink()
-    added = {i: {"content": str(token), "special": True} for i, token in whole.added_tokens_decoder.items()}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
-    (tmp_path / "config.json").write_text(json.dumps(tiny_qwen.original_config()))
-    family = family_of(open_checkpoint(str(tmp_path)))
-    loader = Loader(family, LoadOptions(device="cpu"))
-    asked = ask("Why is this <|im_end|> funny?", [clip(3, 56, 56)])
-    ids = family.prompt(loader.tokenizer, asked).ids
-    tiny_qwen.qwen_tokenizer(media_tokens=False).save_pretrained(tmp_path)
-    assert family.prompt(Loader(family, LoadOptions(device="cpu")).tokenizer, asked).ids == ids

@@ -3,35 +3,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import recipes
 import tiny_qwen
 import torch
-from pictures import clip, still
+from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, text_of
+from pictures import altered, clip, still
 from PIL import Image
+from tiny_parts import siglip_preprocessor
 from tiny_qwen import IMAGE_SIZE, PINPOINTS
 from transformers import LlavaOnevisionForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.load import load
-from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.options import LoadOptions
-from llava_cli.media.clip import Clip, Media, Still
-from llava_cli.models import conversation
-from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
+from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.conversation import Ask, Turn, ask
 from llava_cli.models.onevision import Onevision
-from llava_cli.models.registry import family_of
-
-GREEDY = Generation(max_new_tokens=12)
-HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 
 # What the hub's config.json of the 7B says, as far as it matters here.
 SEVEN_B = {
@@ -50,45 +41,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> LocalEngine:
-    return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", dtype="float32"))
-
-
-def text_of(engine: LocalEngine, media: list[Media], question: str) -> str:
-    return engine.answer([conversation.ask(question, media)], GREEDY)[0].text
-
-
-@pytest.fixture(scope="module")
-def recipe(folder: Path) -> Callable[[str, list[Media]], str]:
-    """The published snippet: placeholders expanded in the text, full-size pictures preprocessed, HF's own forward."""
-    model = LlavaOnevisionForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    frames = SiglipImageProcessorPil(size=size, **HALF)
-    tiles = LlavaOnevisionImageProcessorPil(size=size, image_grid_pinpoints=PINPOINTS, **HALF)
-
-    def answer(prompt: str, media: list[Media]) -> str:
-        inputs = {}
-        clips = [m for m in media if isinstance(m, Clip)]
-        stills = [m for m in media if isinstance(m, Still)]
-        if clips:
-            pixels = [frames([Image.fromarray(f) for f in c.frames], return_tensors="pt").pixel_values for c in clips]
-            inputs["pixel_values_videos"] = torch.stack(pixels)
-            for c in clips:
-                prompt = prompt.replace("<video>", "<V>" * (len(c.frames) * 9 + 1), 1)
-        if stills:
-            seen = tiles([Image.fromarray(s.pixels) for s in stills], return_tensors="pt")
-            inputs |= {key: seen[key] for key in ("pixel_values", "image_sizes")}
-            for features in model.get_image_features(seen["pixel_values"], seen["image_sizes"]).pooler_output:
-                prompt = prompt.replace("<image>", "<I>" * len(features), 1)
-        text = prompt.replace("<V>", "<video>").replace("<I>", "<image>")
-        ids = tokenizer(text, return_tensors="pt").input_ids
-        output = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, **inputs
-        )
-        return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
-
-    return answer
+def recipe(folder: Path) -> recipes.Recipe:
+    """The published snippet: nine tokens a frame and a newline for a clip, stills in tiles."""
+    preprocessing = siglip_preprocessor(IMAGE_SIZE)
+    return recipes.frames_and_tiles(
+        LlavaOnevisionForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval(),
+        PreTrainedTokenizerFast.from_pretrained(folder),
+        frames=SiglipImageProcessorPil(**preprocessing),
+        tiles=LlavaOnevisionImageProcessorPil(**preprocessing, image_grid_pinpoints=PINPOINTS),
+        tokens_of=lambda seen: len(seen.frames) * 9 + 1,
+    )
 
 
 VIDEO_AND_TEXT = "<|im_start|>user <video>\nWhy?<|im_end|><|im_start|>assistant\n"
@@ -111,53 +73,39 @@ VIDEO_AND_TEXT = "<|im_start|>user <video>\nWhy?<|im_end|><|im_start|>assistant\
 def test_answers_are_the_published_recipe_s(engine, recipe, media, prompt):
     expected = recipe(prompt, media)
     assert len(expected) > 5
-    assert text_of(engine, media, "Why?") == expected
+    assert text_of(engine, media) == expected
 
 
 def test_answers_depend_on_frames_order_colours_and_question(engine):
     seen = clip(8, 70, 70)
-    black = seen.frames.copy()
-    black[3] = 0
-    variants = {
-        "as it is": text_of(engine, [seen], "Why?"),
-        "reversed": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[::-1].copy())], "Why?"),
-        "swapped channels": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[..., ::-1].copy())], "Why?"),
-        "one frame black": text_of(engine, [dataclasses.replace(seen, frames=black)], "Why?"),
-        "another question": text_of(engine, [seen], "How?"),
-    }
-    assert len(set(variants.values())) == len(variants)
+    answers = {name: text_of(engine, [other]) for name, other in altered(seen).items()}
+    answers["another question"] = text_of(engine, [seen], "How?")
+    assert len(set(answers.values())) == len(answers)
 
 
 def test_a_batch_answers_as_one_by_one(engine):
-    asks = [
-        conversation.ask("Why is this video funny?", [clip(8, 70, 70)]),
-        conversation.ask("Why?", [clip(3, 70, 70, seed=1), still(61, 97)]),
-        conversation.ask("How many shapes are there?", [still(30, 90, seed=2)]),
-        conversation.ask("What?", [], system="Answer in one word."),
-    ]
+    asks = mixed_asks(70)
     single = [engine.answer([one], GREEDY)[0].text for one in asks]
     assert [answer.text for answer in engine.answer(asks, GREEDY)] == single
 
 
 def test_4_bit_answers_on_the_cpu_and_survives_saving(folder, tmp_path):
-    from bitsandbytes.nn import Linear4bit
-
-    engine = load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", quantization="4bit"))
-    quantized = [name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)]
+    engine = engine_of(folder, quantization="4bit")
+    quantized = layers_in_4_bit(engine)
     assert quantized
     assert all(name.startswith("model.language_model.") for name in quantized)
-    answer = text_of(engine, [clip(4, 70, 70)], "Why?")
+    answer = text_of(engine, [clip(4, 70, 70)])
     assert answer
     engine._model.save_pretrained(tmp_path)
     engine._tokenizer.save_pretrained(tmp_path)
     (tmp_path / "chat_template.jinja").write_text(tiny_qwen.TEMPLATE)
-    again = load(family_of(open_checkpoint(str(tmp_path))), LoadOptions(device="cpu"))
-    assert text_of(again, [clip(4, 70, 70)], "Why?") == answer
+    again = engine_of(tmp_path)
+    assert text_of(again, [clip(4, 70, 70)]) == answer
 
 
 def test_the_0_5b_s_output_weights_are_its_embeddings(tmp_path):
     folder = tiny_qwen.make_onevision(tmp_path, tied=True)
-    model = load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu"))._model
+    model = engine_of(folder)._model
     assert model.lm_head.weight is model.get_input_embeddings().weight
 
 

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import recipes
 import tiny_video_llava
 import torch
-from pictures import clip, still
+from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
+from pictures import altered, clip, still
 from PIL import Image
+from tiny_parts import rename_weights_as_of_old
 from transformers import PreTrainedTokenizerFast, VideoLlavaForConditionalGeneration, VideoLlavaImageProcessor
 
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.load import load
-from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.options import LoadOptions
 from llava_cli.errors import UsageError
-from llava_cli.media.clip import Clip, Sampling, Still
+from llava_cli.media.clip import Sampling, Still
 from llava_cli.models import conversation
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
 from llava_cli.models.conversation import Ask, Turn
@@ -29,7 +28,6 @@ from llava_cli.models.registry import family_of
 from llava_cli.models.video_llava import VideoLlava, shown_places
 
 SEVEN_B = PUBLISHED["video-llava-7b"].config
-GREEDY = Generation(max_new_tokens=16)
 
 
 def family(config: dict) -> VideoLlava:
@@ -39,25 +37,12 @@ def family(config: dict) -> VideoLlava:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_video_llava.make(tmp_path_factory.mktemp("video-llava"))
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> LocalEngine:
-    return engine_of(folder, LoadOptions(device="cpu", dtype="float32"))
-
-
-def engine_of(folder: Path, options: LoadOptions) -> LocalEngine:
-    return load(family_of(open_checkpoint(str(folder))), options)
-
-
-def text_of(engine: LocalEngine, media: list, question: str = "Why?") -> str:
-    return engine.answer([conversation.ask(question, media)], GREEDY)[0].text
-
-
-@pytest.fixture(scope="module")
-def recipe(folder: Path):
+def recipe(folder: Path) -> recipes.Recipe:
     """The published snippet: placeholders expanded in the text, pixels by the authors' processor, HF's forward."""
     model = VideoLlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -65,23 +50,18 @@ def recipe(folder: Path):
     processor = VideoLlavaImageProcessor(size={"shortest_edge": tiny_video_llava.IMAGE_SIZE}, crop_size=size)
 
     def pixels(pictures) -> torch.Tensor:
-        inputs = processor([Image.fromarray(p) for p in pictures], return_tensors="pt")
+        inputs = recipes.preprocessed(processor, pictures)
         return inputs["pixel_values_images" if "pixel_values_images" in inputs else "pixel_values"]
 
     def answer(prompt: str, media: list) -> str:
         inputs = {}
-        clips = [m for m in media if isinstance(m, Clip)]
-        stills = [m for m in media if isinstance(m, Still)]
+        clips, stills = recipes.apart(media)
         if clips:
             inputs["pixel_values_videos"] = torch.stack([pixels(as_the_authors_sample(c.frames)) for c in clips])
         if stills:
             inputs["pixel_values"] = pixels([s.pixels for s in stills])
         text = prompt.replace("<video>", "<video>" * (8 * 17)).replace("<image>", "<image>" * 16)
-        ids = tokenizer(text, return_tensors="pt").input_ids
-        output = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False, **inputs
-        )
-        return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+        return recipes.generated(model, tokenizer, tokenizer(text, return_tensors="pt").input_ids, **inputs)
 
     return answer
 
@@ -187,30 +167,14 @@ def test_answers_are_the_published_recipe_s(engine, recipe, media, prompt):
 
 def test_answers_depend_on_frames_order_colours_tower_and_question(engine):
     seen = clip(8, 56, 56)
-    variants = {
-        "as it is": text_of(engine, [seen]),
-        "reversed": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[::-1].copy())]),
-        "swapped channels": text_of(engine, [dataclasses.replace(seen, frames=seen.frames[..., ::-1].copy())]),
-        "one frame black": text_of(engine, [dataclasses.replace(seen, frames=blackened(seen.frames))]),
-        "its first frame": text_of(engine, [Still(seen.frames[0], still(56, 56).info)]),
-        "another question": text_of(engine, [seen], "How?"),
-    }
-    assert len(set(variants.values())) == len(variants)
-
-
-def blackened(frames: np.ndarray) -> np.ndarray:
-    frames = frames.copy()
-    frames[3] = 0
-    return frames
+    answers = {name: text_of(engine, [other]) for name, other in altered(seen).items()}
+    answers["its first frame"] = text_of(engine, [Still(seen.frames[0], still(56, 56).info)])
+    answers["another question"] = text_of(engine, [seen], "How?")
+    assert len(set(answers.values())) == len(answers)
 
 
 def test_a_batch_answers_as_one_by_one(engine):
-    asks = [
-        conversation.ask("Why is this video funny?", [clip(8, 56, 56)]),
-        conversation.ask("Why?", [clip(3, 56, 56, seed=1), still(61, 97)]),
-        conversation.ask("How many shapes are there?", [still(30, 90, seed=2)]),
-        conversation.ask("What?", []),
-    ]
+    asks = mixed_asks(56)
     single = [engine.answer([one], GREEDY)[0] for one in asks]
     assert [a.text for a in engine.answer(asks, GREEDY)] == [a.text for a in single]
     assert [a.visual_tokens for a in single] == [(136,), (136, 16), (16,), ()]
@@ -218,22 +182,18 @@ def test_a_batch_answers_as_one_by_one(engine):
 
 def test_weights_under_their_old_names_answer_the_same(engine, folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    tiny_video_llava.rename_weights_as_of_old(tmp_path)
-    old = engine_of(tmp_path, LoadOptions(device="cpu", dtype="float32"))
+    rename_weights_as_of_old(tmp_path)
+    old = engine_of(tmp_path, dtype="float32")
     assert text_of(old, [clip(8, 90, 120), still(50, 70)]) == text_of(engine, [clip(8, 90, 120), still(50, 70)])
 
 
 def test_4_bit_answers_on_the_cpu_keeps_its_eyes_and_survives_saving(folder, tmp_path):
-    from bitsandbytes.nn import Linear4bit
-
-    engine = engine_of(folder, LoadOptions(device="cpu", quantization="4bit"))
-    quantized = [name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)]
+    engine = engine_of(folder, quantization="4bit")
+    quantized = layers_in_4_bit(engine)
     assert quantized
     assert all(name.startswith("model.language_model.") for name in quantized)
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
-    engine._model.save_pretrained(tmp_path)
-    again = engine_of(tmp_path, LoadOptions(device="cpu"))
-    assert any(isinstance(module, Linear4bit) for module in again._model.modules())
+    again = engine_of(saved_with_its_files(engine, tmp_path))
+    assert layers_in_4_bit(again)
     answer = text_of(engine, [clip(8, 56, 56), still(61, 97)])
     assert len(answer) > 5
     assert text_of(again, [clip(8, 56, 56), still(61, 97)]) == answer

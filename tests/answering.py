@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines on tiny checkpoints, what they answer, and what several families' tests look at in them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pictures import clip, still
+
+from llava_cli.engine.engine import Generation
+from llava_cli.engine.load import load
+from llava_cli.engine.local import LocalEngine
+from llava_cli.engine.options import LoadOptions
+from llava_cli.media.clip import Media
+from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.conversation import Ask, ask
+from llava_cli.models.registry import family_of
+
+GREEDY = Generation(max_new_tokens=16)
+
+
+def engine_of(folder: Path, **options: object) -> LocalEngine:
+    """The checkpoint in `folder`, opened and loaded as the commands do it, on the CPU."""
+    return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", **options))
+
+
+def text_of(engine: LocalEngine, media: list[Media], question: str = "Why?", generation: Generation = GREEDY) -> str:
+    """The answer to one question."""
+    return engine.answer([ask(question, media)], generation)[0].text
+
+
+def mixed_asks(size: int) -> list[Ask]:
+    """Prompts of unequal lengths: about a clip, a clip and a still, a still, and nothing; clips are `size` square."""
+    return [
+        ask("Why is this video funny?", [clip(8, size, size)]),
+        ask("Why?", [clip(3, size, size, seed=1), still(61, 97)]),
+        ask("How many shapes are there?", [still(30, 90, seed=2)]),
+        ask("What?", [], system="Answer in one word."),
+    ]
+
+
+def layers_in_4_bit(engine: LocalEngine) -> list[str]:
+    """The names of the layers whose weights are quantized to 4 bit."""
+    from bitsandbytes.nn import Linear4bit
+
+    return [name for name, module in engine._model.named_modules() if isinstance(module, Linear4bit)]
+
+
+def saved_with_its_files(engine: LocalEngine, folder: Path) -> Path:
+    """Write the engine's model into `folder`, beside copies of its checkpoint's other files."""
+    weights = shutil.ignore_patterns("*.safetensors")
+    shutil.copytree(engine.family.checkpoint.folder, folder, dirs_exist_ok=True, ignore=weights)
+    engine._model.save_pretrained(folder)
+    return folder
