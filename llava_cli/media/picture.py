@@ -18,7 +18,6 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from llava_cli.media.clip import Clip, MediaInfo, Still, View
 from llava_cli.media.geometry import EXIF, UPRIGHT, Orientation, bring_into_view
-from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import Timeline, choose
 from llava_cli.media.source import MediaError, Source, check_pixels, check_walk
 
@@ -79,6 +78,7 @@ def _refuse_heic(file: BinaryIO) -> None:
 def _read_still(source: Source, image: Image.Image) -> Still:
     count = getattr(image, "n_frames", 1)
     notes = [f"the first of {count} pictures is shown"] if image.format == "TIFF" and count > 1 else []
+    image.load()  # before its tags: what is looked up in a PNG loads it too, and Pillow tells of damage only once
     orientation = _orientation(image)
     pixels = np.ascontiguousarray(orientation.apply(rgb(image)))
     info = MediaInfo(
@@ -124,24 +124,28 @@ def rgb(image: Image.Image) -> np.ndarray:
 class _Walk:
     """A walk through an animation, up to the first picture that cannot be read."""
 
-    image: Image.Image
-    limits: Limits
+    source: Source
     broken: str | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Image.Image]]:
-        for index in range(getattr(self.image, "n_frames", 1)):
-            check_walk(index + 1, self.limits)
-            try:
-                self.image.seek(index)
-                self.image.load()
-            except Exception as error:
-                self.broken = str(error)
+        """Open it anew: once Pillow has met damage, it may find less on going back to the first picture."""
+        with self.source.open() as file:
+            image = _open(file, self.source)
+            if image is None:
                 return
-            yield index, self.image
+            for index in range(getattr(image, "n_frames", 1)):
+                check_walk(index + 1, self.source.limits)
+                try:
+                    image.seek(index)
+                    image.load()
+                except Exception as error:
+                    self.broken = str(error)
+                    return
+                yield index, image
 
 
 def _read_animation(source: Source, image: Image.Image, view: View) -> Clip:
-    walk = _Walk(image, source.limits)
+    walk = _Walk(source)
     durations = [(picture.info.get("duration") or UNTIMED * 1000) / 1000 for _, picture in walk]
     if not durations:
         raise MediaError(f"is an animation of which no picture can be read: {walk.broken}")

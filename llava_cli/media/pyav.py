@@ -42,7 +42,7 @@ def read_clip(source: Source, view: View, threads: int | None = None) -> Clip:
     Raises MediaError, DecoderError, or what PyAV raises on damaged files: see `load_media`.
     """
     table = None
-    with Reader(source) as reader:
+    with Reader(source, strict=True) as reader:
         try:
             table = frame_table(reader, view.sampling)
             indices, notes = choose(table.timeline, view.sampling)
@@ -93,7 +93,7 @@ def _take_groups(
         return shots
 
     def work_alone() -> list[Shot]:
-        with Reader(source) as reader:
+        with Reader(source, strict=True) as reader:
             return work(reader)
 
     with ThreadPoolExecutor(max(1, workers - 1)) as pool:
