@@ -9,7 +9,7 @@ picture.
 A clip is right where all of it agrees with one reading of the file:
 
 - as decoded: the frames in the order in which they come out. A frame's time is its stamp less the first one's; where
-  the stamps do not rise, its place over the rate that the file claims.
+  the stamps do not rise, its place over the rate that FFmpeg makes out.
 - as listed: the packets that hold a frame in the order of their stamps, which is that of display. This counts where
   the same frames come out, only in another order; and where the decode meets damage, since packets that no sampled
   frame needs are not tried: they keep their places.
@@ -85,10 +85,15 @@ class Reading:
     tick: float = 0.0
     ends: Sequence[float | None] = (None,)
     """How long the last frame may be taken to be shown; None is as long as the others."""
+    even: bool = False
+    """Whether the frames may be taken for evenly spaced."""
 
     def disagrees(self, clip: Clip, decode: Decode, steady: Sequence[bool]) -> str | None:
         """Say in what the clip differs, if it does."""
         timelines = [Timeline(self.times, self.tick, end) for end in self.ends]
+        if self.even:
+            interval = timelines[0].interval
+            timelines.append(Timeline([place * interval for place in range(len(self.times))], self.tick))
         choices = [_choice(timeline, clip) for timeline in timelines]
         if list(clip.indices) not in choices:
             return f"indices {clip.indices}, not {choices}"
@@ -129,17 +134,22 @@ def wrong(path: Path, view: View, media: Clip | Still | None, limits: Limits) ->
     if media is None:
         return "an error" if decode.pixels and not decode.damaged else None
     assert isinstance(media, Clip)
+    steady = _steady(path, view, limits, decode)
+    found = [reading.disagrees(media, decode, steady) for reading in _readings(decode)]
+    return None if None in found else f"{'damaged' if decode.damaged else 'sound'}: {'; or '.join(map(str, found))}"
+
+
+def _steady(path: Path, view: View, limits: Limits, decode: Decode) -> list[bool]:
+    """Return which of the decoded frames are functions of the file."""
     again = _decode(path, view, limits, hold=False).pixels
     steady = [one is not None and np.array_equal(one, two) for one, two in zip_longest(decode.pixels, again)]
     if decode.damaged:
-        lean = _decode(path, view, limits, hold=True, skip="NONREF")
         place = {stamp: place for place, stamp in enumerate(decode.stamps)}
-        for stamp, pixels in zip(lean.stamps, lean.pixels):
+        lean = _decode(path, view, limits, hold=True, skip="NONREF")
+        for stamp, pixels in zip(lean.stamps, lean.pixels, strict=True):
             if stamp in place and not np.array_equal(decode.pixels[place[stamp]], pixels):
-                steady[place[stamp]:] = [False] * (len(steady) - place[stamp])
-                break
-    found = [reading.disagrees(media, decode, steady) for reading in _readings(decode)]
-    return None if None in found else f"{'damaged' if decode.damaged else 'sound'}: {'; or '.join(map(str, found))}"
+                return steady[: place[stamp]] + [False] * len(steady)
+    return steady
 
 
 def _readings(decode: Decode) -> Iterator[Reading]:
@@ -149,15 +159,13 @@ def _readings(decode: Decode) -> Iterator[Reading]:
         yield Reading([_seconds(stamp, stamps[0], tick) for stamp in stamps], places, float(tick))
     else:
         yield Reading([place / float(decode.rate) for place in places], places)
-    listed = sorted(packet for packet in decode.listed if packet[0] is not None)
+    listed = sorted((stamp, length) for stamp, length in decode.listed if stamp is not None)
     order = [stamp for stamp, _ in listed]
-    if len(listed) < len(decode.listed) or not _rise(order):
-        return
-    if sorted(stamps, key=str) == sorted(order, key=str) or decode.damaged:
-        place = {stamp: place for place, stamp in enumerate(stamps)}
+    if order and len(order) == len(decode.listed) and (decode.damaged or set(stamps) <= set(order)):
+        place = {stamp: stamps.index(stamp) for stamp in stamps if stamps.count(stamp) == 1}
         times = [_seconds(stamp, order[0], tick) for stamp in order]
-        ends = (None, float(listed[-1][1] * tick) or None)
-        yield Reading(times, [place.get(stamp) for stamp in order], float(tick), ends)
+        places, ends = [place.get(stamp) for stamp in order], (None, float(listed[-1][1] * tick) or None)
+        yield Reading(times, places, float(tick), ends, even=decode.damaged)
 
 
 def _rise(stamps: Sequence[int | None]) -> bool:
@@ -193,7 +201,6 @@ def _decode(path: Path, view: View, limits: Limits, hold: bool, skip: str | None
                 track.codec_context.skip_frame = skip
             shrink = Shrinker(view, track.sample_aspect_ratio)
             found.tick = track.time_base
-            found.rate = track.average_rate or track.guessed_rate or Fraction(25)
             for frame in _frames(container, track, found):
                 size += frame.width * frame.height * 3
                 if size > HELD or len(found.pixels) >= limits.max_walk:
@@ -203,6 +210,7 @@ def _decode(path: Path, view: View, limits: Limits, hold: bool, skip: str | None
                 found.stamps.append(frame.pts)
                 found.pixels.append(shrink(0, 0.0, frame).pixels)
                 found.damaged |= frame.is_corrupt
+            found.rate = track.average_rate or track.guessed_rate or Fraction(25)
     found.damaged |= bool(log)
     return found
 
