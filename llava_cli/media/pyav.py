@@ -6,9 +6,9 @@
 3. Seek to the keyframe, check where that led, decode only what the wanted frames refer to (reader.py).
 4. Scale each inside FFmpeg's scaler straight to the wanted size (shrink.py): only the small frames are ever held.
 
-Where a file's stamps or seeks do not hold what this relies on, or a packet on the way is damaged, all of it is decoded
-from the start, twice: once to count, once to take. The frames are those of a decode from the start either way. Damage
-that no wanted frame depends on is not looked for.
+Where a file's stamps or seeks do not hold what this relies on, where it is shorter than its index says, or a packet on
+the way is damaged, all of it is decoded from the start, twice: once to count, once to take. The frames are those of a
+decode from the start either way. Damage that no wanted frame depends on is not looked for.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Reader:
     def __init__(self, source: Source, *, strict: bool = False) -> None:
         """Open `source`; `strict` has the decoder refuse what is damaged, which else it mends as well as it can.
 
-        How it mends, and whether it says so, depends on all that it has seen: that is for a decode from the start.
+        How it mends, and whether it says so, depends on all that it has seen: mending is for a decode from the start.
         """
         pixels = {"max_pixels": str(source.limits.max_pixels)}
         # FFmpeg decodes a frame or a few on opening. Without them it knows neither the shape of the pixels nor how far
@@ -152,7 +152,7 @@ class Reader:
         for back in range(min(BACK, place) + 1):
             todo = wanted.keys() if back else wanted.keys() - leading
             packets = self.packets_from(table, place - back)
-            # Decoded from a place where decoding can start, some files seem damaged that are not.
+            # A decoder may miss, and take for damage, what came before the keyframe it starts with.
             self.damaged = refused
             with suppress(DamageError):
                 for stamp, frame in self.decode(_without_leading(packets) if place > back else packets, todo):

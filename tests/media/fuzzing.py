@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutates media and reads what comes of it, in a process of its own: `python fuzzing.py FOLDER SEED COUNT`.
+"""Mutates media and reads what comes of it, in a process of its own: `python fuzzing.py FOLDER NUMBER...`.
 
 Before each input it writes down which one it is, so that whoever started it knows what a crash or a hang was over.
 """
@@ -104,15 +104,15 @@ def read(path: Path, view: View, threads: int) -> str:
     return wrong(path, view, media, LIMITS) or "media"
 
 
-def main(folder: Path, first: int, count: int) -> None:
+def main(folder: Path, numbers: list[int]) -> None:
     seeds = sorted(path for path in folder.iterdir() if not path.name.startswith("input"))
-    for number in range(first, first + count):
+    path = folder / f"input-{numbers[0]}"
+    for number in numbers:
         name, data = mutated(seeds, number)
-        path = folder / f"input-{first}"
         path.write_bytes(data)
         print(json.dumps({"number": number, "seed": name}), flush=True)
         print(json.dumps(outcome(path, number)), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), [int(number) for number in sys.argv[2:]])

@@ -142,14 +142,7 @@ def wrong(path: Path, view: View, media: Clip | Still | None, limits: Limits) ->
 def _steady(path: Path, view: View, limits: Limits, decode: Decode) -> list[bool]:
     """Return which of the decoded frames are functions of the file."""
     again = _decode(path, view, limits, hold=False).pixels
-    steady = [one is not None and np.array_equal(one, two) for one, two in zip_longest(decode.pixels, again)]
-    if decode.damaged:
-        place = {stamp: place for place, stamp in enumerate(decode.stamps)}
-        lean = _decode(path, view, limits, hold=True, skip="NONREF")
-        for stamp, pixels in zip(lean.stamps, lean.pixels, strict=True):
-            if stamp in place and not np.array_equal(decode.pixels[place[stamp]], pixels):
-                return steady[: place[stamp]] + [False] * len(steady)
-    return steady
+    return [one is not None and np.array_equal(one, two) for one, two in zip_longest(decode.pixels, again)]
 
 
 def _readings(decode: Decode) -> Iterator[Reading]:
@@ -176,7 +169,7 @@ def _seconds(stamp: int, first: int, tick: Fraction) -> float:
     return (stamp - first) * tick.numerator / tick.denominator
 
 
-def _decode(path: Path, view: View, limits: Limits, hold: bool, skip: str | None = None) -> Decode:
+def _decode(path: Path, view: View, limits: Limits, hold: bool) -> Decode:
     """Decode the whole file; with `hold`, keep every frame to the end, so that none gets the memory of another."""
     found = Decode()
     held: list[av.VideoFrame] = []
@@ -197,8 +190,6 @@ def _decode(path: Path, view: View, limits: Limits, hold: bool, skip: str | None
                 raise NotCompared
             track.codec_context.thread_count = 1
             track.codec_context.options = pixels
-            if skip:
-                track.codec_context.skip_frame = skip
             shrink = Shrinker(view, track.sample_aspect_ratio)
             found.tick = track.time_base
             for frame in _frames(container, track, found):
