@@ -41,7 +41,7 @@ class DamageError(SeekError):
 
 
 class Reader:
-    """An open container, its video stream and a decoder. It belongs to one thread; opening takes milliseconds."""
+    """An open container, its video stream and a decoder. It belongs to one thread; opening decodes a frame or a few."""
 
     def __init__(self, source: Source, *, strict: bool = False) -> None:
         """Open `source`; `strict` has the decoder refuse what is damaged, which else it mends as well as it can.

@@ -11,21 +11,24 @@ A clip is right where all of it agrees with one reading of the file:
 - as decoded: the frames in the order in which they come out. A frame's time is its stamp less the first one's; where
   the stamps do not rise, its place over the rate that FFmpeg makes out.
 - as listed: the packets that hold a frame in the order of their stamps, which is that of display. This counts where
-  the same frames come out, only in another order; and where the decode meets damage, since packets that no sampled
-  frame needs are not tried: they keep their places.
+  all decoded frames are among them, and where the decode meets damage: packets that no sampled frame needs are not
+  tried, and keep their places. In damaged files the frames may then be taken for evenly spaced, since some indexes hold
+  no stamps of display, and the reader learns only those of the frames that it takes.
 
 To agree is to have exactly the indices that sampling chooses on that reading's timeline, the time of each, and the
-bytes of the frame that the decode gives for it: the one in that place, or with that stamp. A listed frame that never
-comes out has no bytes, and a clip that shows it is wrong. An error is wrong where the decode meets none.
+bytes of the frame that the decode gives for it: the one in that place, or with that stamp. A listed frame that does not
+come out, or whose stamp comes twice, cannot be shown. How long the last frame lasts may be known or not.
 
-Where the decode meets damage, a decoder may leave whatever its memory held before in the parts that it cannot make,
-often without a word. Such parts are no function of the file. So damaged files are decoded once more, in memory that is
-used again and again where the first decode had fresh memory for each frame, and the bytes of frames that come out
-differently are left out. What is compared then are frames that the damage has spoilt in the same way twice, and all
-that it has not. Damage is what the decoder reports: a packet refused, a frame marked, an error in FFmpeg's log.
+An error is wrong where the decode gives frames and meets no damage, and where Pillow's walk gives a picture, unless it
+is about a limit. Damage is what FFmpeg reports: a packet refused, a packet or a frame marked, an error in its log.
 
-Not compared are files that OpenCV decoded, files of more frames than the limits allow to be walked, pictures too large
-to hold many of, the picture's size and warnings in the receipt, and errors: a file that ends in one gives no frames.
+Where a frame is damaged, a decoder may leave whatever its memory held before in the parts that it cannot make, often
+without a word. Such parts are no function of the file. So each file is decoded twice, once with fresh memory for every
+frame and once in memory that is used again and again, and the bytes of frames that come out differently are left out.
+Compared are all frames that damage has not touched, and those that it spoils in the same way both times.
+
+Left out altogether are files that OpenCV decoded, those whose best track is a cover, those of more frames than the
+limits allow to be walked or of too many pixels to be held, and what the receipt says of size and warnings.
 """
 
 from __future__ import annotations
