@@ -12,8 +12,8 @@ A clip is right where all of it agrees with one reading of the file:
   the stamps do not rise, its place over the rate that FFmpeg makes out.
 - as listed: the packets that hold a frame in the order of their stamps, which is that of display. This counts where
   all decoded frames are among them, and where the decode meets damage: packets that no sampled frame needs are not
-  tried, and keep their places. In damaged files the frames may then be taken for evenly spaced, since some indexes hold
-  no stamps of display, and the reader learns only those of the frames that it takes.
+  tried, and keep their places. The frames may then be taken for evenly spaced where those that are shown are: an index
+  may hold no stamps of display, and the reader learns only those of the frames that it takes.
 
 To agree is to have exactly the indices that sampling chooses on that reading's timeline, the time of each, and the
 bytes of the frame that the decode gives for it: the one in that place, or with that stamp. A listed frame that does not
@@ -73,6 +73,8 @@ class Decode:
     """Each frame in the wanted view."""
     listed: list[tuple[int | None, int]] = field(default_factory=list)
     """Stamp and length of each packet that holds a frame."""
+    turns: list[int] = field(default_factory=list)
+    """When each of them is decoded."""
     tick: Fraction = Fraction(1)
     rate: Fraction = Fraction(25)
     damaged: bool = False
@@ -88,15 +90,17 @@ class Reading:
     tick: float = 0.0
     ends: Sequence[float | None] = (None,)
     """How long the last frame may be taken to be shown; None is as long as the others."""
-    even: bool = False
-    """Whether the frames may be taken for evenly spaced."""
+    even: float | None = None
+    """Seconds between frames where they may be taken for evenly spaced if those that are shown are."""
 
     def disagrees(self, clip: Clip, decode: Decode, steady: Sequence[bool]) -> str | None:
         """Say in what the clip differs, if it does."""
         timelines = [Timeline(self.times, self.tick, end) for end in self.ends]
-        if self.even:
-            interval = timelines[0].interval
-            timelines.append(Timeline([place * interval for place in range(len(self.times))], self.tick))
+        if self.even is not None:
+            even = Timeline([place * self.even for place in range(len(self.times))], self.tick)
+            timelines += [even] * all(
+                even.fits(index, time) for index, time in zip(clip.indices, clip.times, strict=True)
+            )
         choices = [_choice(timeline, clip) for timeline in timelines]
         if list(clip.indices) not in choices:
             return f"indices {clip.indices}, not {choices}"
@@ -161,7 +165,8 @@ def _readings(decode: Decode) -> Iterator[Reading]:
         place = {stamp: stamps.index(stamp) for stamp in stamps if stamps.count(stamp) == 1}
         times = [_seconds(stamp, order[0], tick) for stamp in order]
         places, ends = [place.get(stamp) for stamp in order], (None, float(listed[-1][1] * tick) or None)
-        yield Reading(times, places, float(tick), ends, even=decode.damaged)
+        pace = _seconds(decode.turns[-1], decode.turns[0], tick) / max(1, len(order) - 1)
+        yield Reading(times, places, float(tick), ends, pace)
 
 
 def _rise(stamps: Sequence[int | None]) -> bool:
@@ -226,6 +231,7 @@ def _frames(container: av.container.InputContainer, track: av.VideoStream, found
             found.damaged |= packet.is_corrupt
             if not packet.is_discard and not (hiding and not bytes(packet)[0] & 0x10):
                 found.listed.append((packet.pts, packet.duration or 0))
+                found.turns.append(packet.dts or 0)
         try:
             yield from track.codec_context.decode(packet if packet is not None and packet.size else None)
         except (av.FFmpegError, EOFError):
