@@ -149,13 +149,15 @@ class Reader:
         # here, and nothing from the keyframe on needs them.
         leading = {stamp for stamp in wanted if place and stamp < start}
         refused = self.damaged
-        for back in range(min(BACK, place) + 1):
+        # A decoder may miss, and take for damage, what came before the keyframe it starts with. What seems to be shown
+        # before that is left out only then: where stamps are wrong, others may need it.
+        attempts = [(0, False), *((back, place > back) for back in range(min(BACK, place) + 1))]
+        for back, cut in dict.fromkeys(attempts):
             todo = wanted.keys() if back else wanted.keys() - leading
             packets = self.packets_from(table, place - back)
-            # A decoder may miss, and take for damage, what came before the keyframe it starts with.
             self.damaged = refused
             with suppress(DamageError):
-                for stamp, frame in self.decode(_without_leading(packets) if place > back else packets, todo):
+                for stamp, frame in self.decode(_without_leading(packets) if cut else packets, todo):
                     yield wanted.pop(stamp), frame
             if not wanted:
                 return

@@ -98,9 +98,8 @@ class Reading:
         timelines = [Timeline(self.times, self.tick, end) for end in self.ends]
         if self.even is not None:
             even = Timeline([place * self.even for place in range(len(self.times))], self.tick)
-            timelines += [even] * all(
-                even.fits(index, time) for index, time in zip(clip.indices, clip.times, strict=True)
-            )
+            shown = zip(clip.indices, clip.times, strict=True)
+            timelines += [even] * all(index < even.total and even.fits(index, time) for index, time in shown)
         choices = [_choice(timeline, clip) for timeline in timelines]
         if list(clip.indices) not in choices:
             return f"indices {clip.indices}, not {choices}"
