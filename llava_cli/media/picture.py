@@ -18,7 +18,6 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from llava_cli.media.clip import Clip, MediaInfo, Still, View
 from llava_cli.media.geometry import EXIF, UPRIGHT, Orientation, bring_into_view
-from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import Timeline, choose
 from llava_cli.media.source import MediaError, Source, check_pixels, check_walk
 
@@ -41,8 +40,9 @@ def read_picture(source: Source, view: View) -> Clip | Still | None:
             return None
         check_pixels(image.width, image.height, source.limits)
         try:
-            if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
-                return _read_animation(source, image, view)
+            count = _count(image)
+            if image.format in ANIMATED and count != 1:
+                return _read_animation(source, image, count, view)
             return _read_still(source, image)
         except MediaError:
             raise
@@ -79,6 +79,7 @@ def _refuse_heic(file: BinaryIO) -> None:
 def _read_still(source: Source, image: Image.Image) -> Still:
     count = getattr(image, "n_frames", 1)
     notes = [f"the first of {count} pictures is shown"] if image.format == "TIFF" and count > 1 else []
+    image.load()  # before its tags: what is looked up in a PNG loads it too, and Pillow tells of damage only once
     orientation = _orientation(image)
     pixels = np.ascontiguousarray(orientation.apply(rgb(image)))
     info = MediaInfo(
@@ -93,6 +94,14 @@ def _read_still(source: Source, image: Image.Image) -> Still:
         warnings=tuple(notes),
     )
     return Still(pixels, info)
+
+
+def _count(image: Image.Image) -> int | None:
+    """Return how many pictures there are; None where they cannot be counted for damage to one that is not the first."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:
+        return None
 
 
 def _codec(image: Image.Image) -> str:
@@ -124,34 +133,42 @@ def rgb(image: Image.Image) -> np.ndarray:
 class _Walk:
     """A walk through an animation, up to the first picture that cannot be read."""
 
-    image: Image.Image
-    limits: Limits
+    source: Source
+    count: int | None
     broken: str | None = None
 
-    def __iter__(self) -> Iterator[tuple[int, Image.Image]]:
-        for index in range(getattr(self.image, "n_frames", 1)):
-            check_walk(index + 1, self.limits)
-            try:
-                self.image.seek(index)
-                self.image.load()
-            except Exception as error:
-                self.broken = str(error)
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Yield the pixels of each picture and the seconds that it is shown.
+
+        The file is opened anew: once Pillow has met damage, it may find less on going back to the first picture.
+        """
+        with self.source.open() as file:
+            image = _open(file, self.source)
+            if image is None:
                 return
-            yield index, self.image
+            for index in range(self.count or self.source.limits.max_walk + 1):
+                check_walk(index + 1, self.source.limits)
+                try:
+                    image.seek(index)
+                    pixels = rgb(image)
+                except Exception as error:
+                    self.broken = str(error)
+                    return
+                yield pixels, (image.info.get("duration") or UNTIMED * 1000) / 1000
 
 
-def _read_animation(source: Source, image: Image.Image, view: View) -> Clip:
-    walk = _Walk(image, source.limits)
-    durations = [(picture.info.get("duration") or UNTIMED * 1000) / 1000 for _, picture in walk]
+def _read_animation(source: Source, image: Image.Image, count: int | None, view: View) -> Clip:
+    walk = _Walk(source, count)
+    durations = [seconds for _, seconds in walk]
     if not durations:
         raise MediaError(f"is an animation of which no picture can be read: {walk.broken}")
     ends = np.cumsum(durations)
     timeline = Timeline([0.0, *ends[:-1].tolist()], tick=0.001, last=durations[-1])
     indices, notes = choose(timeline, view.sampling)
     if walk.broken is not None:
-        notes.append(f"damaged: {len(durations)} of {image.n_frames} pictures can be read")  # type: ignore[attr-defined]
+        notes.append(f"damaged: {len(durations)} of {count or 'an unknown number of'} pictures can be read")
     wanted = set(indices)
-    frames = [bring_into_view(rgb(picture), view) for index, picture in walk if index in wanted]
+    frames = [bring_into_view(pixels, view) for index, (pixels, _) in enumerate(walk) if index in wanted]
     info = MediaInfo(
         path=source.name,
         kind="video",

@@ -6,9 +6,9 @@
 3. Seek to the keyframe, check where that led, decode only what the wanted frames refer to (reader.py).
 4. Scale each inside FFmpeg's scaler straight to the wanted size (shrink.py): only the small frames are ever held.
 
-Where a file's stamps or seeks do not hold what this relies on, or a packet on the way is damaged, all of it is decoded
-from the start, twice: once to count, once to take. The frames are those of a decode from the start either way. Damage
-that no wanted frame depends on is not looked for.
+Where a file's stamps or seeks do not hold what this relies on, where it is shorter than its index says, or a packet on
+the way is damaged, all of it is decoded from the start, twice: once to count, once to take. The frames are those of a
+decode from the start either way. Damage that no wanted frame depends on is not looked for.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ def read_clip(source: Source, view: View, threads: int | None = None) -> Clip:
     Raises MediaError, DecoderError, or what PyAV raises on damaged files: see `load_media`.
     """
     table = None
-    with Reader(source) as reader:
+    with Reader(source, strict=True) as reader:
         try:
             table = frame_table(reader, view.sampling)
+            if not table.whole:
+                raise SeekError("an index of more than the file holds")
             indices, notes = choose(table.timeline, view.sampling)
             shots = _take_groups(source, reader, table, indices, view, threads or len(os.sched_getaffinity(0)))
         except SeekError:
@@ -66,12 +68,12 @@ def frame_table(reader: Reader, sampling: Sampling) -> FrameTable:
 def _take_groups(
     source: Source, first: Reader, table: FrameTable, indices: Sequence[int], view: View, threads: int
 ) -> list[Shot]:
-    """Decode the wanted frames, the longest chains first so that the threads end together."""
+    """Decode the wanted frames in the order of the file: a decoder keeps headers, and must know no later ones."""
     [origin] = first.stamps_of(table, table.group_of(0), [0])[1]
     groups: dict[int, list[int]] = {}
     for index in indices:
         groups.setdefault(table.group_of(index), []).append(index)
-    todo = iter(sorted(groups.items(), key=lambda job: table.groups[job[0]].first - job[1][-1]))
+    todo = iter(groups.items())
     workers = min(threads, len(groups))
     first.use_threads(threads // workers)
     stop, lock = Event(), Lock()
@@ -86,14 +88,17 @@ def _take_groups(
                 if job is None:
                     break
                 for index, frame in reader.frames_of(table, *job):
-                    shots.append(shrink(index, reader.seconds((frame.pts or 0) - origin), frame))
+                    time = reader.seconds((frame.pts or 0) - origin)
+                    if not table.timeline.fits(index, time):
+                        raise SeekError("frames that are not shown when the index says")
+                    shots.append(shrink(index, time, frame))
         except BaseException:
             stop.set()
             raise
         return shots
 
     def work_alone() -> list[Shot]:
-        with Reader(source) as reader:
+        with Reader(source, strict=True) as reader:
             return work(reader)
 
     with ThreadPoolExecutor(max(1, workers - 1)) as pool:

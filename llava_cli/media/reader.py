@@ -12,6 +12,7 @@ import av
 from av.stream import Discard, Disposition
 
 from llava_cli.errors import UsageError
+from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
 from llava_cli.media.source import FORMATS, DecoderError, MediaError, Source, check_pixels, check_walk
 from llava_cli.media.table import FrameTable, Group, SeekError
@@ -36,24 +37,27 @@ READ_SKIP_ONCE = ("libdav1d", "libaom-av1")
 """Decoders that read skip_frame when they open; setting it would lose wanted frames for good."""
 
 
-class Reader:
-    """An open container, its video stream and a decoder. It belongs to one thread; opening takes milliseconds."""
+class DamageError(SeekError):
+    """The decoder could not decode a packet, or made up parts of a frame."""
 
-    def __init__(self, source: Source) -> None:
-        # These options reach the decoder that probes the file, not ours: opening then decodes no frame.
-        self.container = open_container(source, {"skip_frame": "all"})
+
+class Reader:
+    """An open container, its video stream and a decoder. It belongs to one thread; opening decodes a frame or a few."""
+
+    def __init__(self, source: Source, *, strict: bool = False) -> None:
+        """Open `source`; `strict` has the decoder refuse what is damaged, which else it mends as well as it can.
+
+        How it mends, and whether it says so, depends on all that it has seen: mending is for a decode from the start.
+        """
+        self.container = open_container(source)
         self.stream = self._pick_stream()
-        if not self.stream.width or not self.stream.height:
-            self.container.close()
-            self.container = open_container(source)
-            self.stream = self._pick_stream()
         for stream in self.container.streams:
             if stream is not self.stream:
                 stream.discard = Discard.all
         self.limits = source.limits
         check_pixels(self.stream.width, self.stream.height, self.limits)
         self.decoder = self.stream.codec_context
-        self.decoder.options = {"max_pixels": str(self.limits.max_pixels)}
+        self.decoder.options = _bounded(self.limits) | ({"err_detect": "explode"} if strict else {})
         self.use_threads(1)
         self.damaged = 0
         """Packets that the decoder has refused so far."""
@@ -93,10 +97,16 @@ class Reader:
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the packets from the current position on; PyAV's own last one is empty and is left out."""
-        try:
-            yield from (packet for packet in self.container.demux(self.stream) if packet.size)
-        except av.FFmpegError:
-            self.damaged += 1
+        while True:
+            try:
+                yield from (packet for packet in self.container.demux(self.stream) if packet.size)
+            except BlockingIOError:  # FFmpeg has passed over another track's packet and wants to be asked again
+                continue
+            except IndexError:  # PyAV, after the last packet: a track has appeared on the way that it does not know
+                return
+            except av.FFmpegError:
+                self.damaged += 1
+            return
 
     def packets_from(self, table: FrameTable, place: int) -> Iterator[Packet[VideoStream]]:
         """Yield the packets from exactly the given group's keyframe on.
@@ -128,13 +138,20 @@ class Reader:
         Raises SeekError where one does not come out.
         """
         start, wanted = self.stamps_of(table, place, indices)
-        # In an open group the frames shown before the keyframe refer to the group before: decoded from here they
-        # would come out wrong, or not at all.
+        # In an open group the frames shown before the keyframe refer to the group before: they cannot be decoded from
+        # here, and nothing from the keyframe on needs them.
         leading = {stamp for stamp in wanted if place and stamp < start}
-        for back in range(min(BACK, place) + 1):
+        refused = self.damaged
+        # A decoder may miss, and take for damage, what came before the keyframe it starts with. What seems to be shown
+        # before that is left out only then: where stamps are wrong, others may need it.
+        attempts = [(0, False), *((back, place > back) for back in range(min(BACK, place) + 1))]
+        for back, cut in dict.fromkeys(attempts):
             todo = wanted.keys() if back else wanted.keys() - leading
-            for stamp, frame in self.decode(self.packets_from(table, place - back), todo):
-                yield wanted.pop(stamp), frame
+            packets = self.packets_from(table, place - back)
+            self.damaged = refused
+            with suppress(DamageError):
+                for stamp, frame in self.decode(_without_leading(packets) if cut else packets, todo):
+                    yield wanted.pop(stamp), frame
             if not wanted:
                 return
         raise SeekError("frames that do not come out of the decoder")
@@ -185,7 +202,7 @@ class Reader:
         """
         frames = self._decode(packet)
         if self.damaged or any(frame.is_corrupt for frame in frames):
-            raise SeekError("damaged packets")
+            raise DamageError("damaged packets")
         for frame in frames:
             if frame.pts in wanted:
                 wanted.remove(frame.pts)
@@ -210,9 +227,17 @@ class Reader:
             return []
 
 
-def open_container(source: Source, options: dict[str, str] | None = None) -> av.container.InputContainer:
-    """Open what can only be a file of its own, whatever its name and its bytes pretend."""
-    return av.open(source.input, "r", options=OPTIONS | (options or {}), metadata_errors="replace")
+def open_container(source: Source) -> av.container.InputContainer:
+    """Open what can only be a file of its own, whatever its name and its bytes pretend.
+
+    FFmpeg decodes a frame or a few. Without them it knows neither the shape of the pixels nor how far frames are out of
+    order where only the video itself says so, and its decoder drops frames until it has seen.
+    """
+    return av.open(source.input, "r", options=OPTIONS | _bounded(source.limits), metadata_errors="replace")
+
+
+def _bounded(limits: Limits) -> dict[str, str]:
+    return {"max_pixels": str(limits.max_pixels)}
 
 
 def shown_track(container: av.container.InputContainer) -> VideoStream:
@@ -233,6 +258,16 @@ def _read_up_to(group: Group, packets: Iterable[Packet[VideoStream]]) -> Packet[
         if packet.is_keyframe and stamp is not None and key is not None and stamp > key:
             return None
     return None
+
+
+def _without_leading(packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+    """Leave out what follows the keyframe and is shown before it: none of it stands further back in the group."""
+    start, leading = None, True
+    for packet in packets:
+        start = packet.pts if start is None else start
+        leading = leading and start is not None and packet.pts is not None and packet.pts <= start
+        if not leading or packet.pts == start:
+            yield packet
 
 
 def _is_cover(track: VideoStream) -> bool:

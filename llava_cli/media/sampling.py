@@ -60,7 +60,16 @@ class Timeline:
     @cached_property
     def constant(self) -> bool:
         """Whether counting frames measures time; the rule is this module's first paragraph."""
-        return self.jitter < max(self.interval / 2, self.tick * 1.01)
+        return self.jitter < self.leeway
+
+    @property
+    def leeway(self) -> float:
+        """Seconds that a frame may be away from where an even rate would put it."""
+        return max(self.interval / 2, self.tick * 1.01)
+
+    def fits(self, index: int, time: float) -> bool:
+        """Return whether a frame that is shown at `time` can be the one that this timeline has in that place."""
+        return abs(time - self.times[index]) < self.leeway
 
     def shown_at(self, time: float) -> int:
         """Return the index of the frame on screen at `time`; a stamp rounded up by half a tick still counts."""

@@ -61,6 +61,8 @@ class FrameTable:
     """Each packet's presentation stamp, in file order: what a seek must lead back to. None with an index."""
     jittery: bool = False
     """Whether the timeline holds an even rate in place of stamps that differ from it by more than rounding."""
+    whole: bool = True
+    """Whether the file is long enough to hold all packets."""
 
     @property
     def total(self) -> int:
@@ -91,11 +93,14 @@ def from_index(stream: VideoStream) -> FrameTable | None:
     if special or not 0 < stream.frames <= len(entries) or stream.time_base is None:
         return None
     # A few bytes can claim packets by the million. Each has a byte at least.
-    if len(entries) > cast("InputContainer", stream.container).size:
+    size = cast("InputContainer", stream.container).size
+    if len(entries) > size:
         return None
     groups: list[Group] = []
     stamps = array("q")
+    end = 0
     for packet, entry in enumerate(entries):
+        end = max(end, entry.pos + entry.size)
         flags = entry.flags
         if flags & KEY:
             groups.append(Group(packet, len(stamps), entry.timestamp, None))
@@ -109,7 +114,8 @@ def from_index(stream: VideoStream) -> FrameTable | None:
         return None
     last = (stream.duration or 0) * tick if len(stamps) == 1 else decoded.interval
     even = Timeline([i * decoded.interval for i in range(len(stamps))], tick, last)
-    return FrameTable(groups, len(entries), even, stamps=None, jittery=decoded.jitter > tick * 1.01)
+    jittery = decoded.jitter > tick * 1.01
+    return FrameTable(groups, len(entries), even, stamps=None, jittery=jittery, whole=end <= size)
 
 
 def from_packets(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> FrameTable:

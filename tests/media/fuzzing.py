@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutates media and reads what comes of it, in a process of its own: `python fuzzing.py FOLDER SEED COUNT`.
+"""Mutates media and reads what comes of it, in a process of its own: `python fuzzing.py FOLDER NUMBER...`.
 
 Before each input it writes down which one it is, so that whoever started it knows what a crash or a hang was over.
 """
@@ -12,6 +12,8 @@ import sys
 import traceback
 from itertools import pairwise
 from pathlib import Path
+
+from media.linear import NotCompared, wrong
 
 from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, View, load_media
@@ -67,37 +69,50 @@ def mutated(seeds: list[Path], number: int) -> tuple[str, bytes]:
     return seed.name, bytes(data)
 
 
+RIGHT = ("media", "error", "not compared")
+"""What may come of an input."""
+
+
 def outcome(path: Path, number: int) -> str:
-    """Read one input: "media", "error", or what is wrong with what came of it."""
+    """Read one input: one of RIGHT, or what is wrong with what came of it."""
     luck = random.Random(-number)
     policy = luck.choice((Sampling("uniform", 4), Sampling("linspace", 16), Sampling("fps", 8, 2.0)))
     view = View((32, 32), luck.choice(("crop", "squash", "full")), policy)
     try:
-        media = load_media(path, view, limits=LIMITS, threads=luck.choice((1, 2)))
-    except InputError as error:
-        return "error" if str(error).startswith(str(path)) and "\n" not in str(error) else f"unclear error: {error}"
+        return read(path, view, threads=luck.choice((1, 2)))
+    except NotCompared:
+        return "not compared"
     except BaseException:
         return f"unforeseen: {traceback.format_exc()}"
+
+
+def read(path: Path, view: View, threads: int) -> str:
+    try:
+        media = load_media(path, view, limits=LIMITS, threads=threads)
+    except InputError as error:
+        if not str(error).startswith(str(path)) or "\n" in str(error):
+            return f"unclear error: {error}"
+        refused = "--max-" not in str(error) and wrong(path, view, None, LIMITS)
+        return f"wrong error: {error}" if refused else "error"
     info = media.info
     if not (info.width > 0 and info.height > 0 and info.path == str(path)):
         return f"no receipt: {info}"
-    if not isinstance(media, Clip):
-        return "media"
-    rising = all(a < b for places in (media.indices, media.times) for a, b in pairwise(places))
-    if not rising or media.times[0] < 0 or len(media.frames) > policy.frames:
-        return f"wrong frames: {media.indices} {media.times}"
-    return "media"
+    if isinstance(media, Clip):
+        rising = all(a < b for places in (media.indices, media.times) for a, b in pairwise(places))
+        if not rising or media.times[0] < 0 or len(media.frames) > view.sampling.frames:
+            return f"wrong frames: {media.indices} {media.times}"
+    return wrong(path, view, media, LIMITS) or "media"
 
 
-def main(folder: Path, first: int, count: int) -> None:
+def main(folder: Path, numbers: list[int]) -> None:
     seeds = sorted(path for path in folder.iterdir() if not path.name.startswith("input"))
-    for number in range(first, first + count):
+    path = folder / f"input-{numbers[0]}"
+    for number in numbers:
         name, data = mutated(seeds, number)
-        path = folder / f"input-{first}"
         path.write_bytes(data)
         print(json.dumps({"number": number, "seed": name}), flush=True)
         print(json.dumps(outcome(path, number)), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), [int(number) for number in sys.argv[2:]])

@@ -179,3 +179,31 @@ def test_a_truncated_animation_gives_what_is_there(tmp_path: Path) -> None:
     assert 2 < len(clip.indices) < 20
     assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
     assert any("of 20 pictures can be read" in warning for warning in clip.info.warnings)
+
+
+def test_a_damaged_png_is_an_error_and_not_half_a_picture(tmp_path: Path) -> None:
+    path = save(tmp_path, Image.fromarray(marked(5, 64, 48)))
+    data = bytearray(path.read_bytes())
+    place = data.index(b"IDAT")
+    end = place + 4 + int.from_bytes(data[place - 4 : place])
+    data[(place + end) // 2] ^= 0xFF
+    data[end : end + 4] = zlib.crc32(data[place:end]).to_bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match="damaged or cut short"):
+        read(path)
+
+
+@pytest.mark.parametrize(("name", "mark"), [("x.png", b"fdAT"), ("x.gif", b"\x21\xf9\x04")])
+def test_damage_to_a_later_picture_leaves_those_before_it(tmp_path: Path, name: str, mark: bytes) -> None:
+    first, *rest = map(Image.fromarray, PICTURES)
+    path = save(tmp_path, first, name, save_all=True, append_images=rest)
+    parts = path.read_bytes().split(mark)
+    late = bytearray(parts[10])
+    late[len(late) // 2] ^= 0xFF
+    # In an APNG picture 10 is noise; a GIF ends at its head.
+    path.write_bytes(mark.join([*parts[:10], late, *parts[11:]]) if name == "x.png" else mark.join(parts[:10]) + mark)
+    clip = read(path, 20)
+    assert isinstance(clip, Clip)
+    assert 5 < len(clip.indices) < 20
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+    assert any("pictures can be read" in warning for warning in clip.info.warnings)

@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux
+from media.linear import wrong
+from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux, render
 from PIL import Image
 
 from llava_cli.media import pyav
 from llava_cli.media.clip import Clip, Fit, Policy, Sampling, View
+from llava_cli.media.limits import DEFAULT
 from llava_cli.media.reader import Reader
 from llava_cli.media.shrink import SCALER, Shrinker
 from llava_cli.media.source import DecoderError, MediaError, Source
@@ -177,6 +181,85 @@ def test_wide_pixels_are_stretched(rendered: Rendered) -> None:
     assert (clip.info.width, clip.info.height) == (128, 48)
     assert clip.frames.shape[1:] == (48, 128, 3)
     assert read_mark(clip.frames[3]) == clip.indices[3]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".ts", "libx264"), (".mkv", "libx264"), (".avi", "libx264"), (".ts", "libx265")]
+)
+def test_wide_pixels_are_stretched_where_only_the_video_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    render(replace(SPECS["wide_pixels"], suffix=suffix, codec=codec, options=options, size=(64, 64)), path)
+    clip = sample(path)
+    assert clip.frames.shape[1:] == (64, 128, 3)
+    assert read_mark(clip.frames[3]) == clip.indices[3]
+
+
+def without_reorder_depth(data: bytes) -> bytes:
+    """Cut from an x264 header, where there is one, how far frames may be out of order; many encoders leave it out.
+
+    It comes last, four bits after the rate, which is 25 as 1 and 50.
+    """
+    units = data.split(b"\0\0\0\1")
+    for place, unit in enumerate(units):
+        if unit[:1] == b"\x67":
+            bits = "".join(f"{byte:08b}" for byte in unit.replace(b"\0\0\3", b"\0\0"))
+            bits = bits[: bits.index(f"{1:032b}{50:032b}") + 68] + "01"
+            raw = int(bits + "0" * (-len(bits) % 8), 2).to_bytes((len(bits) + 7) // 8)
+            units[place] = re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", raw)
+    return b"\0\0\0\1".join(units)
+
+
+@pytest.mark.parametrize("name", ["mpegts", "annex_b"])
+def test_no_frame_is_lost_where_the_header_does_not_say_how_far_frames_are_out_of_order(
+    rendered: Rendered, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / rendered(name).name
+    if name == "annex_b":
+        path.write_bytes(without_reorder_depth(rendered(name).read_bytes()))
+    else:
+        remux(rendered(name), path, lambda i, data: without_reorder_depth(data))
+    clip = sample(path, 100)
+    assert list(clip.indices) == list(range(60))
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+
+
+def test_a_rate_that_varies_in_display_only_is_sampled_by_time(rendered: Rendered, tmp_path: Path) -> None:
+    """An index has only the stamps for decoding, which are even here."""
+    path = tmp_path / "x.mp4"
+    with av.open(str(rendered("intra_refresh"))) as given, av.open(str(path), "w") as output:
+        stream = given.streams.video[0]
+        copy = output.add_stream_from_template(stream)
+        for place, packet in enumerate(packet for packet in given.demux(stream) if packet.size):
+            packet.pts += 10 * packet.duration * (place >= 30)
+            packet.stream = copy
+            output.mux(packet)
+    clip = sample(path, 7)
+    stamps = [place + 10 * (place >= 30) for place in range(60)]
+    assert list(clip.indices) == [sum(stamp <= 10 * i for stamp in stamps) - 1 for i in range(7)]
+    assert wrong(path, View((48, 48), "full", Sampling(frames=7)), clip, DEFAULT) is None
+
+
+@pytest.mark.parametrize("kept", [0.8, 0.97])
+def test_an_mp4_cut_short_is_sampled_over_what_is_there(rendered: Rendered, tmp_path: Path, kept: float) -> None:
+    """Also where the frames of the whole file that would be wanted are all there."""
+    whole, path = tmp_path / "whole.mp4", tmp_path / "short.mp4"
+    remux(rendered("h264"), whole, lambda i, data: data, movflags="faststart")
+    path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * kept)])
+    clip = sample(path, 4)
+    assert clip.indices[-1] < 75
+    assert any("the file lists 100 frames" in warning for warning in clip.info.warnings)
+    assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_header_that_is_damaged_is_not_replaced_by_a_later_one(
+    rendered: Rendered, tmp_path: Path, threads: int
+) -> None:
+    path = tmp_path / "x.mpg"
+    remux(rendered("mpegps"), path, lambda i, data: data[:4] + bytes(3) + data[7:] if i == 0 else data)
+    view = View((48, 48), "full", Sampling("fps", 8, 2.0))
+    assert wrong(path, view, pyav.read_clip(source(path), view, threads), DEFAULT) is None
 
 
 def test_hdr_is_said(rendered: Rendered) -> None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -96,6 +96,31 @@ def test_too_many_pixels_are_refused_on_opening(rendered: Rendered) -> None:
         pass
     with pytest.raises(MediaError, match="claims 64x48 pixels, more than the 3071 allowed; --max-pixels"):
         Reader(Source(str(path), path.name, Limits(max_pixels=64 * 48 - 1)))
+
+
+@pytest.mark.parametrize(("said", "refused"), [(BlockingIOError, 0), (IndexError, 0), (av.error.InvalidDataError, 1)])
+def test_what_a_demuxer_says_on_the_way_loses_no_packet(
+    rendered: Rendered, said: type[Exception], refused: int
+) -> None:
+    """FFmpeg asks to be asked again; PyAV ends on an IndexError where a track has appeared that it does not know."""
+
+    class Demuxer:
+        def __init__(self) -> None:
+            self.packets = [*opened.container.demux(opened.stream)]
+            self.told = False
+
+        def demux(self, stream: object) -> Iterator[av.Packet]:
+            while self.packets:
+                if len(self.packets) == (30 if said is BlockingIOError else 1) and not self.told:
+                    self.told = True
+                    raise said(1, "")
+                yield self.packets.pop(0)
+
+    with Reader(source(rendered("mkv"))) as opened, Reader(source(rendered("mkv"))) as reader:
+        container, reader.container = reader.container, Demuxer()  # type: ignore[assignment]
+        assert len(list(reader.packets())) == 60
+        assert reader.damaged == refused
+        reader.container = container
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("h264", 4.0), ("mkv", 2.502), ("vp9", 2.4), ("mpegts", 2.4)])
