@@ -12,6 +12,7 @@ import av
 from av.stream import Discard, Disposition
 
 from llava_cli.errors import UsageError
+from llava_cli.media import h264
 from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
 from llava_cli.media.source import FORMATS, DecoderError, MediaError, Source, check_pixels, check_walk
@@ -187,13 +188,20 @@ class Reader:
         may_skip = self.decoder.name not in READ_SKIP_ONCE
         for packet in packets:
             if may_skip:
-                self.decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                needed = packet.pts in wanted or self._is_reference(packet)
+                self.decoder.skip_frame = "DEFAULT" if needed else "NONREF"
             yield from self._take(packet, wanted)
             waiting.discard(packet.pts)
             if not waiting:
                 break
         # What the decoder holds back; nothing more is decoded. The next seek makes it ready again.
         yield from self._take(None, wanted)
+
+    def _is_reference(self, packet: Packet[VideoStream]) -> bool:
+        """Return whether the packet is known to be referred to. Where it is not, the decoder itself still looks."""
+        if self.stream.codec_context.name != "h264":
+            return False
+        return h264.is_reference(bytes(packet), h264.length_size(self.decoder.extradata))
 
     def _take(self, packet: Packet[VideoStream] | None, wanted: set[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Feed one packet; take what comes out and is wanted from `wanted`.

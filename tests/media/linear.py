@@ -263,23 +263,21 @@ class Walk:
 def _walk(path: Path, limits: Limits) -> Walk | None:
     """Return None where the file is none of Pillow's."""
     walk = Walk([], [])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:  # of a name, Pillow may close the file after one picture
         warnings.simplefilter("ignore")
         try:
-            image = Image.open(path, formats=PICTURES)
+            image = Image.open(file, formats=PICTURES)
         except Exception:
             return None
-        with image:
-            for index in range(limits.max_walk):
-                try:
-                    image.seek(index)
-                    image.load()
-                    walk.pixels.append(rgb(image))
-                except Exception:
-                    break
-                if not index:
-                    walk.upright = rgb(_upright(image))
-                walk.lengths.append((image.info.get("duration") or UNTIMED * 1000) / 1000)
+        for index in range(limits.max_walk):
+            try:
+                image.seek(index)
+                walk.pixels.append(rgb(image))
+            except Exception:
+                break
+            if not index:
+                walk.upright = rgb(_upright(image))
+            walk.lengths.append((image.info.get("duration") or UNTIMED * 1000) / 1000)
     return walk
 
 
