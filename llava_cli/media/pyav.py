@@ -26,7 +26,7 @@ from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
 from llava_cli.media.geometry import bring_into_view
 from llava_cli.media.reader import Reader
 from llava_cli.media.sampling import Timeline, choose, clock
-from llava_cli.media.shrink import Shot, Shrinker
+from llava_cli.media.shrink import USUAL, Shot, Shrinker
 from llava_cli.media.source import DecoderError, Source
 from llava_cli.media.table import FrameTable, SeekError, from_index, from_packets
 
@@ -186,6 +186,9 @@ def _remarks(reader: Reader, timeline: Timeline, shots: Sequence[Shot]) -> Itera
     declared = reader.declared_duration()
     if declared is not None and timeline.duration < WHOLE * declared:
         yield f"the file declares {clock(declared)}, its video ends at {clock(timeline.duration)}: it may be cut short"
+    matrix = shots[0].matrix
+    if matrix not in USUAL:
+        yield f"how its colours are to be read is not known (matrix {matrix}): they are read as usual"
     transfer = shots[0].transfer
     if transfer in HDR:
         yield f"HDR ({HDR[transfer]}): colours are shown without tone mapping and look flat"

@@ -14,11 +14,22 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from llava_cli.media.clip import View
 from llava_cli.media.geometry import UPRIGHT, Orientation, fitting, from_display_matrix, shown_shape
+from llava_cli.media.source import MediaError
 
 # Without the accurate flags swscale's pictures come out a level too dark; with them they cost the same.
 SCALER = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+
+
+UNSPECIFIED = 2
+USUAL = {0, 1, UNSPECIFIED, 4, 5, 6, 7, 9}
+"""Numbers of H.273 for ways to make RGB of a picture's planes: those that FFmpeg's scaler knows."""
+UNUSUAL = {
+    8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "Y'D'zD'x", 12: "chromaticity-derived colours",
+    13: "chromaticity-derived colours with constant luminance", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class Shot:
     """The transfer characteristic's number in H.273, by which HDR is known."""
     mended: bool
     """Whether the decoder had to make up parts of it."""
+    matrix: int = UNSPECIFIED
+    """The number in H.273 of the way to make RGB of its planes, as the file has it."""
 
 
 class Shrinker:
@@ -51,7 +64,14 @@ class Shrinker:
         """Return `frame` in the view. The scaler works on the pixels as stored; turning comes last, when few are left.
 
         The `full` view has square pixels converted by PyAV's defaults, as the published recipes do, byte for byte.
+
+        Raises MediaError for colours that cannot be converted.
         """
+        matrix = int(frame.colorspace)
+        if matrix in UNUSUAL:
+            raise MediaError(f"has colours in {UNUSUAL[matrix]}, which cannot be converted; make a copy in BT.709")
+        if matrix not in USUAL:  # means nothing
+            frame.colorspace = UNSPECIFIED
         orientation = orientation_of(frame)
         size = orientation.swap(*shown_shape(frame.width, frame.height, self.pixel_shape))
         plan = fitting(*size, self.view)
@@ -61,7 +81,7 @@ class Shrinker:
         else:
             pixels = self.scaler.reformat(frame, width, height, "rgb24", interpolation=SCALER, threads=1).to_ndarray()
         pixels = np.ascontiguousarray(plan.cut(orientation.apply(pixels)))
-        return Shot(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt)
+        return Shot(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt, matrix)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:

@@ -136,7 +136,10 @@ def wrong(path: Path, view: View, media: Clip | Still | None, limits: Limits) ->
             return _wrong_pictures(walk, view, media)
     if media is not None and media.info.decoder == "opencv":
         raise NotCompared
-    decode = _decode(path, view, limits, hold=True)
+    try:
+        decode = _decode(path, view, limits, hold=True)
+    except MediaError:  # colours that cannot be converted
+        return None if media is None else "frames of no colour that is known"
     if media is None:
         return "an error" if decode.pixels and not decode.damaged else None
     assert isinstance(media, Clip)

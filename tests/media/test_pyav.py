@@ -13,10 +13,11 @@ import av
 import numpy as np
 import pytest
 from media.linear import wrong
-from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux, render
+from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux, render, x264
 from PIL import Image
 
-from llava_cli.media import pyav
+from llava_cli.errors import InputError
+from llava_cli.media import load_media, pyav
 from llava_cli.media.clip import Clip, Fit, Policy, Sampling, View
 from llava_cli.media.limits import DEFAULT
 from llava_cli.media.reader import Reader
@@ -361,3 +362,31 @@ def test_files_are_closed(rendered: Rendered) -> None:
     path = rendered("h264")
     sample(path)
     assert path not in [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+
+
+def test_colours_that_cannot_be_converted_are_an_error(tmp_path: Path) -> None:
+    """OpenCV would show them all the same, in false ones."""
+    render(replace(SPECS["h264"], options=x264(**{"x264-params": "colormatrix=YCgCo"}), frames=5), tmp_path / "x.mp4")
+    with pytest.raises(InputError, match="colours in YCgCo, which cannot be converted"):
+        load_media(tmp_path / "x.mp4", View((48, 48), "crop", Sampling()))
+
+
+@pytest.mark.parametrize("fit", ["full", "crop"])
+def test_colours_marked_in_a_way_that_has_no_meaning_are_read_as_usual(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch, fit: Fit
+) -> None:
+    usual = sample(rendered("h264"), 4, fit)
+    decode = Reader._decode
+
+    def marked_so(reader: Reader, packet: object) -> list[av.VideoFrame]:
+        frames = decode(reader, packet)  # type: ignore[arg-type]
+        for frame in frames:
+            frame.colorspace = 3
+        return frames
+
+    monkeypatch.setattr(Reader, "_decode", marked_so)
+    clip = sample(rendered("h264"), 4, fit)
+    assert np.array_equal(clip.frames, usual.frames)
+    assert [note for note in clip.info.warnings if "colours" in note] == [
+        "how its colours are to be read is not known (matrix 3): they are read as usual"
+    ]
