@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import printable
+from llava_cli.whole import write_all
 from llava_cli.wrap import Wrapper
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ class Output:
         """
         if self.answers_to_terminal:
             text = text.translate(_CONTROL)
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
         try:
-            while data:
-                data = data[os.write(self._stdout, data) :]
+            write_all(self._stdout, text.encode("utf-8", "backslashreplace"))
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from llava_cli import __version__
 from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
-from llava_cli.engine.memory import MemoryPlan
+from llava_cli.engine.memory import GIB, MemoryPlan
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models.prompt import Prompt
@@ -79,7 +79,7 @@ def plan_record(
 def plan_text(record: dict[str, Any]) -> str:
     """A dry run's record for people."""
     model, memory = record["model"], record["memory"]
-    gib = {key: size / (1 << 30) for key, size in memory.items()}
+    gib = {key: size / GIB for key, size in memory.items()}
     lines = [
         f"{model['checkpoint']}: {model['family']}, {model['quantization'] or model['dtype']} on {model['device']}"
     ]
@@ -129,7 +129,7 @@ def error_record(
         "error",
         error={"code": error.code, "message": printable(str(error))},
         model=model and asdict(model),
-        media=[known.get(path) or _path(path) for path in paths],
+        media=[known.get(path) or path_entry(path) for path in paths],
         generation=generation and _generation(generation),
     )
 
@@ -161,7 +161,7 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     """A receipt: what of this file the model was shown."""
     info = medium.info
     receipt: dict[str, Any] = {
-        **_path(info.path),
+        **path_entry(info.path),
         "kind": info.kind,
         "width": info.width,
         "height": info.height,
@@ -178,7 +178,7 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     return {**receipt, "visual_tokens": visual_tokens, "warnings": list(info.warnings)}
 
 
-def _path(path: str) -> dict[str, str]:
+def path_entry(path: str) -> dict[str, str]:
     """A path as text, and its very bytes where they are no text."""
     shown = printable(path)
     if shown == path:

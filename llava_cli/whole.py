@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that grows beside its place and takes it when it is closed: never half there."""
+"""Writing without halves: files that are whole or not there, all of some bytes, folders with those they are in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llava_cli.errors import OutputError, write_failure
 
 
 class WholeFile:
-    """Open for writing; `close` puts it in its place.
+    """A file that grows beside its place, and takes it when it is closed.
 
     Raises (all methods):
         OutputError: it cannot be written.
@@ -66,3 +66,22 @@ def write_file(path: Path, data: bytes) -> None:
         file.close()
     finally:
         file.discard()
+
+
+def write_all(file: int, data: bytes | memoryview) -> None:
+    """Write to a file descriptor, in as many calls as it takes. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those that it is in, where they are not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from llava_cli.errors import OutputError
-from llava_cli.whole import WholeFile, write_file
+from llava_cli.whole import WholeFile, make_folder, write_all, write_file
 
 
 def test_a_file_replaces_the_old_one_whole(tmp_path):
@@ -58,3 +58,19 @@ def test_what_is_given_up_leaves_the_old_file(tmp_path):
     file.discard()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["records.csv"]
+
+
+def test_what_the_system_writes_in_pieces_is_written_whole(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data[:3])))
+    with (tmp_path / "x").open("wb") as file:
+        write_all(file.fileno(), b"0123456789")
+    assert (tmp_path / "x").read_bytes() == b"0123456789"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/b: cannot be made: Not a directory"):
+        make_folder(tmp_path / "file" / "b")

@@ -15,7 +15,7 @@ from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models import conversation
 from llava_cli.models.conversation import Ask
-from llava_cli.record import answer_record, error_record
+from llava_cli.record import answer_record, error_record, path_entry
 
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
@@ -100,7 +100,7 @@ class Recorder:
     def copied(self, entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the same work, done for the same contents under another name or id."""
         job = entry.job
-        names = error_record("", job.media, LlavaError("")).get("media", [])
+        names = map(path_entry, job.media)
         bare = [{k: v for k, v in medium.items() if not k.startswith("path")} for medium in found["media"]]
         record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job", "system"}}
         record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]

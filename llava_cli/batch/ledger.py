@@ -23,6 +23,7 @@ from llava_cli.batch.index import Index, Told
 from llava_cli.batch.jobs import LONGEST_LINE, path_of
 from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import to_json
+from llava_cli.whole import write_all
 
 _BEGINNING = b'{"schema_version": '
 _PATIENCE_S = 120
@@ -92,7 +93,7 @@ class Ledger:
             self._catch_up()
             end = self._read
             try:
-                _write(self._file, line)
+                write_all(self._file, line)
                 os.fsync(self._file)
             except OSError:
                 with suppress(OSError):
@@ -204,12 +205,6 @@ class Untold:
 
 def _identity(record: Mapping[str, Any]) -> bytes:
     return identity(record["key"], record["id"], [path_of(medium) or "" for medium in record["media"]])
-
-
-def _write(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
 
 
 def _sync_folder(path: Path) -> None:

@@ -15,10 +15,9 @@ from urllib.parse import quote
 
 from llava_cli.batch.files import EXTENSIONS
 from llava_cli.batch.jobs import path_of
-from llava_cli.errors import OutputError
 from llava_cli.media.clip import Media
 from llava_cli.media.source import is_url
-from llava_cli.whole import write_file
+from llava_cli.whole import make_folder, write_file
 
 Format = Literal["txt", "json"]
 
@@ -43,10 +42,7 @@ class Sidecars:
             return  # told in an earlier run; it may have been edited since
         content = self._content([record for record, _ in records])
         if content:
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"{target.parent}: cannot be made: {error.strerror}") from error
+            make_folder(target.parent)
             write_file(target, content.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:

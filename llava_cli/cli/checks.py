@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from llava_cli import __version__
+from llava_cli.engine.memory import GIB
 
-GIB = 1 << 30
 _LIBRARIES = ("torch", "transformers", "accelerate", "bitsandbytes", "av", "opencv-python-headless", "pillow")
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
 _NEEDED_ON_DISK = 15 * GIB
@@ -54,7 +54,8 @@ def _version(package: str) -> str | None:
 def _devices() -> list[Check]:
     try:
         import psutil
-        import torch
+
+        from llava_cli.engine import machine
     except Exception as error:  # a broken driver can raise anything here
         return [Check("device", "problem", f"torch cannot be imported: {_line(error)}", "install torch again")]
     memory = psutil.virtual_memory()
@@ -65,15 +66,8 @@ def _devices() -> list[Check]:
             f"{os.cpu_count()} cores, {memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB memory free",
         )
     ]
-    for number in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(number)
-        name = torch.cuda.get_device_name(number)
-        checks.append(Check(f"cuda:{number}", "ok", f"{name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"))
-    if torch.backends.mps.is_available():
-        checks.append(Check("mps", "ok", f"{torch.mps.recommended_max_memory() / GIB:.1f} GiB"))
-    if len(checks) == 1:
-        checks.append(_no_gpu(torch.version.cuda))
-    return checks
+    found = [Check(name, "ok", detail) for name, detail in machine.accelerators()]
+    return [*checks, *(found or [_no_gpu(machine.CUDA_BUILD)])]
 
 
 def _no_gpu(built_for: str | None) -> Check:
@@ -120,9 +114,9 @@ def _quantization() -> Check:
 
 def _attention() -> Check:
     try:
-        from transformers.utils import is_flash_attn_2_available
+        from llava_cli.engine.place import has_flash_attention
 
-        flash = ", flash_attention_2" if is_flash_attn_2_available() else ""
+        flash = ", flash_attention_2" if has_flash_attention() else ""
     except Exception as error:
         return Check("--attention", "problem", f"transformers cannot be imported: {_line(error)}",
                      "pip install transformers")  # fmt: skip

@@ -11,8 +11,9 @@ import typer
 
 from llava_cli.cli import options, steps
 from llava_cli.engine.options import LoadOptions
-from llava_cli.errors import ExitCode, OutputError
+from llava_cli.errors import ExitCode
 from llava_cli.output import Output, guarded_stdout, progress_bar
+from llava_cli.whole import make_folder
 
 if TYPE_CHECKING:
     from llava_cli.engine.local import LocalEngine
@@ -65,10 +66,7 @@ def _kept_in(folder: Path | None) -> Path:
     from platformdirs import user_cache_path
 
     folder = folder or user_cache_path("llava") / "demo"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    make_folder(folder, 0o700)
     return folder
 
 

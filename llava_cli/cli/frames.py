@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +12,11 @@ import typer
 
 from llava_cli.cli import options, steps
 from llava_cli.cli.grouping import Without
-from llava_cli.errors import OutputError, UsageError
+from llava_cli.errors import UsageError
 from llava_cli.media.worker import Worker
-from llava_cli.models.checkpoint import DEMO
-from llava_cli.models.published import PUBLISHED
 from llava_cli.output import Output, check_writable, guarded_stdout
 from llava_cli.record import frames_record, printable
+from llava_cli.whole import make_folder
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Clip, Media
@@ -65,35 +63,21 @@ def frames(
     with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
         out = Output(stdout, quiet)
         check_writable(sheet)
-        folder = _made(directory)
-        family = steps.open_family(_geometry(choice), out)
+        if directory is not None:
+            make_folder(directory)
+        family = steps.open_family(steps.shape_of(choice), out)
         shown = steps.load_all(media, showing.of(family.view), out, worker)
         if sheet is not None:
             steps.save_sheet(shown, sheet, out)
-        if folder is not None:
-            save_frames(shown, folder)
-            out.say(f"llava: {folder}: {sum(map(_count, shown))} pictures")
+        if directory is not None:
+            save_frames(shown, directory)
+            out.say(f"llava: {directory}: {sum(map(_count, shown))} pictures")
         for medium in shown:
             tokens = family.visual_tokens(medium)
             if json:
                 out.write(json_module.dumps(frames_record(medium, tokens)) + "\n")
             else:
                 out.write(summary(medium, tokens, family.name))
-
-
-def _geometry(choice: options.Choice) -> options.Choice:
-    """The checkpoint; of a released one its published shape is enough, so that nothing is downloaded for it."""
-    known = choice.model in PUBLISHED and choice.model != DEMO and choice.revision is None
-    return replace(choice, dummy=known)
-
-
-def _made(folder: Path | None) -> Path | None:
-    try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-    return folder
 
 
 def save_frames(media: Sequence[Media], folder: Path) -> None:

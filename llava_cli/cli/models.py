@@ -107,8 +107,7 @@ def show(name: Name, revision: options.Revision = None, json: Json = False, quie
 
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
-        known = name in PUBLISHED and revision is None
-        family = steps.open_family(options.Choice(name, revision, dummy=known), out)
+        family = steps.open_family(steps.shape_of(options.Choice(name, revision)), out)
         with out.working("counting"):
             report = showing.describe(family)
         out.write(json_module.dumps(report) + "\n" if json else showing.text(report))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llava_cli.cli.options import Choice, Showing
 from llava_cli.engine.options import LoadOptions
 from llava_cli.media.clip import View
+from llava_cli.models.published import PUBLISHED
 from llava_cli.output import Output
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def open_family(choice: Choice, out: Output) -> Family:
     return family_of(checkpoint)
 
 
+def shape_of(choice: Choice) -> Choice:
+    """A checkpoint without its weights: of a released one its published shape, for which nothing is downloaded."""
+    return replace(choice, dummy=choice.model in PUBLISHED and choice.revision is None)
+
+
 def load_all(paths: Sequence[str], view: View, out: Output, worker: Worker | None = None) -> list[Media]:
     """Decode every file, and say what was odd about each. Without a worker in this process: only what we made."""
     from llava_cli.media import load_media
@@ -46,7 +52,7 @@ def load_all(paths: Sequence[str], view: View, out: Output, worker: Worker | Non
             media.append(load(path, view))
         info = media[-1].info
         out.detail(f"llava: {path}: {info.width}x{info.height} {info.codec}, decoded by {info.decoder}")
-        for warning in media[-1].info.warnings:
+        for warning in info.warnings:
             out.say(f"llava: {path}: {warning}")
     return media
 

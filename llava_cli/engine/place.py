@@ -52,3 +52,10 @@ def choose_dtype(wanted: Dtype, device: str, family: Family) -> torch.dtype:
     # Released weights are in 16 bit: float32 takes twice their size.
     sizes = [file.stat().st_size for file in family.checkpoint.folder.glob("*.safetensors")]
     return torch.float32 if sizes and 2 * sum(sizes) < _CPU_SHARE * free_memory(device) else torch.bfloat16
+
+
+def has_flash_attention() -> bool:
+    """Whether flash_attention_2 is installed, and can run here."""
+    from transformers.utils import is_flash_attn_2_available
+
+    return bool(is_flash_attn_2_available())

@@ -15,13 +15,13 @@ import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Still
 from llava_cli.media.load import load_media, load_source
 from llava_cli.media.source import Source, is_url
 from llava_cli.media.wire import READY, Request, dump_error, dump_media
+from llava_cli.whole import write_all
 
 
 def main() -> None:
@@ -30,11 +30,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what was decoded
     with suppress(OSError):  # where memory runs out all the same, this process is the one to go, not the model's
         Path("/proc/self/oom_score_adj").write_text("1000")
-    with os.fdopen(os.dup(1), "wb", buffering=0) as answers:
-        os.dup2(2, 1)  # whatever libraries print must not get between the answers
-        answers.write(READY)
-        for line in sys.stdin.buffer:
-            _serve(Request.parse(line), answers)
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever libraries print must not get between the answers
+    write_all(answers, READY)
+    for line in sys.stdin.buffer:
+        _serve(Request.parse(line), answers)
 
 
 def _end_with_parent() -> None:
@@ -45,7 +45,7 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _serve(request: Request, answers: BinaryIO) -> None:
+def _serve(request: Request, answers: int) -> None:
     _bound_time(request)
     try:
         parts: tuple[bytes | memoryview, ...] = dump_media(_load(request))
@@ -54,9 +54,7 @@ def _serve(request: Request, answers: BinaryIO) -> None:
     except Exception as error:
         parts = (dump_error(error, traceback.format_exc()),)
     for part in parts:
-        rest = memoryview(part)
-        while rest:
-            rest = rest[answers.write(rest) :]
+        write_all(answers, part)
 
 
 def _load(request: Request) -> Clip | Still:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -201,7 +202,11 @@ class Reader:
         """Return whether the packet is known to be referred to. Where it is not, the decoder itself still looks."""
         if self.stream.codec_context.name != "h264":
             return False
-        return h264.is_reference(bytes(packet), h264.length_size(self.decoder.extradata))
+        return h264.is_reference(bytes(packet), self._length_size)
+
+    @cached_property
+    def _length_size(self) -> int | None:
+        return h264.length_size(self.decoder.extradata)
 
     def _take(self, packet: Packet[VideoStream] | None, wanted: set[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Feed one packet; take what comes out and is wanted from `wanted`.

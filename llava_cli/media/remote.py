@@ -23,6 +23,7 @@ from llava_cli.errors import InputError
 from llava_cli.media.limits import Limits
 from llava_cli.media.source import CHUNK, MediaError, Source, reason
 from llava_cli.media.web import Page
+from llava_cli.whole import write_all
 
 BLOCK = 1 << 18
 """Bytes that are asked for at least."""
@@ -151,7 +152,7 @@ class Parts:
             self.size += len(chunk)
             if self.size > self._limits.max_bytes:
                 raise _too_large(self._limits)
-            os.write(self._copy, chunk)
+            write_all(self._copy, chunk)
         if not self.size or response.status == 416:
             raise MediaError("is empty")
         if response.length:
@@ -160,6 +161,7 @@ class Parts:
         self._have.update(range(-(-self.size // BLOCK)))
 
     def _copy_part(self, response: http.client.HTTPResponse, offset: int, stop: int) -> None:
+        os.lseek(self._copy, offset, os.SEEK_SET)
         while offset < stop:
             chunk = response.read(min(CHUNK, stop - offset))
             if not chunk:
@@ -168,7 +170,7 @@ class Parts:
             if self.downloaded > self._limits.max_bytes:
                 self._page.close()
                 raise _too_large(self._limits)
-            os.pwrite(self._copy, chunk, offset)
+            write_all(self._copy, chunk)
             offset += len(chunk)
         with suppress(OSError, http.client.HTTPException):
             response.read(1)  # reads to the end, so that the connection can be used again
