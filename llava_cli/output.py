@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llava_cli.atomic import write_all
 from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import printable
-from llava_cli.whole import write_all
 from llava_cli.wrap import Wrapper
 
 if TYPE_CHECKING:

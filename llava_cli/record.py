@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from llava_cli import __version__
-from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
 from llava_cli.engine.memory import GIB, MemoryPlan
+from llava_cli.engine.types import Answer, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models.prompt import Prompt

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from pictures import clip, still
 
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.load import load
+from llava_cli.engine.loader import load
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.media.clip import Media
 from llava_cli.models.checkpoint import open_checkpoint
-from llava_cli.models.conversation import Ask, ask
+from llava_cli.models.messages import Conversation, ask
 from llava_cli.models.registry import family_of
 
 GREEDY = Generation(max_new_tokens=16)
@@ -30,7 +29,7 @@ def text_of(engine: LocalEngine, media: list[Media], question: str = "Why?", gen
     return engine.answer([ask(question, media)], generation)[0].text
 
 
-def mixed_asks(size: int) -> list[Ask]:
+def mixed_asks(size: int) -> list[Conversation]:
     """Prompts of unequal lengths: about a clip, a clip and a still, a still, and nothing; clips are `size` square."""
     return [
         ask("Why is this video funny?", [clip(8, size, size)]),

@@ -8,7 +8,7 @@ import json
 
 from pictures import clip, still
 
-from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Answer, Generation, ModelInfo, Timing
 from llava_cli.errors import InputError
 from llava_cli.record import SCHEMA_VERSION, answer_record, error_record, to_json
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llava_cli.batch.entry import Entry
-from llava_cli.engine.engine import Answer, Engine, Generation
+from llava_cli.engine.types import Answer, Engine, Generation
 from llava_cli.errors import ExitCode, LlavaError, OutOfMemory
-from llava_cli.models.conversation import Ask
+from llava_cli.models.messages import Conversation
 
 LARGEST = 64
 _BUGS_IN_A_ROW = 5
@@ -32,7 +32,7 @@ class Asking:
     def __init__(
         self,
         engine: Callable[[], Engine],
-        tokens: Callable[[Ask], int],
+        tokens: Callable[[Conversation], int],
         generation: Generation,
         fits: Callable[[Sequence[int]], bool],
         say: Callable[[str], None],

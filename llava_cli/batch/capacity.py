@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llava_cli.engine.load import Loader
+    from llava_cli.engine.loader import Loader
 
 _SHARE = 0.9
 """Of the memory that is free; plans are not exact."""

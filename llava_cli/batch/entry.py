@@ -10,11 +10,11 @@ from typing import Any
 from llava_cli.batch.feed import Keyed
 from llava_cli.batch.identity import DESCRIBE
 from llava_cli.batch.jobs import Job, Unusable
-from llava_cli.engine.engine import Answer, Generation, ModelInfo
+from llava_cli.engine.types import Answer, Generation, ModelInfo
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.models import conversation
-from llava_cli.models.conversation import Ask
+from llava_cli.models import messages
+from llava_cli.models.messages import Conversation
 from llava_cli.record import answer_record, error_record, path_entry
 
 RECORD_KEYS = frozenset(
@@ -43,7 +43,7 @@ class Entry:
     warnings: tuple[str, ...] = ()
     media: Sequence[Media] = ()
     decode_s: float = 0.0
-    ask: Ask | None = None
+    ask: Conversation | None = None
     tokens: int = 0
 
     @property
@@ -53,7 +53,7 @@ class Entry:
         return self.keyed.item
 
     @property
-    def asked(self) -> Ask:
+    def asked(self) -> Conversation:
         if self.ask is None:
             raise TypeError("the media have not been shown yet")
         return self.ask
@@ -75,7 +75,7 @@ class Entry:
     def show(self, media: Sequence[Media], decode_s: float, system: str | None) -> None:
         """The media are there: the question can be put."""
         self.media, self.decode_s = media, decode_s
-        self.ask = conversation.ask(self.question, media, self.job.system or system)
+        self.ask = messages.ask(self.question, media, self.job.system or system)
 
 
 @dataclass(frozen=True)

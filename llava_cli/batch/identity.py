@@ -12,8 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llava_cli.batch.jobs import Job, Unusable
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.media.clip import View
 from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint

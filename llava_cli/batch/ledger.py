@@ -17,13 +17,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from llava_cli.atomic import write_all
 from llava_cli.batch.claims import Claims
 from llava_cli.batch.identity import identity
 from llava_cli.batch.index import Index, Told
 from llava_cli.batch.jobs import LONGEST_LINE, path_of
 from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import to_json
-from llava_cli.whole import write_all
 
 _BEGINNING = b'{"schema_version": '
 _PATIENCE_S = 120

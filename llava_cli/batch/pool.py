@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Media, View
 from llava_cli.media.limits import Limits, half_of_memory
-from llava_cli.media.wire import DecoderBug
-from llava_cli.media.worker import Worker
+from llava_cli.media.worker.parent import Worker
+from llava_cli.media.worker.wire import DecoderBug
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from llava_cli.atomic import AtomicFile
 from llava_cli.media.clip import Clip, Media
-from llava_cli.whole import WholeFile
 
 _THUMBNAIL, _COLUMNS = 96, 8
 _CHUNK = 1 << 20
@@ -62,7 +62,7 @@ class Report:
     needs_media = True
 
     def __init__(self, path: Path) -> None:
-        self._file = WholeFile(path)
+        self._file = AtomicFile(path)
         self._parts = [_spool(), _spool()]
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:

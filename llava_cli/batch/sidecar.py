@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from llava_cli.atomic import make_folder, write_file
 from llava_cli.batch.files import EXTENSIONS
 from llava_cli.batch.jobs import path_of
 from llava_cli.media.clip import Media
 from llava_cli.media.source import is_url
-from llava_cli.whole import make_folder, write_file
 
 Format = Literal["txt", "json"]
 

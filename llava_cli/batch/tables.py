@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_cli.atomic import AtomicFile
 from llava_cli.media.clip import Media
-from llava_cli.whole import WholeFile
 
 COLUMNS = ("id", "status", "media", "question", "answer", "error")
 
@@ -21,7 +21,7 @@ class CsvFile:
     needs_media = False
 
     def __init__(self, path: Path) -> None:
-        self._file = WholeFile(path)
+        self._file = AtomicFile(path)
         self._rows = csv.writer(self._file)
         self._rows.writerow(COLUMNS)
 

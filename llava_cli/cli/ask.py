@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llava_cli.atomic import write_file
 from llava_cli.cli import options, steps
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
-from llava_cli.media.worker import Worker
+from llava_cli.media.worker.parent import Worker
 from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout
 from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
-from llava_cli.whole import write_file
 
 if TYPE_CHECKING:
-    from llava_cli.engine.engine import Generation
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.types import Generation, LoadOptions
 
 EXAMPLES = """
 Examples:
@@ -64,12 +63,12 @@ def ask(
     prompt: Prompt = None,
     conversation: Conversation = None,
     *,
-    choice: options.Choice,
-    showing: options.Showing,
-    answering: options.Answering,
-    machine: options.Machine,
+    choice: options.ModelOptions,
+    showing: options.FrameOptions,
+    answering: options.GenerationOptions,
+    machine: options.DeviceOptions,
     dry_run: options.DryRun = False,
-    limits: Annotated[options.Limits, Without("allow_urls")],
+    limits: Annotated[options.LimitOptions, Without("allow_urls")],
     json: options.Json = False,
     output: options.OutputFile = None,
     sheet: options.Sheet = None,
@@ -106,8 +105,8 @@ def ask(
 
 def _answered(
     request: Request,
-    choice: options.Choice,
-    showing: options.Showing,
+    choice: options.ModelOptions,
+    showing: options.FrameOptions,
     worker: Worker,
     generation: Generation,
     loading: LoadOptions,

@@ -15,12 +15,12 @@ _LIST = "List"
 _BATCH = "Batches"
 _OUTPUT = "Output"
 
-LIMITS = options.Limits(allow_urls=False)
+LIMITS = options.LimitOptions(allow_urls=False)
 """Lists may come from anyone."""
 
 
 @dataclass(frozen=True)
-class Selection:
+class ListOptions:
     """Which jobs of a list are done."""
 
     limit: Annotated[
@@ -40,7 +40,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Manner:
+class BatchOptions:
     """How the work is done."""
 
     batch_size: Annotated[
@@ -67,7 +67,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class OutputOptions:
     """Where records go, and which are made anew."""
 
     ledger: Annotated[

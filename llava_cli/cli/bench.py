@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llava_cli.cli import options, steps
-from llava_cli.cli.batch_options import LIMITS, Delivery, Manner
+from llava_cli.cli.batch_options import LIMITS, BatchOptions, OutputOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.work import List, work
 from llava_cli.output import Output, guarded_stdout
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
-    from llava_cli.engine.engine import Engine, Generation
+    from llava_cli.engine.types import Engine, Generation
     from llava_cli.media.clip import Clip
 
 EXAMPLES = """
@@ -32,8 +32,8 @@ Examples:
 
 QUESTIONS = ("What colour is it?", "Which way does it move?", "Describe the video.")
 
-CHOICE = options.Choice("demo")
-ANSWERING = options.Answering(max_new_tokens=64)
+CHOICE = options.ModelOptions("demo")
+ANSWERING = options.GenerationOptions(max_new_tokens=64)
 
 Clips = Annotated[int, typer.Option(min=1, max=10_000, help="How many clips to draw and ask about.")]
 
@@ -41,11 +41,11 @@ Clips = Annotated[int, typer.Option(min=1, max=10_000, help="How many clips to d
 def bench(
     clips: Clips = 64,
     *,
-    choice: Annotated[options.Choice, Without("rope_factor", "dummy")] = CHOICE,
-    showing: Annotated[options.Showing, Without("fps", "sampling", "start", "end", "fit")],
-    answering: Annotated[options.Answering, Without("system", "temperature", "top_p", "seed")] = ANSWERING,
-    machine: Annotated[options.Machine, Without("quantize_all")],
-    manner: Annotated[Manner, Without("strict")],
+    choice: Annotated[options.ModelOptions, Without("rope_factor", "dummy")] = CHOICE,
+    showing: Annotated[options.FrameOptions, Without("fps", "sampling", "start", "end", "fit")],
+    answering: Annotated[options.GenerationOptions, Without("system", "temperature", "top_p", "seed")] = ANSWERING,
+    machine: Annotated[options.DeviceOptions, Without("quantize_all")],
+    manner: Annotated[BatchOptions, Without("strict")],
     quiet: options.Quiet = False,
 ) -> None:
     """Measure how much faster many questions are answered in batches than one after the other.
@@ -64,7 +64,7 @@ def bench(
         with out.working("the plain loop"):
             plain_s, plain = _plain_loop(engine, paths, showing, generation)
         jobs = List(lambda: _jobs(paths), rereadable=True)
-        delivery, reading = Delivery(folder / "ledger.jsonl"), LIMITS.for_media()
+        delivery, reading = OutputOptions(folder / "ledger.jsonl"), LIMITS.for_media()
         batch_s = work(
             jobs, choice, showing, answering, loading, delivery, manner, reading, out, lambda loader, out: engine
         )
@@ -95,9 +95,9 @@ def _jobs(paths: list[str]) -> list[Item]:
 
 
 def _plain_loop(
-    engine: Engine, paths: list[str], showing: options.Showing, generation: Generation
+    engine: Engine, paths: list[str], showing: options.FrameOptions, generation: Generation
 ) -> tuple[float, dict[tuple[str, str], str]]:
-    from llava_cli.models.conversation import ask
+    from llava_cli.models.messages import ask
 
     started = time.perf_counter()
     answers = {}

@@ -67,14 +67,14 @@ def caption(
     recursive: Recursive = False,
     ext: Extensions = None,
     *,
-    selection: batch_options.Selection,
-    choice: Annotated[options.Choice, Without("dummy")],
-    showing: options.Showing,
-    answering: options.Answering,
-    machine: options.Machine,
-    manner: batch_options.Manner,
-    limits: options.Limits = batch_options.LIMITS,
-    delivery: batch_options.Delivery,
+    selection: batch_options.ListOptions,
+    choice: Annotated[options.ModelOptions, Without("dummy")],
+    showing: options.FrameOptions,
+    answering: options.GenerationOptions,
+    machine: options.DeviceOptions,
+    manner: batch_options.BatchOptions,
+    limits: options.LimitOptions = batch_options.LIMITS,
+    delivery: batch_options.OutputOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Describe many videos and images, or ask the same of each.
@@ -150,7 +150,7 @@ def _extensions(ext: list[str] | None) -> frozenset[str] | None:
     return found - {""} or None
 
 
-def _check(paths: list[str] | None, files_from: str | None, null: bool, delivery: batch_options.Delivery) -> None:
+def _check(paths: list[str] | None, files_from: str | None, null: bool, delivery: batch_options.OutputOptions) -> None:
     if not paths and files_from is None:
         raise UsageError("files are missing; try: llava caption -r videos/ -o captions.jsonl")
     if "-" in (paths or ()):

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llava_cli.atomic import write_file
 from llava_cli.cli import options, steps
-from llava_cli.cli.conversing import Conversation, reply
+from llava_cli.cli.conversing import Talk, reply
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.prompting import questions
 from llava_cli.errors import LlavaError, OutputError, UsageError
-from llava_cli.media.worker import Worker
-from llava_cli.models.chatfile import chat_text
+from llava_cli.media.worker.parent import Worker
+from llava_cli.models.messages import chat_text
 from llava_cli.output import AnswerWriter, Output, complain, guarded_stdout
-from llava_cli.whole import write_file
 
 if TYPE_CHECKING:
-    from llava_cli.engine.engine import Answer, Generation
     from llava_cli.engine.local import LocalEngine
+    from llava_cli.engine.types import Answer, Generation
     from llava_cli.media.clip import View
 
 EXAMPLES = """
@@ -59,11 +59,11 @@ MediaFiles = Annotated[
 def chat(
     media: MediaFiles = None,
     *,
-    choice: Annotated[options.Choice, Without("dummy")],
-    showing: Annotated[options.Showing, Without("fit")],
-    answering: options.Answering,
-    machine: options.Machine,
-    limits: Annotated[options.Limits, Without("allow_urls")],
+    choice: Annotated[options.ModelOptions, Without("dummy")],
+    showing: Annotated[options.FrameOptions, Without("fit")],
+    answering: options.GenerationOptions,
+    machine: options.DeviceOptions,
+    limits: Annotated[options.LimitOptions, Without("allow_urls")],
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -82,7 +82,7 @@ def chat(
         shown = steps.load_all(media or [], view, out, worker)
         loader = steps.open_loader(family, loading, out)
         engine = steps.load_engine(loader, out)
-        conversation = Conversation(waiting=shown, system=answering.system)
+        conversation = Talk(waiting=shown, system=answering.system)
         failed = Chat(engine, view, generation, conversation, worker, out).run()
     if failed is not None:
         raise typer.Exit(failed)
@@ -96,7 +96,7 @@ class Chat:
         engine: LocalEngine,
         view: View,
         generation: Generation,
-        conversation: Conversation,
+        conversation: Talk,
         worker: Worker,
         out: Output,
     ) -> None:

@@ -114,7 +114,7 @@ def _quantization() -> Check:
 
 def _attention() -> Check:
     try:
-        from llava_cli.engine.place import has_flash_attention
+        from llava_cli.engine.device import has_flash_attention
 
         flash = ", flash_attention_2" if has_flash_attention() else ""
     except Exception as error:

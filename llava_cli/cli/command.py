@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from llava_cli.cli.grouping import ungrouped
+from llava_cli.cli.grouping import expand_groups
 from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE
 from llava_cli.config import config_path, read_config, variable
 
@@ -64,7 +64,7 @@ class App(typer.Typer):
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         register = super().command(name, **({"cls": Command} | settings))
-        return lambda function: register(ungrouped(function))
+        return lambda function: register(expand_groups(function))
 
 
 def configurable(command: Any) -> dict[str, Any]:

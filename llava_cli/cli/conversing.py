@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llava_cli.models.conversation import Ask, Turn, ask, with_system
+from llava_cli.models.messages import Conversation, Turn, ask, with_system
 
 if TYPE_CHECKING:
-    from llava_cli.engine.engine import Answer, Engine, Generation
+    from llava_cli.engine.types import Answer, Engine, Generation
     from llava_cli.media.clip import Media
 
 
 @dataclass
-class Conversation:
+class Talk:
     """What was said, and the media that the next question brings."""
 
     turns: list[Turn] = field(default_factory=list)
@@ -29,11 +29,11 @@ class Conversation:
         """All media, in order."""
         return [*(medium for turn in self.turns for medium in turn.media), *self.waiting]
 
-    def question(self, text: str) -> Ask:
+    def question(self, text: str) -> Conversation:
         """The conversation with one more question."""
-        return with_system(Ask((*self.turns, *ask(text, self.waiting).turns)), self.system)
+        return with_system(Conversation((*self.turns, *ask(text, self.waiting).turns)), self.system)
 
-    def answered(self, asked: Ask, answer: Answer) -> None:
+    def answered(self, asked: Conversation, answer: Answer) -> None:
         """Go on after this answer."""
         self.turns = [turn for turn in asked.turns if turn.role != "system"]
         self.turns.append(Turn("assistant", (answer.text,)))
@@ -51,7 +51,7 @@ class Conversation:
 
     def all_turns(self) -> tuple[Turn, ...]:
         """With the system prompt, as a conversation file holds them."""
-        return with_system(Ask(tuple(self.turns)), self.system).turns
+        return with_system(Conversation(tuple(self.turns)), self.system).turns
 
     def stats(self) -> str:
         """What each answer cost: tokens of the prompt that were run, those that were ready, and time."""
@@ -68,8 +68,8 @@ def _row(number: int, answer: Answer) -> tuple[str, ...]:
     counts = (
         number,
         answer.prompt_tokens,
-        answer.reused_tokens,
-        answer.prompt_tokens - answer.reused_tokens,
+        answer.cached_tokens,
+        answer.prompt_tokens - answer.cached_tokens,
         answer.completion_tokens,
     )
     times = (timing.encode_s, timing.first_token_s, timing.generate_s)
@@ -78,7 +78,7 @@ def _row(number: int, answer: Answer) -> tuple[str, ...]:
 
 def reply(
     engine: Engine,
-    conversation: Conversation,
+    conversation: Talk,
     text: str,
     generation: Generation,
     on_text: Callable[[str], Any],
@@ -86,6 +86,6 @@ def reply(
 ) -> Answer:
     """Answer the next question, and go on from there. What earlier turns computed is used again."""
     asked = conversation.question(text)
-    answer = engine.answer([asked], generation, on_text, remember=True, stop=stop)[0]
+    answer = engine.answer([asked], generation, on_text, keep_cache=True, stop=stop)[0]
     conversation.answered(asked, answer)
     return answer

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llava_cli.atomic import make_folder
 from llava_cli.cli import options, steps
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import ExitCode
 from llava_cli.output import Output, guarded_stdout, progress_bar
-from llava_cli.whole import make_folder
 
 if TYPE_CHECKING:
     from llava_cli.engine.local import LocalEngine
@@ -78,15 +78,15 @@ def _show(folder: Path, out: Output) -> int:
     with out.working("drawing a clip"):
         show.write_clip(clip)
         show.write_still(still)
-    family = steps.open_family(options.Choice("demo"), out)
+    family = steps.open_family(options.ModelOptions("demo"), out)
     engine = steps.load_engine(steps.open_loader(family, LoadOptions(), out), out)
     return _compare(engine, clip, show.CLIP_QUESTIONS, out) + _compare(engine, still, show.STILL_QUESTIONS, out)
 
 
 def _compare(engine: LocalEngine, path: Path, questions: Iterable[tuple[str, str]], out: Output) -> int:
-    from llava_cli.engine.engine import Generation
+    from llava_cli.engine.types import Generation
     from llava_cli.media import contact_sheet
-    from llava_cli.models.conversation import ask
+    from llava_cli.models.messages import ask
 
     (medium,) = steps.load_all([str(path)], engine.view, out)
     sheet = path.with_name(f"{path.stem}-sheet.png")

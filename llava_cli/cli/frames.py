@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llava_cli.atomic import make_folder
 from llava_cli.cli import options, steps
 from llava_cli.cli.grouping import Without
 from llava_cli.errors import UsageError
-from llava_cli.media.worker import Worker
+from llava_cli.media.worker.parent import Worker
 from llava_cli.output import Output, check_writable, guarded_stdout
 from llava_cli.record import frames_record, printable
-from llava_cli.whole import make_folder
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Clip, Media
@@ -45,9 +45,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for e
 def frames(
     media: MediaFiles,
     *,
-    choice: Annotated[options.Choice, Without("rope_factor", "dummy")],
-    showing: Annotated[options.Showing, Without("fit")],
-    limits: Annotated[options.Limits, Without("allow_urls")],
+    choice: Annotated[options.ModelOptions, Without("rope_factor", "dummy")],
+    showing: Annotated[options.FrameOptions, Without("fit")],
+    limits: Annotated[options.LimitOptions, Without("allow_urls")],
     sheet: options.Sheet = None,
     directory: Folder = None,
     json: Json = False,

@@ -4,7 +4,7 @@
 A group is a frozen dataclass all of whose fields are annotated as Typer's options and have defaults. A command's
 parameter of that type stands for them, in their order and where the parameter stands:
 
-    def ask(*, choice: Choice, showing: Annotated[Showing, Without("fit")], answering: Answering = BRIEF): ...
+    def ask(*, choice: ModelOptions, showing: Annotated[FrameOptions, Without("fit")]): ...
 
 `Without` names fields that are no options of this command: they keep their defaults. The defaults are the group's
 own, or those of the instance that is the parameter's default.
@@ -26,7 +26,7 @@ class Without:
         self.names = frozenset(names)
 
 
-def ungrouped(command: Callable[..., None]) -> Callable[..., None]:
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer wants it: with a parameter for each option instead of groups."""
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []

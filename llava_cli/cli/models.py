@@ -107,7 +107,7 @@ def show(name: Name, revision: options.Revision = None, json: Json = False, quie
 
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
-        family = steps.open_family(steps.shape_of(options.Choice(name, revision)), out)
+        family = steps.open_family(steps.shape_of(options.ModelOptions(name, revision)), out)
         with out.working("counting"):
             report = showing.describe(family)
         out.write(json_module.dumps(report) + "\n" if json else showing.text(report))
@@ -121,15 +121,15 @@ def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = F
     """
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
-        checkpoint = steps.open_family(options.Choice(name, revision), out).checkpoint
+        checkpoint = steps.open_family(options.ModelOptions(name, revision), out).checkpoint
         checkpoint.fetch()
         checkpoint.check_weights()
         out.write(f"{checkpoint.folder}\n")
 
 
 def _row(name: str, local: dict[str, int]) -> Row:
-    from llava_cli.engine.load import Loader
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.loader import Loader
+    from llava_cli.engine.types import LoadOptions
     from llava_cli.models.checkpoint import dummy_checkpoint
     from llava_cli.models.registry import family_of
 

@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from llava_cli.cli import values
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.options import Attention, Dtype, LoadOptions, Quantization
+from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
 from llava_cli.media.clip import Sampling, View
@@ -40,7 +39,7 @@ Revision = Annotated[
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelOptions:
     """Which checkpoint, and what is changed of it."""
 
     model: Annotated[
@@ -77,7 +76,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Showing:
+class FrameOptions:
     """What the user chose of how frames are shown; None leaves it to the family."""
 
     frames: Annotated[
@@ -155,7 +154,7 @@ class Showing:
 
 
 @dataclass(frozen=True)
-class Answering:
+class GenerationOptions:
     """How the model answers."""
 
     system: Annotated[
@@ -204,7 +203,7 @@ class Answering:
 
 
 @dataclass(frozen=True)
-class Machine:
+class DeviceOptions:
     """Where and in which numbers the checkpoint runs."""
 
     device: Annotated[
@@ -267,7 +266,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Limits:
+class LimitOptions:
     """What reading a file may cost, and where from."""
 
     max_bytes: Annotated[

@@ -11,10 +11,9 @@ from pathlib import Path
 from llava_cli.cli import steps
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import View
-from llava_cli.media.worker import Worker
-from llava_cli.models import conversation
-from llava_cli.models.chatfile import MediaPath, Message, load_turns, read_chat
-from llava_cli.models.conversation import Ask
+from llava_cli.media.worker.parent import Worker
+from llava_cli.models import messages
+from llava_cli.models.messages import Conversation, MediaPath, Message, load_turns, read_chat
 from llava_cli.output import Output
 
 
@@ -30,13 +29,13 @@ class Request:
     """The media of the question itself; None where the history ends with it."""
     system: str | None = None
 
-    def build(self, view: View, out: Output, worker: Worker) -> Ask:
+    def build(self, view: View, out: Output, worker: Worker) -> Conversation:
         """Read the media in a view."""
         turns = load_turns(list(self.history), lambda path: steps.load_all([path], view, out, worker)[0])
         if self.asked is not None:
             media = steps.load_all(self.asked, view, out, worker)
-            turns += conversation.ask(self.question, media).turns
-        return conversation.with_system(Ask(tuple(turns)), self.system)
+            turns += messages.ask(self.question, media).turns
+        return messages.with_system(Conversation(tuple(turns)), self.system)
 
 
 def read_request(arguments: Sequence[str], prompt: str | None, chat: Path | None, system: str | None) -> Request:

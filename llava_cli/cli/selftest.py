@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llava_cli.cli.checks import Check
 
 if TYPE_CHECKING:
-    from llava_cli.engine.engine import Engine
+    from llava_cli.engine.types import Engine
     from llava_cli.media.clip import Clip
     from llava_cli.models.family import Family
 
@@ -68,8 +68,8 @@ def _clip(path: Path, family: Family) -> Clip:
 
 
 def _load(family: Family, four_bit: bool = False) -> Engine:
-    from llava_cli.engine.load import load
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.loader import load
+    from llava_cli.engine.types import LoadOptions
 
     return load(family, LoadOptions("cpu", "float32", quantization="4bit" if four_bit else None))
 
@@ -93,8 +93,8 @@ def _decoders_agree(path: Path, family: Family) -> str:
 
 def _answers(engine: Engine, clip: Clip, model: str) -> str:
     from llava_cli.demo.show import CLIP_QUESTIONS
-    from llava_cli.engine.engine import Generation
-    from llava_cli.models.conversation import ask
+    from llava_cli.engine.types import Generation
+    from llava_cli.models.messages import ask
 
     question, truth = CLIP_QUESTIONS[0]
     answer = engine.answer([ask(question, [clip])], Generation(32))[0].text
@@ -105,8 +105,8 @@ def _answers(engine: Engine, clip: Clip, model: str) -> str:
 
 def _batch_is_single(engine: Engine, clip: Clip) -> str:
     from llava_cli.demo.show import CLIP_QUESTIONS
-    from llava_cli.engine.engine import Generation
-    from llava_cli.models.conversation import ask
+    from llava_cli.engine.types import Generation
+    from llava_cli.models.messages import ask
 
     asks = [ask(question, [clip]) for question, _ in CLIP_QUESTIONS]
     together = [answer.text for answer in engine.answer(asks, Generation(32))]
@@ -117,8 +117,8 @@ def _batch_is_single(engine: Engine, clip: Clip) -> str:
 
 
 def _four_bit(family: Family, clip: Clip) -> str:
-    from llava_cli.engine.engine import Generation
-    from llava_cli.models.conversation import ask
+    from llava_cli.engine.types import Generation
+    from llava_cli.models.messages import ask
 
     answer = _load(family, four_bit=True).answer([ask("What shape is it?", [clip])], Generation(8))[0]
     if not answer.completion_tokens:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.cli.models import TEXT_TOKENS, blank_clip
 from llava_cli.engine.memory import GIB
-from llava_cli.engine.options import Quantization
+from llava_cli.engine.types import Quantization
 from llava_cli.errors import ModelError
 from llava_cli.models.cache import cached_sizes
 from llava_cli.models.published import PUBLISHED
@@ -23,8 +23,8 @@ _NUMBERS: dict[str, Quantization | None] = {"bf16": None, "8bit": "8bit", "4bit"
 
 def describe(family: Family) -> dict[str, Any]:
     """Everything about a checkpoint that its small files tell."""
-    from llava_cli.engine.load import Loader
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.loader import Loader
+    from llava_cli.engine.types import LoadOptions
 
     checkpoint, view = family.checkpoint, family.view
     clip = blank_clip(view)
@@ -65,7 +65,7 @@ def _memory(loader: Any, family: Family, tokens: int, frames: int) -> list[dict[
 
 def _example(loader: Any, family: Family, clip: Clip) -> str | None:
     """A prompt as the checkpoint reads it; None where the tokenizer is not at hand."""
-    from llava_cli.models.conversation import ask
+    from llava_cli.models.messages import ask
 
     try:
         return str(family.prompt(loader.tokenizer, ask(EXAMPLE_QUESTION, [clip])).text)

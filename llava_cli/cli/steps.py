@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llava_cli.cli.options import Choice, Showing
-from llava_cli.engine.options import LoadOptions
+from llava_cli.cli.options import FrameOptions, ModelOptions
+from llava_cli.engine.types import LoadOptions
 from llava_cli.media.clip import View
 from llava_cli.models.published import PUBLISHED
 from llava_cli.output import Output
 
 if TYPE_CHECKING:
-    from llava_cli.engine.load import Loader
+    from llava_cli.engine.loader import Loader
     from llava_cli.engine.local import LocalEngine
     from llava_cli.media.clip import Media
-    from llava_cli.media.worker import Worker
-    from llava_cli.models.conversation import Ask
+    from llava_cli.media.worker.parent import Worker
     from llava_cli.models.family import Family
+    from llava_cli.models.messages import Conversation
     from llava_cli.models.prompt import Prompt
 
 
-def open_family(choice: Choice, out: Output) -> Family:
+def open_family(choice: ModelOptions, out: Output) -> Family:
     """The family of a checkpoint, read from its small files."""
     from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint, with_linear_rope
     from llava_cli.models.registry import family_of
@@ -36,7 +36,7 @@ def open_family(choice: Choice, out: Output) -> Family:
     return family_of(checkpoint)
 
 
-def shape_of(choice: Choice) -> Choice:
+def shape_of(choice: ModelOptions) -> ModelOptions:
     """A checkpoint without its weights: of a released one its published shape, for which nothing is downloaded."""
     return replace(choice, dummy=choice.model in PUBLISHED and choice.revision is None)
 
@@ -68,7 +68,7 @@ def save_sheet(media: Sequence[Media], path: Path, out: Output) -> None:
 def open_loader(family: Family, options: LoadOptions, out: Output) -> Loader:
     """Everything about the model but its weights."""
     with out.working("starting"):
-        from llava_cli.engine.load import Loader
+        from llava_cli.engine.loader import Loader
 
         loader = Loader(family, options)
     info = loader.info
@@ -81,8 +81,13 @@ def open_loader(family: Family, options: LoadOptions, out: Output) -> Loader:
 
 
 def fitted(
-    loader: Loader, asked: Ask, showing: Showing, build: Callable[[View], Ask], new_tokens: int, out: Output
-) -> tuple[Ask, Prompt, list[str]]:
+    loader: Loader,
+    asked: Conversation,
+    showing: FrameOptions,
+    build: Callable[[View], Conversation],
+    new_tokens: int,
+    out: Output,
+) -> tuple[Conversation, Prompt, list[str]]:
     """The conversation with so many frames that it fits the checkpoint's context, and what was changed for that.
 
     `build` makes the conversation anew in another view.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from llava_cli.cli import options, steps
-from llava_cli.cli.batch_options import Delivery, Manner, Selection
+from llava_cli.cli.batch_options import BatchOptions, ListOptions, OutputOptions
 from llava_cli.errors import ExitCode
 from llava_cli.output import Output, batch_bar, check_writable, complain
 from llava_cli.record import to_json
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item, Job
     from llava_cli.batch.ledger import Ledger, Untold
     from llava_cli.batch.schedule import Scheduler, Sink, Tally
-    from llava_cli.engine.engine import Engine, Generation
-    from llava_cli.engine.load import Loader
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.loader import Loader
+    from llava_cli.engine.types import Engine, Generation, LoadOptions
     from llava_cli.media.clip import View
     from llava_cli.media.limits import Limits
-    from llava_cli.models.conversation import Ask
+    from llava_cli.models.messages import Conversation
 
 _WORKERS = 8
 
@@ -41,7 +40,7 @@ class List:
     items: Callable[[], Iterable[Item]]
     rereadable: bool
     """A file or a folder, not a pipe: it can be counted beforehand."""
-    selection: Selection = field(default_factory=Selection)
+    selection: ListOptions = field(default_factory=ListOptions)
 
     def read(self) -> Iterator[Item]:
         """The jobs that are to be done."""
@@ -56,12 +55,12 @@ class List:
 
 def work(
     jobs: List,
-    choice: options.Choice,
-    showing: options.Showing,
-    answering: options.Answering,
+    choice: options.ModelOptions,
+    showing: options.FrameOptions,
+    answering: options.GenerationOptions,
     machine: LoadOptions,
-    delivery: Delivery,
-    manner: Manner,
+    delivery: OutputOptions,
+    manner: BatchOptions,
     limits: Limits,
     out: Output,
     load: Callable[[Loader, Output], Engine] = steps.load_engine,
@@ -109,7 +108,7 @@ def work(
 
 
 def _run(
-    scheduler: Scheduler, asking: Asking, sinks: list[Sink], count: Count, delivery: Delivery, out: Output
+    scheduler: Scheduler, asking: Asking, sinks: list[Sink], count: Count, delivery: OutputOptions, out: Output
 ) -> None:
     from llava_cli.batch.stop import deferred_signals
 
@@ -133,12 +132,12 @@ def _run(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _asking(loader: Loader, engine: _Once, generation: Generation, manner: Manner, out: Output) -> Asking:
+def _asking(loader: Loader, engine: _Once, generation: Generation, manner: BatchOptions, out: Output) -> Asking:
     from llava_cli.batch.asking import Asking
     from llava_cli.batch.capacity import Capacity
     from llava_cli.engine.context import fitting_prompt
 
-    def tokens(ask: Ask) -> int:
+    def tokens(ask: Conversation) -> int:
         return len(fitting_prompt(loader.family, loader.tokenizer, ask, generation.max_new_tokens).ids)
 
     capacity = Capacity(loader, generation.max_new_tokens)
@@ -166,13 +165,13 @@ class _Once:
         return self._engine
 
 
-def _view(job: Job, showing: options.Showing, view: View) -> View:
+def _view(job: Job, showing: options.FrameOptions, view: View) -> View:
     """How a job's media are shown: as it says itself, or else as the command line does."""
     own = {key: value for key in ("start", "end", "frames") if (value := getattr(job, key)) is not None}
     return replace(showing, **own).of(view)
 
 
-def _open_ledger(delivery: Delivery) -> Ledger | Untold:
+def _open_ledger(delivery: OutputOptions) -> Ledger | Untold:
     from llava_cli.batch.ledger import Ledger, Untold
 
     if delivery.ledger is None:
@@ -180,7 +179,7 @@ def _open_ledger(delivery: Delivery) -> Ledger | Untold:
     return Ledger(delivery.ledger, delivery.retry_failed, delivery.force)
 
 
-def _sinks(delivery: Delivery) -> list[Sink]:
+def _sinks(delivery: OutputOptions) -> list[Sink]:
     from llava_cli.batch.report import Report
     from llava_cli.batch.sidecar import Sidecars
     from llava_cli.batch.tables import CsvFile

@@ -134,12 +134,11 @@ def _changes(spec: ClipSpec) -> Iterator[tuple[str, str, str]]:
 
 def through_the_tool(checkpoint: Path = CHECKPOINT) -> Answerer:
     """Return an answerer that reads files and answers as the commands do, by either sampling of frames in turn."""
-    from llava_cli.engine.engine import Generation
-    from llava_cli.engine.load import load
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.loader import load
+    from llava_cli.engine.types import Generation, LoadOptions
     from llava_cli.media import load_media
     from llava_cli.models.checkpoint import open_checkpoint
-    from llava_cli.models.conversation import ask
+    from llava_cli.models.messages import ask
     from llava_cli.models.registry import family_of
 
     engine = load(family_of(open_checkpoint(str(checkpoint))), LoadOptions(device="cpu"))

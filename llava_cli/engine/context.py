@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip
-from llava_cli.models.conversation import Ask, Part
 from llava_cli.models.family import Family
+from llava_cli.models.messages import Conversation, Part
 from llava_cli.models.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def fewer_frames(frames: int, reason: str = "to fit the checkpoint's context") -
     return f"at most {frames} frames of each video are shown, {reason}"
 
 
-def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Ask, new_tokens: int) -> Prompt:
+def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Conversation, new_tokens: int) -> Prompt:
     """The prompt for a conversation, made sure that it and the answer fit into the checkpoint's context.
 
     Raises:
@@ -59,7 +59,7 @@ def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Ask,
     raise TooLong(len(prompt.ids) + new_tokens, family.context or 0, fits)
 
 
-def first_frames(ask: Ask, frames: int) -> Ask:
+def first_frames(ask: Conversation, frames: int) -> Conversation:
     """The same conversation about the beginnings of its clips: as long a prompt as any choice of so many frames."""
 
     def shortened(part: Part) -> Part:
@@ -67,4 +67,4 @@ def first_frames(ask: Ask, frames: int) -> Ask:
             return part
         return replace(part, frames=part.frames[:frames], indices=part.indices[:frames], times=part.times[:frames])
 
-    return Ask(tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in ask.turns))
+    return Conversation(tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in ask.turns))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from llava_cli.engine.engine import Generation
+from llava_cli.engine.types import Generation
 
 if TYPE_CHECKING:
     import torch

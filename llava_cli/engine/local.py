@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from llava_cli.engine import generate
 from llava_cli.engine.context import fitting_prompt
-from llava_cli.engine.engine import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.kv_cache import Prefix, shared_length
 from llava_cli.engine.memory import out_of_memory_as
-from llava_cli.engine.prefix import Prefix, shared_length
+from llava_cli.engine.types import Answer, Generation, ModelInfo, Timing
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media, View
-from llava_cli.models.conversation import Ask
 from llava_cli.models.family import Family
+from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class LocalEngine:
 
     def answer(
         self,
-        asks: Sequence[Ask],
+        asks: Sequence[Conversation],
         generation: Generation,
         on_text: Callable[[str], None] | None = None,
-        remember: bool = False,
+        keep_cache: bool = False,
         stop: Callable[[], bool] | None = None,
     ) -> list[Answer]:
         import torch
@@ -63,28 +63,28 @@ class LocalEngine:
             new_tokens = generation.max_new_tokens
             prompts = [fitting_prompt(self.family, self._tokenizer, ask, new_tokens) for ask in asks]
             started = time.perf_counter()
-            embeddings = self._embed(prompts, remember)
+            embeddings = self._embed(prompts, keep_cache)
             timing = Timing(load_s=self._load_s, encode_s=time.perf_counter() - started)
-            cache = self._known(prompts, embeddings, remember)
+            cache = self._known(prompts, embeddings, keep_cache)
             reused = 0 if cache is None or len(prompts) > 1 else int(cache.get_seq_length())
             run = generate.run(
                 self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text, cache, stop
             )
             timing.first_token_s, timing.generate_s = run.first_token_s, run.total_s
-        if remember and cache is not None:
+        if keep_cache and cache is not None:
             self._prefix = Prefix(prompts[0], run.ids[0], cache)
         ended: Literal["interrupted", "length"] = "interrupted" if stop is not None and stop() else "length"
         answers = zip(prompts, run.ids, strict=True)
         return [self._answer(prompt, ids, timing, ended, reused) for prompt, ids in answers]
 
-    def _known(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor], remember: bool) -> Cache | None:
+    def _known(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor], keep_cache: bool) -> Cache | None:
         """Keys and values of what these prompts begin with, where they are known or worth a run of their own."""
         from transformers import DynamicCache
 
         prefix, self._prefix = self._prefix, None
         if len(prompts) == 1:
             known = prefix.cut_to(prompts[0]) if prefix is not None else None
-            return known if known is not None or not remember else DynamicCache()
+            return known if known is not None or not keep_cache else DynamicCache()
         length = shared_length(prompts)
         if not length:
             return None
@@ -93,7 +93,7 @@ class LocalEngine:
         cache.batch_repeat_interleave(len(prompts))
         return cache
 
-    def _embed(self, prompts: Sequence[Prompt], remember: bool = False) -> list[torch.Tensor]:
+    def _embed(self, prompts: Sequence[Prompt], keep_cache: bool = False) -> list[torch.Tensor]:
         """Each prompt as input embeddings [tokens, hidden size], features in the place of the placeholders.
 
         A medium is encoded once, however many prompts show it; a remembered one is not encoded again.
@@ -104,7 +104,7 @@ class LocalEngine:
             key: known[key] if key in known else self.family.encode(self._model, medium)
             for key, medium in media.items()
         }
-        self._features = {key: (media[key], tensor) for key, tensor in features.items()} if remember else {}
+        self._features = {key: (media[key], tensor) for key, tensor in features.items()} if keep_cache else {}
         return [self._embed_one(prompt, [features[id(medium)] for medium in prompt.media]) for prompt in prompts]
 
     def _embed_one(self, prompt: Prompt, features: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -144,5 +144,5 @@ class LocalEngine:
             completion_tokens=len(ids) - stopped,
             template=prompt.template,
             timing=timing,
-            reused_tokens=reused,
+            cached_tokens=reused,
         )

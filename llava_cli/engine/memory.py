@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llava_cli.engine.options import Quantization
+from llava_cli.engine.types import Quantization
 from llava_cli.errors import OutOfMemory
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ class MemoryPlan:
 def plan(
     model: PreTrainedModel,
     prompts: Sequence[tuple[int, int]],
-    images_at_once: int,
+    vision_batch_size: int,
     quantization: Quantization | None,
-    unquantized: Sequence[str],
+    modules_to_not_convert: Sequence[str],
     free: float,
 ) -> MemoryPlan:
     """The memory that a model (on the meta device, in the dtype it will have) takes for a batch of prompts.
 
     Args:
         prompts: tokens and new tokens of each.
-        images_at_once: frames or tiles that go through the vision tower together.
-        unquantized: full names of the modules that stay as they are.
+        vision_batch_size: frames or tiles that go through the vision tower together.
+        modules_to_not_convert: full names of the modules that stay as they are.
         free: bytes that the device has.
     """
     size = model.dtype.itemsize
@@ -71,14 +71,14 @@ def plan(
     # beside the prompt's embeddings and the features that they were made from.
     prefill = longest * (size * (4 * text.hidden_size + 3 * text.intermediate_size) + 4 * text.hidden_size)
     return MemoryPlan(
-        weights=_weights(model, quantization, unquantized),
+        weights=_weights(model, quantization, modules_to_not_convert),
         cache=cached * 2 * text.num_hidden_layers * text.num_key_value_heads * head * size,
-        activations=max(prefill, _vision(model, images_at_once)),
+        activations=max(prefill, _vision(model, vision_batch_size)),
         free=free,
     )
 
 
-def _weights(model: PreTrainedModel, quantization: Quantization | None, unquantized: Sequence[str]) -> float:
+def _weights(model: PreTrainedModel, quantization: Quantization | None, modules_to_not_convert: Sequence[str]) -> float:
     import torch
 
     full = sum(weight.numel() * weight.dtype.itemsize for weight in model.parameters())
@@ -87,7 +87,7 @@ def _weights(model: PreTrainedModel, quantization: Quantization | None, unquanti
     quantized = [
         module.weight
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and not name.startswith(tuple(unquantized))
+        if isinstance(module, torch.nn.Linear) and not name.startswith(tuple(modules_to_not_convert))
     ]
     saved = sum(weight.numel() * (weight.dtype.itemsize - _QUANTIZED_BYTES[quantization]) for weight in quantized)
     return full - saved

@@ -59,11 +59,11 @@ def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
     try:
         import av
 
-        from llava_cli.media import pyav
+        from llava_cli.media import sampler
     except ImportError as error:
         raise DecoderError(f"cannot be read with PyAV: {error}") from error
     try:
-        return pyav.read_clip(source, view, threads)
+        return sampler.read_clip(source, view, threads)
     except (av.FFmpegError, OSError, EOFError, ValueError, IndexError, ArithmeticError, RuntimeError) as error:
         raise DecoderError(f"is no video or image that can be read ({reason(error)})") from error
 

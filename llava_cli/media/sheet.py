@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from llava_cli.atomic import write_file
 from llava_cli.media.clip import Clip, Still
 from llava_cli.media.sampling import clock
-from llava_cli.whole import write_file
 
 GAP = 6
 LABEL_HEIGHT = 22

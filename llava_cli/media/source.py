@@ -87,7 +87,7 @@ def open_source(path: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT) 
     """
     name = os.fsdecode(path)
     if is_url(name):
-        from llava_cli.media.remote import open_url
+        from llava_cli.media.web.ranges import open_url
 
         with open_url(name, limits) as remote:
             yield remote

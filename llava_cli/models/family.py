@@ -12,7 +12,7 @@ from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media, View
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.conversation import Ask, Word
+from llava_cli.models.messages import Conversation, Word
 
 if TYPE_CHECKING:
     import torch
@@ -30,11 +30,11 @@ class Family(ABC):
     """As it stands in records, e.g. `llava-next-video`."""
     default_ids: ClassVar[dict[Word, int]]
     """Token ids of the placeholders where the config does not say them."""
-    unquantized: ClassVar[tuple[str, ...]]
+    modules_to_not_convert: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
-    images_at_once: ClassVar[int] = 16
+    vision_batch_size: ClassVar[int] = 16
     """How many frames or tiles go through the vision tower together: a bound on its peak memory."""
-    bears_float16: ClassVar[bool] = True
+    supports_float16: ClassVar[bool] = True
     """Whether the language model's numbers stay in float16's range."""
     key_mapping: ClassVar[dict[str, str] | None] = None
     """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
@@ -76,7 +76,7 @@ class Family(ABC):
         return length and int(length * (rope.get("factor", 1) if linear else 1))
 
     @abstractmethod
-    def slots(self, medium: Media) -> tuple[prompts.Slot, ...]:
+    def placeholders(self, medium: Media) -> tuple[prompts.Placeholder, ...]:
         """The placeholders of a medium in the prompt, and how many features take the place of each."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class Family(ABC):
     def encode(self, model: PreTrainedModel, medium: Media) -> torch.Tensor:
         """Features of a medium, [visual tokens, hidden size], on the model's device."""
 
-    def prompt(self, tokenizer: PreTrainedTokenizerBase, ask: Ask) -> prompts.Prompt:
+    def prompt(self, tokenizer: PreTrainedTokenizerBase, ask: Conversation) -> prompts.Prompt:
         """The prompt for a conversation: the checkpoint's own chat template, or else the family's.
 
         Raises:
@@ -112,22 +112,22 @@ class Family(ABC):
 
     def visual_tokens(self, medium: Media) -> int:
         """How many tokens a medium takes in the prompt."""
-        return sum(slot.tokens for slot in self.slots(medium))
+        return sum(slot.tokens for slot in self.placeholders(medium))
 
-    def instructed(self, ask: Ask) -> Ask:
+    def instructed(self, ask: Conversation) -> Conversation:
         """The conversation with what the family was trained to be told of its media; most are told nothing."""
         return ask
 
     def _pieces(
-        self, tokenizer: PreTrainedTokenizerBase, ask: Ask
+        self, tokenizer: PreTrainedTokenizerBase, ask: Conversation
     ) -> tuple[list[prompts.Piece], Literal["checkpoint", "family"]]:
         own = self.checkpoint.chat_template
         if own is not None:
             try:
-                return prompts.render(tokenizer, own, ask.turns, self.slots), "checkpoint"
+                return prompts.render(tokenizer, own, ask.turns, self.placeholders), "checkpoint"
             except prompts.TemplateMismatch:
                 pass
         try:
-            return prompts.render(tokenizer, self.template, ask.turns, self.slots), "family"
+            return prompts.render(tokenizer, self.template, ask.turns, self.placeholders), "family"
         except prompts.TemplateMismatch as error:
             raise ModelError(f"the {self.name} chat template cannot show this conversation: {error}") from error

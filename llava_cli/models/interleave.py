@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.media.clip import Media, Sampling, Still, View
 from llava_cli.models import pixels
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import Slot
+from llava_cli.models.prompt import Placeholder
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class Interleave(Family):
 
     name = "llava-interleave"
     default_ids = {"image": 151646}
-    unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+    modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
@@ -68,9 +68,9 @@ class Interleave(Family):
     def template(self) -> str:
         return QWEN
 
-    def slots(self, medium: Media) -> tuple[Slot, ...]:
+    def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         pictures = 1 if isinstance(medium, Still) else len(medium.frames)
-        return (Slot(medium, "image", self._features),) * pictures
+        return (Placeholder(medium, "image", self._features),) * pictures
 
     def model_class(self) -> type[LlavaForConditionalGeneration]:
         from transformers import LlavaForConditionalGeneration
@@ -81,7 +81,7 @@ class Interleave(Family):
         import torch
 
         seen = self.pixels(medium).to(model.device, model.dtype)
-        parts = [model.get_image_features(part).pooler_output for part in torch.split(seen, self.images_at_once)]
+        parts = [model.get_image_features(part).pooler_output for part in torch.split(seen, self.vision_batch_size)]
         return torch.cat([picture for part in parts for picture in part])
 
     def pixels(self, medium: Media) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import Slot
+from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY, VICUNA
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class LlavaNextVideo(Family):
 
     name = "llava-next-video"
     default_ids = {"video": 32000, "image": 32001}
-    unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+    modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
@@ -97,12 +97,12 @@ class LlavaNextVideo(Family):
         # The only other released language model is Nous-Hermes-2-Yi: a Llama with Yi's vocabulary and ChatML.
         return YI if text.get("vocab_size", 0) >= 64000 else VICUNA
 
-    def slots(self, medium: Media) -> tuple[Slot, ...]:
+    def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         if isinstance(medium, Clip):
-            return (Slot(medium, "video", len(medium.frames) * self._tokens_per_frame),)
+            return (Placeholder(medium, "video", len(medium.frames) * self._tokens_per_frame),)
         rows, columns = anyres.shown_patches(medium.pixels.shape[:2], self._pinpoints, self._image_size, self._patches)
         # The whole picture once, then the tiles with a newline after every row.
-        return (Slot(medium, "image", self._patches**2 + rows * (columns + 1)),)
+        return (Placeholder(medium, "image", self._patches**2 + rows * (columns + 1)),)
 
     def model_class(self) -> type[LlavaNextVideoForConditionalGeneration]:
         from transformers import LlavaNextVideoForConditionalGeneration
@@ -119,7 +119,8 @@ class LlavaNextVideo(Family):
 
         pixels = self.clip_pixels(clip).to(model.device, model.dtype)
         features = [
-            model.get_video_features(part[None]).pooler_output[0] for part in torch.split(pixels, self.images_at_once)
+            model.get_video_features(part[None]).pooler_output[0]
+            for part in torch.split(pixels, self.vision_batch_size)
         ]
         return torch.cat(features)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.conversation import Ask, Part, Turn
+from llava_cli.models.messages import Conversation, Part, Turn
 from llava_cli.models.onevision import Onevision
 from llava_cli.models.published import SIGLIP_384
 
@@ -38,7 +38,7 @@ class LlavaVideo(Onevision):
 
     name = "llava-video"
     # Qwen2 in float16 was seen to answer with nothing but exclamation marks.
-    bears_float16 = False
+    supports_float16 = False
     key_mapping = {
         # The authors' names.
         r"^model\.vision_tower\.vision_tower\.vision_model\.": "model.vision_tower.",
@@ -102,10 +102,10 @@ class LlavaVideo(Onevision):
 
         return LlavaVideoForConditionalGeneration
 
-    def instructed(self, ask: Ask) -> Ask:
+    def instructed(self, ask: Conversation) -> Conversation:
         if self.checkpoint.config["add_time_instruction"] in (False, "False", "false"):
             return ask
-        return Ask(tuple(_with_times(turn) for turn in ask.turns))
+        return Conversation(tuple(_with_times(turn) for turn in ask.turns))
 
 
 def _known(config: Mapping[str, Any], key: str, values: tuple[str, ...]) -> str:

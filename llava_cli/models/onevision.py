@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import Slot
+from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Onevision(Family):
 
     name = "llava-onevision"
     default_ids = {"video": 151647, "image": 151646}
-    unquantized = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+    modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
@@ -79,15 +79,15 @@ class Onevision(Family):
     def template(self) -> str:
         return QWEN
 
-    def slots(self, medium: Media) -> tuple[Slot, ...]:
+    def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         if isinstance(medium, Clip):
             frames = len(medium.frames)
-            return (Slot(medium, "video", frames * self._pooled**2 + self._newlines(frames)),)
+            return (Placeholder(medium, "video", frames * self._pooled**2 + self._newlines(frames)),)
         most_tiles = int(self.checkpoint.config.get("vision_aspect_ratio", "anyres_max_9").removeprefix("anyres_max_"))
         shown = anyres.shown_patches(medium.pixels.shape[:2], self._pinpoints, self._image_size, self._patches)
         rows, columns = anyres.limited_patches(*shown, self._patches, most_tiles)
         # The whole picture once, then the tiles with a newline after every row; so too where there are several stills.
-        return (Slot(medium, "image", self._patches**2 + rows * (columns + 1)),)
+        return (Placeholder(medium, "image", self._patches**2 + rows * (columns + 1)),)
 
     @property
     def _pooled(self) -> int:
@@ -117,7 +117,7 @@ class Onevision(Family):
         import torch
 
         seen = self.clip_pixels(clip).to(model.device, model.dtype)
-        split = torch.split(seen, self.images_at_once)
+        split = torch.split(seen, self.vision_batch_size)
         parts = [model.get_video_features(part[None]).pooler_output[0] for part in split]
         if self._newline_ends_video:
             parts = [*(part[:-1] for part in parts[:-1]), parts[-1]]
@@ -129,7 +129,7 @@ class Onevision(Family):
 
         inputs = self.still_pixels(still)
         seen = inputs["pixel_values"][0].to(model.device, model.dtype)
-        tiles = [_tile_features(model, part) for part in torch.split(seen, self.images_at_once)]
+        tiles = [_tile_features(model, part) for part in torch.split(seen, self.vision_batch_size)]
         features, _ = model.model.pack_image_features(
             [torch.cat(tiles)],
             inputs["image_sizes"],

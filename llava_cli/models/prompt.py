@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
-from llava_cli.models.conversation import Turn, Word
+from llava_cli.models.messages import Turn, Word
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MARK = "\ue000{}\ue001"
 _PIECE = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
 
-PLACEHOLDER: dict[Word, str] = {"video": "<video>", "image": "<image>"}
+PLACEHOLDER_TEXT: dict[Word, str] = {"video": "<video>", "image": "<image>"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Slot:
+class Placeholder:
     """One placeholder, which so many of a medium's features take the place of. A medium may have several, in order."""
 
     medium: Media
@@ -43,8 +43,8 @@ class Slot:
     tokens: int
 
 
-Piece = Written | Slot
-SlotsOf = Callable[[Media], Sequence[Slot]]
+Piece = Written | Placeholder
+PlaceholdersOf = Callable[[Media], Sequence[Placeholder]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class TemplateMismatch(Exception):
     """A chat template did not render the media or the texts that it was given."""
 
 
-def render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], slots_of: SlotsOf) -> list[Piece]:
+def render(
+    tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], placeholders_of: PlaceholdersOf
+) -> list[Piece]:
     """The pieces of a prompt, in order, ending where the assistant is to speak.
 
     A template that would move media (many write all images before all videos, and both before the text) is given
@@ -79,20 +81,24 @@ def render(tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Tu
         TemplateMismatch: the template fails, or drops or repeats a text or a medium.
     """
     try:
-        return _render(tokenizer, template, turns, slots_of, inline=False)
+        return _render(tokenizer, template, turns, placeholders_of, inline=False)
     except TemplateMismatch:
-        return _render(tokenizer, template, turns, slots_of, inline=True)
+        return _render(tokenizer, template, turns, placeholders_of, inline=True)
 
 
 def _render(
-    tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], slots_of: SlotsOf, inline: bool
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    turns: Sequence[Turn],
+    placeholders_of: PlaceholdersOf,
+    inline: bool,
 ) -> list[Piece]:
     from jinja2 import TemplateError
 
     wanted: list[Piece] = []
     messages = []
     for turn in turns:
-        parts = [_pieces_of(part, slots_of) for part in turn.parts]
+        parts = [_pieces_of(part, placeholders_of) for part in turn.parts]
         messages.append({"role": turn.role, "content": _content(turn, parts, len(wanted), inline or turn.inline)})
         wanted += [piece for part in parts for piece in part]
     try:
@@ -103,18 +109,20 @@ def _render(
         raise TemplateMismatch(str(error)) from error
 
     pieces = _cut(str(rendered), wanted)
-    if [piece for piece in pieces if isinstance(piece, Slot) or piece.by_user] != [p for p in wanted if shown(p)]:
+    if [piece for piece in pieces if isinstance(piece, Placeholder) or piece.by_user] != [
+        p for p in wanted if shown(p)
+    ]:
         raise TemplateMismatch("the chat template does not show every text and every medium once, in order")
     return [piece for piece in pieces if shown(piece)]
 
 
 def shown(piece: Piece) -> bool:
     """Whether a piece leaves anything in the prompt."""
-    return isinstance(piece, Slot) or piece.text != ""
+    return isinstance(piece, Placeholder) or piece.text != ""
 
 
-def _pieces_of(part: str | Media, slots_of: SlotsOf) -> list[Piece]:
-    return [Written(part, by_user=True)] if isinstance(part, str) else list(slots_of(part))
+def _pieces_of(part: str | Media, placeholders_of: PlaceholdersOf) -> list[Piece]:
+    return [Written(part, by_user=True)] if isinstance(part, str) else list(placeholders_of(part))
 
 
 def _content(turn: Turn, parts: Sequence[Sequence[Piece]], number: int, inline: bool) -> list[dict[str, str]]:
@@ -130,14 +138,14 @@ def _content(turn: Turn, parts: Sequence[Sequence[Piece]], number: int, inline: 
                 content.append({"type": piece.word})
                 text += _MARK.format(number)
             number += 1
-        if isinstance(part[-1], Slot) and not turn.inline:
+        if isinstance(part[-1], Placeholder) and not turn.inline:
             text += "\n"
     return [{"type": "text", "text": text}] if inline else content
 
 
 def _cut(rendered: str, wanted: Sequence[Piece]) -> list[Piece]:
     """Cut what the template rendered at the marks and placeholders, and put the real pieces there."""
-    waiting = [piece for piece in wanted if isinstance(piece, Slot)]
+    waiting = [piece for piece in wanted if isinstance(piece, Placeholder)]
     pieces: list[Piece] = []
     end = 0
     for match in _PIECE.finditer(rendered):
@@ -167,20 +175,20 @@ def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placehol
     Raises:
         ModelError: the tokenizer does not keep placeholders apart.
     """
-    markers = {tokenizer.convert_tokens_to_ids(text): word for word, text in PLACEHOLDER.items()}
-    slots = [piece for piece in pieces if isinstance(piece, Slot)]
+    markers = {tokenizer.convert_tokens_to_ids(text): word for word, text in PLACEHOLDER_TEXT.items()}
+    placeholders = [piece for piece in pieces if isinstance(piece, Placeholder)]
     found = 0
     ids: list[int] = []
     for token in _tokenize(tokenizer, pieces):
         if token not in markers:
             ids.append(token)
             continue
-        if found == len(slots) or slots[found].word != markers[token]:
+        if found == len(placeholders) or placeholders[found].word != markers[token]:
             raise ModelError("the tokenizer makes placeholders out of other text; do not trust this checkpoint")
-        ids += [placeholder_ids[markers[token]]] * slots[found].tokens
+        ids += [placeholder_ids[markers[token]]] * placeholders[found].tokens
         found += 1
-    if found != len(slots):
-        raise ModelError(f"the prompt holds {found} placeholders where {len(slots)} belong")
+    if found != len(placeholders):
+        raise ModelError(f"the prompt holds {found} placeholders where {len(placeholders)} belong")
     return ids
 
 
@@ -222,11 +230,11 @@ def _segments(pieces: Sequence[Piece], control_tokens: Iterable[str]) -> list[tu
                 end = match.end()
             text = piece.text[end:]
         else:
-            text = piece.text if isinstance(piece, Written) else PLACEHOLDER[piece.word]
+            text = piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.word]
         segments[-1] = (segments[-1][0] + text, False)
     return [segment for segment in segments if segment[0]]
 
 
 def readable(pieces: Iterable[Piece]) -> str:
     """The prompt as a person reads it, one placeholder for each medium."""
-    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER[piece.word] for piece in pieces)
+    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.word] for piece in pieces)

@@ -13,7 +13,7 @@ from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import pixels
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import Slot
+from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import VICUNA
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class VideoLlava(Family):
 
     name = "video-llava"
     default_ids = {"video": 32001, "image": 32000}
-    unquantized = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
-    images_at_once = _FRAMES
+    modules_to_not_convert = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
+    vision_batch_size = _FRAMES
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
@@ -56,13 +56,13 @@ class VideoLlava(Family):
     def template(self) -> str:
         return VICUNA
 
-    def slots(self, medium: Media) -> tuple[Slot, ...]:
+    def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         if isinstance(medium, Still):
             whole = self.checkpoint.config.get("vision_feature_select_strategy") == "full"
-            return (Slot(medium, "image", self._patches + whole),)
+            return (Placeholder(medium, "image", self._patches + whole),)
         _check_number(medium)
         # Frames keep the class token that stills lose.
-        return (Slot(medium, "video", _FRAMES * (self._patches + 1)),)
+        return (Placeholder(medium, "video", _FRAMES * (self._patches + 1)),)
 
     def model_class(self) -> type[VideoLlavaForConditionalGeneration]:
         from transformers import VideoLlavaForConditionalGeneration

@@ -10,8 +10,7 @@ import pytest
 
 from llava_cli.batch.identity import Identifier, checkpoint_identity, content
 from llava_cli.batch.jobs import Job
-from llava_cli.engine.engine import Generation
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.media.clip import Sampling, View
 from llava_cli.models.checkpoint import Checkpoint
 

@@ -15,8 +15,9 @@ from media.test_worker import bad, spoilt
 
 from llava_cli.batch.pool import Decoded, DecodePool
 from llava_cli.errors import LlavaError
-from llava_cli.media import Sampling, View, load_media, worker
+from llava_cli.media import Sampling, View, load_media
 from llava_cli.media.limits import Limits, half_of_memory
+from llava_cli.media.worker import parent as worker
 
 VIEW = View((56, 56), "crop", Sampling("uniform", 4))
 

@@ -18,10 +18,10 @@ from llava_cli.batch.ledger import Ledger, Untold
 from llava_cli.batch.pool import Decoded
 from llava_cli.batch.schedule import Rules, Scheduler
 from llava_cli.engine.context import TooLong
-from llava_cli.engine.engine import Answer, Generation, ModelInfo
+from llava_cli.engine.types import Answer, Generation, ModelInfo
 from llava_cli.errors import InputError, ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
-from llava_cli.models.conversation import Ask
+from llava_cli.models.messages import Conversation
 
 INFO = ModelInfo("stub", None, "stub", "float32", None, "cpu", "sdpa")
 VIEW = View((2, 2), "crop", Sampling("uniform", 4))
@@ -64,7 +64,7 @@ class Engine:
         self.batches: list[list[str]] = []
         self._holds, self._frames = holds, frames
 
-    def answer(self, asks: list[Ask], generation: Generation) -> list[Answer]:
+    def answer(self, asks: list[Conversation], generation: Generation) -> list[Answer]:
         questions = [ask.turns[-1].parts[-1] for ask in asks]
         self.batches.append(questions)
         if len(asks) > self._holds or any(len(ask.media[0].frames) > self._frames for ask in asks):
@@ -79,7 +79,7 @@ class Engine:
         ]
 
 
-def tokens(ask: Ask) -> int:
+def tokens(ask: Conversation) -> int:
     frames = len(ask.media[0].frames)
     if frames > 50:
         raise TooLong(frames, 50, 50)

@@ -14,7 +14,7 @@ import pytest
 import tiny_checkpoint
 
 from llava_cli.media import Media, View, load_media
-from llava_cli.media.worker import Worker
+from llava_cli.media.worker.parent import Worker
 
 
 @dataclass

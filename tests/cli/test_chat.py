@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from pictures import clip
 
-from llava_cli.cli.conversing import Conversation
-from llava_cli.engine.engine import Answer, Timing
+from llava_cli.cli.conversing import Talk
+from llava_cli.engine.types import Answer, Timing
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_undo_takes_back_and_asks_the_same_again(talk, tmp_path):
 
 def test_a_medium_taken_back_is_shown_with_the_next_question():
     shown = clip(2, 8, 8)
-    conversation = Conversation(waiting=[shown])
+    conversation = Talk(waiting=[shown])
     asked = conversation.question("Why?")
     conversation.answered(asked, Answer("A.", "stop", (shown,), (2,), 5, 1, "family", Timing()))
     assert conversation.question("How?").media == (shown,)

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from llava_cli.cli.grouping import Without, ungrouped
+from llava_cli.cli.grouping import Without, expand_groups
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Sound:
 
 
 def options(command) -> dict[str, object]:
-    parameters = inspect.signature(ungrouped(command)).parameters.values()
+    parameters = inspect.signature(expand_groups(command)).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
 
 
 def run(command, *arguments: str):
     app = typer.Typer()
-    app.command()(ungrouped(command))
+    app.command()(expand_groups(command))
     return CliRunner().invoke(app, arguments)
 
 
@@ -105,8 +105,8 @@ def test_what_typer_says_of_an_option_is_kept():
     def command(*, picture: Picture) -> None:
         """Draw."""
 
-    assert ungrouped(command).__doc__ == "Draw."
-    assert ungrouped(command).__name__ == "command"
+    assert expand_groups(command).__doc__ == "Draw."
+    assert expand_groups(command).__name__ == "command"
     result = run(command, "--width", "0")
     assert result.exit_code == 2
     assert "'--width'" in result.output
@@ -127,6 +127,6 @@ def test_mistakes_are_found_when_the_program_starts():
     def twice(*, picture: Picture, width: int = 1) -> None: ...
 
     with pytest.raises(TypeError, match="Picture has no height"):
-        ungrouped(unknown)
+        expand_groups(unknown)
     with pytest.raises(ValueError, match="width"):
-        ungrouped(twice)
+        expand_groups(twice)

@@ -11,7 +11,7 @@ import pytest
 from media.test_worker import bad, spoilt
 from media.web_server import serving
 
-from llava_cli.media import worker
+from llava_cli.media.worker import parent as worker
 
 COMMANDS = {"ask": ["Why?"], "chat": [], "frames": [], "caption": []}
 """The commands that read files within limits, and what each takes besides the file."""

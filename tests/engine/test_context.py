@@ -9,10 +9,10 @@ import pytest
 from pictures import clip, still
 
 from llava_cli.engine.context import TooLong, first_frames, fitting_prompt
-from llava_cli.engine.engine import Generation
 from llava_cli.engine.local import LocalEngine
+from llava_cli.engine.types import Generation
 from llava_cli.models.checkpoint import with_linear_rope
-from llava_cli.models.conversation import ask
+from llava_cli.models.messages import ask
 from llava_cli.models.registry import family_of
 
 
@@ -57,8 +57,8 @@ def test_the_engine_itself_refuses(short):
 
 
 def test_stretched_positions_make_room(engine, folder):
-    from llava_cli.engine.load import load
-    from llava_cli.engine.options import LoadOptions
+    from llava_cli.engine.loader import load
+    from llava_cli.engine.types import LoadOptions
 
     stretched = family_of(with_linear_rope(engine.family.checkpoint, 4))
     assert stretched.context == 4 * 2048

@@ -15,12 +15,12 @@ from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedToken
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
-from llava_cli.engine.engine import Generation
 from llava_cli.engine.local import LocalEngine
+from llava_cli.engine.types import Generation
 from llava_cli.errors import ModelError, OutOfMemory
-from llava_cli.models import conversation
-from llava_cli.models.conversation import Ask, Turn
-from llava_cli.models.prompt import Slot
+from llava_cli.models import messages
+from llava_cli.models.messages import Conversation, Turn
+from llava_cli.models.prompt import Placeholder
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_three_turns_under_a_system_prompt_are_the_published_recipe_s(engine, re
         "Be polite. USER: <image>\nWhat is this? ASSISTANT: A stop sign. USER: Are you sure? ASSISTANT: Yes. "
         "USER: <video>\nWhy is this video funny? ASSISTANT:"
     )
-    assert engine.answer([Ask(turns)], GREEDY)[0].text == recipe(prompt, [first, second])
+    assert engine.answer([Conversation(turns)], GREEDY)[0].text == recipe(prompt, [first, second])
 
 
 def test_answers_depend_on_frames_order_colours_and_question(engine):
@@ -85,7 +85,7 @@ def test_answers_depend_on_frames_order_colours_and_question(engine):
 
 
 def test_a_batch_answers_as_one_by_one(engine):
-    system = conversation.ask("What?", [clip(1, 56, 56, seed=3)], system="Answer in one word.")
+    system = messages.ask("What?", [clip(1, 56, 56, seed=3)], system="Answer in one word.")
     asks = [*mixed_asks(56), system]
     single = [engine.answer([one], GREEDY)[0] for one in asks]
     batch = engine.answer(asks, GREEDY)
@@ -98,13 +98,13 @@ def test_a_shared_medium_is_encoded_once(engine, monkeypatch):
     encode = engine.family.encode
     monkeypatch.setattr(engine.family, "encode", lambda model, medium: encoded.append(medium) or encode(model, medium))
     seen = clip(4, 56, 56)
-    engine.answer([conversation.ask(q, [seen]) for q in ("Why?", "How?", "Who?")], GREEDY)
+    engine.answer([messages.ask(q, [seen]) for q in ("Why?", "How?", "Who?")], GREEDY)
     assert encoded == [seen]
 
 
 def test_streamed_pieces_join_to_the_answer(engine):
     pieces: list[str] = []
-    answer = engine.answer([conversation.ask("Why?", [clip(8, 56, 56)])], Generation(48), pieces.append)[0]
+    answer = engine.answer([messages.ask("Why?", [clip(8, 56, 56)])], Generation(48), pieces.append)[0]
     assert len(pieces) > 1
     assert "".join(pieces) == answer.text
 
@@ -123,7 +123,7 @@ def test_sampling_follows_its_seed(engine):
 
 
 def test_length_and_stop_are_told_apart(engine, monkeypatch):
-    ask = conversation.ask("Why?", [clip(8, 56, 56)])
+    ask = messages.ask("Why?", [clip(8, 56, 56)])
     long = engine.answer([ask], Generation(8))[0]
     assert (long.finish_reason, long.completion_tokens) == ("length", 8)
     third = engine.answer([ask], Generation(3))[0]
@@ -136,7 +136,7 @@ def test_length_and_stop_are_told_apart(engine, monkeypatch):
     assert ids
 
 
-def generated_ids(engine: LocalEngine, ask: conversation.Ask, count: int) -> list[int]:
+def generated_ids(engine: LocalEngine, ask: messages.Conversation, count: int) -> list[int]:
     from llava_cli.engine import generate
 
     with torch.inference_mode():
@@ -145,13 +145,13 @@ def generated_ids(engine: LocalEngine, ask: conversation.Ask, count: int) -> lis
 
 
 def test_more_placeholders_than_features_is_an_error_not_an_answer(engine, monkeypatch):
-    monkeypatch.setattr(engine.family, "slots", lambda medium: (Slot(medium, "video", 31),))
+    monkeypatch.setattr(engine.family, "placeholders", lambda medium: (Placeholder(medium, "video", 31),))
     with pytest.raises(ModelError, match="31 placeholders"):
         text_of(engine, [clip(8, 56, 56)])
 
 
 def test_a_receipt_counts_what_was_shown(engine):
-    answer = engine.answer([conversation.ask("Why?", [clip(8, 56, 56), still(61, 97)])], GREEDY)[0]
+    answer = engine.answer([messages.ask("Why?", [clip(8, 56, 56), still(61, 97)])], GREEDY)[0]
     assert answer.visual_tokens == (32, 70)
     assert [m.info.kind for m in answer.media] == ["video", "image"]
     assert answer.prompt_tokens > 102

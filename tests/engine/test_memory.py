@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from llava_cli.engine.load import Loader
+from llava_cli.engine.loader import Loader
 from llava_cli.engine.memory import GIB, free_memory, is_out_of_memory
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import OutOfMemory
 from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint
 from llava_cli.models.registry import family_of
@@ -46,7 +46,7 @@ def test_the_plan_matches_the_weights_that_are_loaded(folder):
 
 
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
-    monkeypatch.setattr("llava_cli.engine.load.free_memory", lambda device: 10 * GIB)
+    monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 10 * GIB)
     with pytest.raises(OutOfMemory, match="--4bit would fit"):
         loader("next-video-7b").check_memory([(4608, 256)])
     with pytest.raises(OutOfMemory, match="smaller checkpoint"):

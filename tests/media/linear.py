@@ -2,9 +2,9 @@
 """Decodes a file from its start, without the reader, and says where a clip or a still of it is wrong.
 
 The decode is PyAV's own: opened with its defaults, one thread, every packet of the video track in turn; one that is
-refused is passed over. Of the reader's code it shares what makes pixels of a frame (`Shrinker`, `rgb`) and what chooses
-frames on a timeline (`choose`), which have tests of their own. For files that Pillow reads it is a walk from picture to
-picture.
+refused is passed over. Of the reader's code it shares what makes pixels of a frame (`FrameScaler`, `rgb`) and what
+chooses frames on a timeline (`choose`), which have tests of their own. For files that Pillow reads it is a walk from
+picture to picture.
 
 A clip is right where all of it agrees with one reading of the file:
 
@@ -53,7 +53,7 @@ from llava_cli.media.limits import Limits
 from llava_cli.media.picture import FORMATS as PICTURES
 from llava_cli.media.picture import UNTIMED, rgb
 from llava_cli.media.sampling import Timeline, choose
-from llava_cli.media.shrink import Shrinker
+from llava_cli.media.scaler import FrameScaler
 from llava_cli.media.source import FORMATS, MediaError
 
 HELD = 1 << 28
@@ -200,7 +200,7 @@ def _decode(path: Path, view: View, limits: Limits, hold: bool) -> Decode:
                 raise NotCompared
             track.codec_context.thread_count = 1
             track.codec_context.options = pixels
-            shrink = Shrinker(view, track.sample_aspect_ratio)
+            shrink = FrameScaler(view, track.sample_aspect_ratio)
             found.tick = track.time_base
             for frame in _frames(container, track, found):
                 size += frame.width * frame.height * 3

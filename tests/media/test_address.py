@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from llava_cli.media.address import is_public, resolve
 from llava_cli.media.source import MediaError
+from llava_cli.media.web.address import is_public, resolve
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450:4001:80b::200e"])

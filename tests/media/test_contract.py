@@ -29,14 +29,14 @@ from PIL import Image
 
 from llava_cli.batch.pool import DecodePool
 from llava_cli.errors import InputError, UsageError
-from llava_cli.media import Clip, Sampling, View, load_media, opencv, pyav
+from llava_cli.media import Clip, Sampling, View, load_media, opencv, sampler
 from llava_cli.media.clip import Fit
 from llava_cli.media.geometry import from_display_matrix
 from llava_cli.media.limits import Limits
 from llava_cli.media.reader import Reader
-from llava_cli.media.shrink import Shrinker
+from llava_cli.media.scaler import FrameScaler
 from llava_cli.media.source import Source
-from llava_cli.media.worker import Worker
+from llava_cli.media.worker.parent import Worker
 
 Rendered = Callable[[str], Path]
 PAGE = Path(__file__).parents[2] / "man" / "llava-media.7"
@@ -81,7 +81,7 @@ def test_bytes(rendered: Rendered, name: str) -> None:
     with av.open(str(path)) as container:
         truth = list(container.decode(container.streams.video[0]))
     with Reader(Source(str(path), "x")) as reader:
-        shrink = Shrinker(View((48, 48), "squash", Sampling()), reader.stream.sample_aspect_ratio)
+        shrink = FrameScaler(View((48, 48), "squash", Sampling()), reader.stream.sample_aspect_ratio)
     clip = load(path, 11, "squash")
     for index, frame in zip(clip.indices, clip.frames, strict=True):
         assert np.array_equal(frame, shrink(index, 0.0, truth[index]).pixels)
@@ -153,7 +153,7 @@ def test_which_decoder(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", ["h264", "vp9", "mpegts", "rotated_90", "wide_rotated", "mkv_without_index"])
 def test_two_decoders(rendered: Rendered, name: str) -> None:
     source, view = Source(str(rendered(name)), "x"), View((48, 48), "full", Sampling(frames=5))
-    first, second = pyav.read_clip(source, view), opencv.read_clip(source, view)
+    first, second = sampler.read_clip(source, view), opencv.read_clip(source, view)
     assert first.indices == second.indices
     assert first.info.rotation == second.info.rotation
     assert np.abs(first.frames.astype(int) - second.frames).mean() <= 2
@@ -254,7 +254,7 @@ def test_colour(rendered: Rendered) -> None:
 PEAK = """
 import sys
 from llava_cli.media import load_media, View, Sampling
-import llava_cli.media.pyav, llava_cli.media.picture
+import llava_cli.media.sampler, llava_cli.media.picture
 def high():
     return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM"))
 before = high()
@@ -429,7 +429,7 @@ def test_urls(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputError, match="no public address"):
             load_media(url, View((48, 48), "crop", Sampling()), limits=Limits(urls="public"))
         assert not site.requests
-        monkeypatch.setattr("llava_cli.media.address.is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr("llava_cli.media.web.address.is_public", lambda address: address == "127.0.0.1")
         with pytest.raises(InputError, match="no public address"):
             load_media(
                 site.add("/out", "http://127.0.0.3/clip"),

@@ -109,7 +109,7 @@ def test_too_little_memory_is_said(rendered: Rendered, monkeypatch: pytest.Monke
     def explode(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("llava_cli.media.shrink.Shrinker.__call__", explode)
+    monkeypatch.setattr("llava_cli.media.scaler.FrameScaler.__call__", explode)
     with pytest.raises(InputError, match="too large to decode in memory; ask for fewer frames"):
         load_media(rendered("h264"), VIEW)
 

@@ -17,7 +17,7 @@ from media.test_reader import two_tracks
 from PIL import Image
 
 from llava_cli.errors import InputError
-from llava_cli.media import Clip, Sampling, View, load_media, opencv, pyav
+from llava_cli.media import Clip, Sampling, View, load_media, opencv, sampler
 from llava_cli.media.clip import Fit, Policy
 from llava_cli.media.source import DecoderError, Source
 
@@ -32,7 +32,7 @@ def both(path: Path, fit: Fit, frames: int = 8) -> tuple[Clip, Clip]:
     # Of OpenCV one cannot learn how long the last frame is shown, which uniform times depend on.
     policy: Policy = "linspace" if path.stem.startswith("vfr") else "uniform"
     source, view = Source(str(path), path.name), View((48, 48), fit, Sampling(policy, frames))
-    return pyav.read_clip(source, view), opencv.read_clip(source, view)
+    return sampler.read_clip(source, view), opencv.read_clip(source, view)
 
 
 @pytest.mark.parametrize("fit", ["full", "crop", "squash"])

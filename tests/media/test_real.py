@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from llava_cli.errors import InputError
-from llava_cli.media import Clip, Sampling, Still, View, load_media, opencv, pyav
-from llava_cli.media.shrink import Shrinker
+from llava_cli.media import Clip, Sampling, Still, View, load_media, opencv, sampler
+from llava_cli.media.scaler import FrameScaler
 from llava_cli.media.source import DecoderError, Source
 
 FOLDER = os.environ.get("LLAVA_TEST_MEDIA")
@@ -84,7 +84,7 @@ def test_frames_are_those_of_a_linear_decode(path: Path, frames: int) -> None:
     truth = decode_everything(path)
     assert len(clip.indices) == min(frames, len(truth)) or path.name in VARYING
     with av.open(str(path)) as container:
-        shrink = Shrinker(view(frames), container.streams.best("video").sample_aspect_ratio)
+        shrink = FrameScaler(view(frames), container.streams.best("video").sample_aspect_ratio)
     for place, index in enumerate(clip.indices):
         assert np.array_equal(clip.frames[place], shrink(index, 0.0, truth[index]).pixels), index
 
@@ -99,7 +99,7 @@ def test_both_decoders_see_the_same(path: Path) -> None:
         with pytest.raises(DecoderError, match="several video tracks"):
             opencv.read_clip(source, view(8, "full"))
     elif path.name not in DAMAGED | MIRRORED:  # OpenCV stops at damage, and mirrors nothing
-        first, second = pyav.read_clip(source, view(8, "full")), opencv.read_clip(source, view(8, "full"))
+        first, second = sampler.read_clip(source, view(8, "full")), opencv.read_clip(source, view(8, "full"))
         assert first.indices == second.indices
         assert first.times == pytest.approx(second.times, abs=0.002)
         assert (first.info.width, first.info.height) == (second.info.width, second.info.height)

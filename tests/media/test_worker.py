@@ -19,10 +19,11 @@ from media.web_server import serving
 from PIL import Image
 
 from llava_cli.errors import ExitCode, InputError, UsageError
-from llava_cli.media import Clip, Sampling, Still, View, load_media, worker
+from llava_cli.media import Clip, Sampling, Still, View, load_media
 from llava_cli.media.limits import Limits
-from llava_cli.media.wire import DecoderBug, Request
-from llava_cli.media.worker import Crashed, TimedOut, TooLarge, Worker
+from llava_cli.media.worker import parent as worker
+from llava_cli.media.worker.parent import Crashed, TimedOut, TooLarge, Worker
+from llava_cli.media.worker.wire import DecoderBug, Request
 
 Rendered = Callable[[str], Path]
 VIEW = View((48, 48), "crop", Sampling())
@@ -37,12 +38,12 @@ def pool() -> Iterator[Worker]:
 def spoilt(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
     """Have decoding processes run a statement instead of decoding files that are called bad."""
     patch = (
-        "import llava_cli.media.child as c, os, signal, time; load = c.load_source\n"
+        "import llava_cli.media.worker.child as c, os, signal, time; load = c.load_source\n"
         f"def spoil(source, *rest):\n if 'bad' in source.name: {statement}\n return load(source, *rest)\n"
         "c.load_source = spoil; "
     )
-    before, after = worker.PROGRAM.split("from llava_cli.media.child")
-    monkeypatch.setattr(worker, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.child{after}")
+    before, after = worker.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(worker, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
 
 
 def bad(rendered: Rendered, tmp_path: Path) -> Path:

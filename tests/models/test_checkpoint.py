@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.engine.load import load
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.loader import load
+from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import open_checkpoint
 from llava_cli.models.registry import family_of

@@ -21,10 +21,10 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip, Still
-from llava_cli.models import conversation
+from llava_cli.models import messages
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
-from llava_cli.models.conversation import Ask, Turn
 from llava_cli.models.interleave import Interleave
+from llava_cli.models.messages import Conversation, Turn
 from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 
@@ -67,7 +67,7 @@ def test_the_7b_s_geometry():
     assert (seven.view.sampling.policy, seven.view.sampling.frames) == ("uniform", 8)
     assert seven.visual_tokens(clip(8, 384, 384)) == 5832
     assert seven.visual_tokens(still(480, 640)) == 729
-    assert [slot.tokens for slot in seven.slots(clip(3, 384, 384))] == [729] * 3
+    assert [slot.tokens for slot in seven.placeholders(clip(3, 384, 384))] == [729] * 3
     assert seven.placeholder_ids == {"image": 151646}
     assert seven.context == 32768
 
@@ -107,7 +107,7 @@ def test_other_checkpoints_that_say_llava_are_not_taken(config):
         family_of(Checkpoint("llava-interleave-qwen-7b-hf", Path("llava-interleave-qwen-7b-hf"), config))
 
 
-SYSTEM_AND_HISTORY = Ask(
+SYSTEM_AND_HISTORY = Conversation(
     (
         Turn("system", ("Be brief.",)),
         Turn("user", (still(9, 9), "What is it?")),
@@ -121,15 +121,15 @@ SYSTEM_AND_HISTORY = Ask(
     ("asked", "golden"),
     [
         (
-            conversation.ask("Why?", [clip(3, 56, 56)]),
+            messages.ask("Why?", [clip(3, 56, 56)]),
             "<|im_start|>user\n<image><image><image>\nWhy?<|im_end|>\n<|im_start|>assistant\n",
         ),
         (
-            conversation.ask("Compare.", [still(9, 9), still(9, 9), clip(2, 56, 56)]),
+            messages.ask("Compare.", [still(9, 9), still(9, 9), clip(2, 56, 56)]),
             "<|im_start|>user\n<image><image><image><image>\nCompare.<|im_end|>\n<|im_start|>assistant\n",
         ),
         (
-            conversation.ask("Is <image> in <video>?", [clip(2, 56, 56), still(9, 9)]),
+            messages.ask("Is <image> in <video>?", [clip(2, 56, 56), still(9, 9)]),
             "<|im_start|>user\nIs <image> in <image><image>?<|im_end|>\n<|im_start|>assistant\n",
         ),
         (
@@ -149,20 +149,20 @@ def test_prompts_without_a_template_of_the_checkpoint_s_own(tmp_path, asked, gol
 
 def test_words_before_the_pictures_get_a_line_of_their_own(tmp_path):
     own = Interleave(open_checkpoint(str(tiny_interleave.make(tmp_path, template=None))))
-    asked = Ask((Turn("user", ("Before:", still(9, 9), "After:", clip(2, 56, 56))),))
+    asked = Conversation((Turn("user", ("Before:", still(9, 9), "After:", clip(2, 56, 56))),))
     text = own.prompt(PreTrainedTokenizerFast.from_pretrained(tmp_path), asked).text
     assert text.startswith("<|im_start|>user\nBefore:\n<image>\nAfter:\n<image><image><|im_end|>")
 
 
 def test_the_hub_s_template_writes_the_same(engine, folder):
-    prompt = engine.family.prompt(engine._tokenizer, conversation.ask("Why?", [clip(3, 56, 56), still(9, 9)]))
+    prompt = engine.family.prompt(engine._tokenizer, messages.ask("Why?", [clip(3, 56, 56), still(9, 9)]))
     assert prompt.template == "checkpoint"
     assert prompt.text == "<|im_start|>user\n<image><image><image><image>\nWhy?<|im_end|>\n<|im_start|>assistant\n"
 
 
 @pytest.mark.parametrize("question", ["Is <video> a word?", "Is <image> a word?", "<|im_end|>\n<|im_start|>user"])
 def test_placeholders_that_the_user_types_are_plain_characters(engine, question):
-    prompt = engine.family.prompt(engine._tokenizer, conversation.ask(question, [clip(2, 56, 56), still(9, 9)]))
+    prompt = engine.family.prompt(engine._tokenizer, messages.ask(question, [clip(2, 56, 56), still(9, 9)]))
     assert prompt.ids.count(engine.family.placeholder_ids["image"]) == 48
     assert question in engine._tokenizer.decode(prompt.ids, skip_special_tokens=True)
 

@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from llava_cli.engine.local import LocalEngine
 from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.conversation import ask
 from llava_cli.models.llava_video import LlavaVideo
+from llava_cli.models.messages import ask
 from llava_cli.models.onevision import Onevision
 from llava_cli.models.registry import family_of
 
@@ -242,7 +242,7 @@ def test_the_7b_s_geometry():
     assert seven.visual_tokens(clip(64, 384, 384)) == 64 * 210
     assert seven.context == 32768
     assert seven.placeholder_ids == {"video": 151647, "image": 151646}
-    assert not seven.bears_float16
+    assert not seven.supports_float16
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pytest
 import tiny_qwen
 from pictures import clip, still
 
-from llava_cli.engine.load import Loader
-from llava_cli.engine.options import LoadOptions
+from llava_cli.engine.loader import Loader
+from llava_cli.engine.types import LoadOptions
 from llava_cli.media.clip import Clip, MediaInfo
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
-from llava_cli.models.conversation import Ask, Turn, ask
 from llava_cli.models.llava_video import LlavaVideo
+from llava_cli.models.messages import Conversation, Turn, ask
 from llava_cli.models.registry import family_of
 
 SEEN = Clip(
@@ -32,7 +32,7 @@ TIMES = (
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 
 
-def prompt_text(asked: Ask, folder: Path = Path("nowhere"), **settings: object) -> str:
+def prompt_text(asked: Conversation, folder: Path = Path("nowhere"), **settings: object) -> str:
     family = LlavaVideo(Checkpoint("test", folder, tiny_qwen.original_config(**settings)))
     tokenizer = tiny_qwen.qwen_tokenizer()
     prompt = family.prompt(tokenizer, asked)
@@ -57,7 +57,7 @@ def prompt_text(asked: Ask, folder: Path = Path("nowhere"), **settings: object) 
             f"{SYSTEM}<|im_start|>user\n<video>\n{TIMES}<video>\n{TIMES}Compare.<|im_end|>\n<|im_start|>assistant\n",
         ),
         (
-            Ask(
+            Conversation(
                 (
                     Turn("system", ("Be brief.",)),
                     Turn("user", (SEEN, "What is it?")),

@@ -21,7 +21,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.conversation import Ask, Turn, ask
+from llava_cli.models.messages import Conversation, Turn, ask
 from llava_cli.models.onevision import Onevision
 
 # What the hub's config.json of the 7B says, as far as it matters here.
@@ -159,7 +159,7 @@ def test_full_size_frames_are_squeezed_as_the_authors_do(engine):
     assert np.abs(engine.family.clip_pixels(seen)[1].numpy() - expected).max() < 1e-5
 
 
-HISTORY = Ask(
+HISTORY = Conversation(
     (
         Turn("system", ("Be brief.",)),
         Turn("user", (still(70, 70), "What is it?")),

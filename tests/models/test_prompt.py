@@ -9,8 +9,8 @@ from pictures import clip, still
 
 from llava_cli.errors import ModelError
 from llava_cli.models import prompt as prompts
-from llava_cli.models.conversation import Ask, Turn, ask, kind
 from llava_cli.models.llava_next_video import MISTRAL, VICUNA, YI
+from llava_cli.models.messages import Conversation, Turn, ask, kind
 
 VIDEO, IMAGE = 3, 4
 VIDEO_CLIP, STILL = clip(2, 56, 56), still(56, 56)
@@ -21,20 +21,20 @@ def tokenizer():
     return tiny_checkpoint.sentencepiece_tokenizer()
 
 
-def one_slot(medium) -> list[prompts.Slot]:
-    return [prompts.Slot(medium, kind(medium), 5)]
+def one_slot(medium) -> list[prompts.Placeholder]:
+    return [prompts.Placeholder(medium, kind(medium), 5)]
 
 
-def rendered(tokenizer, template: str, asked: Ask) -> str:
+def rendered(tokenizer, template: str, asked: Conversation) -> str:
     return prompts.readable(prompts.render(tokenizer, template, asked.turns, one_slot))
 
 
-def encoded(tokenizer, asked: Ask, template: str = tiny_checkpoint.TEMPLATE) -> list[int]:
+def encoded(tokenizer, asked: Conversation, template: str = tiny_checkpoint.TEMPLATE) -> list[int]:
     pieces = prompts.render(tokenizer, template, asked.turns, one_slot)
     return prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE})
 
 
-HISTORY = Ask(
+HISTORY = Conversation(
     (
         Turn("system", ("Be brief.",)),
         Turn("user", (STILL, "What is it?")),
@@ -168,8 +168,8 @@ def test_a_tokenizer_that_loses_placeholders_is_told(tokenizer):
 def test_a_medium_may_have_several_placeholders(tokenizer):
     """As families do that see a video as a row of images."""
 
-    def frame_by_frame(medium) -> list[prompts.Slot]:
-        return [prompts.Slot(medium, "image", 5)] * len(medium.frames)
+    def frame_by_frame(medium) -> list[prompts.Placeholder]:
+        return [prompts.Placeholder(medium, "image", 5)] * len(medium.frames)
 
     asked = ask("Compare.", [VIDEO_CLIP, clip(3, 56, 56)])
     pieces = prompts.render(tokenizer, tiny_checkpoint.TEMPLATE, asked.turns, frame_by_frame)

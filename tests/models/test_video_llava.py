@@ -20,9 +20,9 @@ from transformers import PreTrainedTokenizerFast, VideoLlavaForConditionalGenera
 
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Sampling, Still
-from llava_cli.models import conversation
+from llava_cli.models import messages
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
-from llava_cli.models.conversation import Ask, Turn
+from llava_cli.models.messages import Conversation, Turn
 from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 from llava_cli.models.video_llava import VideoLlava, shown_places
@@ -113,19 +113,19 @@ def test_eight_frames_of_any_clip_are_shown():
 def test_another_number_of_frames_is_refused_by_name(shown, asked):
     wrong = dataclasses.replace(clip(shown, 56, 56), sampling=Sampling(frames=asked))
     with pytest.raises(UsageError, match=f"clip.mp4: .* exactly 8 frames, not {asked}"):
-        family(SEVEN_B).slots(wrong)
+        family(SEVEN_B).placeholders(wrong)
 
 
 @pytest.mark.parametrize(
     ("asked", "golden"),
     [
-        (conversation.ask("Why?", [clip(8, 56, 56)]), "USER: <video>\nWhy? ASSISTANT:"),
+        (messages.ask("Why?", [clip(8, 56, 56)]), "USER: <video>\nWhy? ASSISTANT:"),
         (
-            conversation.ask("Compare.", [still(9, 9), still(9, 9), clip(8, 56, 56)]),
+            messages.ask("Compare.", [still(9, 9), still(9, 9), clip(8, 56, 56)]),
             "USER: <image>\n<image>\n<video>\nCompare. ASSISTANT:",
         ),
         (
-            Ask(
+            Conversation(
                 (
                     Turn("system", ("Be brief.",)),
                     Turn("user", (still(9, 9), "What is it?")),

@@ -10,7 +10,7 @@ import pytest
 from pictures import clip, still
 
 from llava_cli.errors import InputError
-from llava_cli.models.chatfile import MediaPath, load_turns, read_chat
+from llava_cli.models.messages import MediaPath, load_turns, read_chat
 
 # In the form of the source documents of the models.
 CHAT = [

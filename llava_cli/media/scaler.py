@@ -33,7 +33,7 @@ UNUSUAL = {
 
 
 @dataclass(frozen=True)
-class Shot:
+class ScaledFrame:
     """One wanted frame, reduced to the view."""
 
     index: int
@@ -46,13 +46,13 @@ class Shot:
     orientation: Orientation
     transfer: int
     """The transfer characteristic's number in H.273, by which HDR is known."""
-    mended: bool
+    concealed: bool
     """Whether the decoder had to make up parts of it."""
     matrix: int = UNSPECIFIED
     """The number in H.273 of the way to make RGB of its planes, as the file has it."""
 
 
-class Shrinker:
+class FrameScaler:
     """Turns decoded frames into shots. Keeps its scaler's tables from frame to frame; belongs to one thread."""
 
     def __init__(self, view: View, pixel_shape: Fraction | None) -> None:
@@ -60,7 +60,7 @@ class Shrinker:
         self.pixel_shape = pixel_shape
         self.scaler = VideoReformatter()
 
-    def __call__(self, index: int, time: float, frame: VideoFrame) -> Shot:
+    def __call__(self, index: int, time: float, frame: VideoFrame) -> ScaledFrame:
         """Return `frame` in the view. The scaler works on the pixels as stored; turning comes last, when few are left.
 
         The `full` view has square pixels converted by PyAV's defaults, as the published recipes do, byte for byte.
@@ -81,7 +81,7 @@ class Shrinker:
         else:
             pixels = self.scaler.reformat(frame, width, height, "rgb24", interpolation=SCALER, threads=1).to_ndarray()
         pixels = np.ascontiguousarray(plan.cut(orientation.apply(pixels)))
-        return Shot(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt, matrix)
+        return ScaledFrame(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt, matrix)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:

@@ -26,7 +26,7 @@ from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
 from llava_cli.media.geometry import bring_into_view
 from llava_cli.media.reader import Reader
 from llava_cli.media.sampling import Timeline, choose, clock
-from llava_cli.media.shrink import USUAL, Shot, Shrinker
+from llava_cli.media.scaler import USUAL, FrameScaler, ScaledFrame
 from llava_cli.media.source import DecoderError, Source
 from llava_cli.media.table import FrameTable, SeekError, from_index, from_packets
 
@@ -67,7 +67,7 @@ def frame_table(reader: Reader, sampling: Sampling) -> FrameTable:
 
 def _take_groups(
     source: Source, first: Reader, table: FrameTable, indices: Sequence[int], view: View, threads: int
-) -> list[Shot]:
+) -> list[ScaledFrame]:
     """Decode the wanted frames in the order of the file: a decoder keeps headers, and must know no later ones."""
     [origin] = first.stamps_of(table, table.group_of(0), [0])[1]
     groups: dict[int, list[int]] = {}
@@ -78,8 +78,8 @@ def _take_groups(
     first.use_threads(threads // workers)
     stop, lock = Event(), Lock()
 
-    def work(reader: Reader) -> list[Shot]:
-        shrink = Shrinker(view, reader.stream.sample_aspect_ratio)
+    def work(reader: Reader) -> list[ScaledFrame]:
+        shrink = FrameScaler(view, reader.stream.sample_aspect_ratio)
         shots = []
         try:
             while not stop.is_set():
@@ -97,7 +97,7 @@ def _take_groups(
             raise
         return shots
 
-    def work_alone() -> list[Shot]:
+    def work_alone() -> list[ScaledFrame]:
         with Reader(source, strict=True) as reader:
             return work(reader)
 
@@ -133,8 +133,8 @@ def _read_linear(source: Source, view: View, table: FrameTable | None) -> Clip:
         return _clip(source, view, reader, timeline, shots, notes)
 
 
-def _take_linear(reader: Reader, wanted: set[int], timeline: Timeline, view: View) -> Iterator[Shot]:
-    shrink = Shrinker(view, reader.stream.sample_aspect_ratio)
+def _take_linear(reader: Reader, wanted: set[int], timeline: Timeline, view: View) -> Iterator[ScaledFrame]:
+    shrink = FrameScaler(view, reader.stream.sample_aspect_ratio)
     last = max(wanted)
     for index, frame in enumerate(reader.decode_all()):
         if index in wanted:
@@ -153,7 +153,7 @@ def _decoded_timeline(stamps: Sequence[int | None], reader: Reader) -> Timeline:
 
 
 def _clip(
-    source: Source, view: View, reader: Reader, timeline: Timeline, shots: Sequence[Shot], notes: Sequence[str]
+    source: Source, view: View, reader: Reader, timeline: Timeline, shots: Sequence[ScaledFrame], notes: Sequence[str]
 ) -> Clip:
     first = shots[0]
     same = View(first.pixels.shape[:2], "squash", view.sampling)  # where the picture's size changes within the video
@@ -178,11 +178,11 @@ def _clip(
     )
 
 
-def _remarks(reader: Reader, timeline: Timeline, shots: Sequence[Shot]) -> Iterator[str]:
+def _remarks(reader: Reader, timeline: Timeline, shots: Sequence[ScaledFrame]) -> Iterator[str]:
     """Yield what the user should know of the file."""
-    mended = [shot.index for shot in shots if shot.mended]
-    if mended:
-        yield f"damaged: the decoder had to make up parts of frames {', '.join(map(str, mended))}"
+    concealed = [shot.index for shot in shots if shot.concealed]
+    if concealed:
+        yield f"damaged: the decoder had to make up parts of frames {', '.join(map(str, concealed))}"
     declared = reader.declared_duration()
     if declared is not None and timeline.duration < WHOLE * declared:
         yield f"the file declares {clock(declared)}, its video ends at {clock(timeline.duration)}: it may be cut short"

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from pictures import clip, still
 
-from llava_cli.engine.engine import Generation
 from llava_cli.engine.local import LocalEngine
-from llava_cli.models.conversation import Ask, Turn, ask
+from llava_cli.engine.types import Generation
+from llava_cli.models.messages import Conversation, Turn, ask
 
 GREEDY = Generation(max_new_tokens=12)
 
@@ -45,13 +45,15 @@ def test_many_questions_about_one_clip_run_its_tokens_once(engine, prefilled):
 def test_a_conversation_goes_on_where_it_was(engine, prefilled):
     seen, other = clip(16, 56, 56), still(61, 97)
     first = ask("Why is this video funny?", [seen], system="Be brief.")
-    answer = engine.answer([first], GREEDY, remember=True)[0]
-    second = Ask((*first.turns, Turn("assistant", (answer.text,)), Turn("user", ("How many shapes are there?",))))
+    answer = engine.answer([first], GREEDY, keep_cache=True)[0]
+    second = Conversation(
+        (*first.turns, Turn("assistant", (answer.text,)), Turn("user", ("How many shapes are there?",)))
+    )
     prefilled.clear()
-    followed = engine.answer([second], GREEDY, remember=True)[0]
+    followed = engine.answer([second], GREEDY, keep_cache=True)[0]
     assert sum(prefilled) < followed.prompt_tokens - followed.visual_tokens[0]
-    third = Ask((*second.turns, Turn("assistant", (followed.text,)), Turn("user", (other, "And this?"))))
-    last = engine.answer([third], GREEDY, remember=True)[0]
+    third = Conversation((*second.turns, Turn("assistant", (followed.text,)), Turn("user", (other, "And this?"))))
+    last = engine.answer([third], GREEDY, keep_cache=True)[0]
     fresh = [engine.answer([one], GREEDY)[0].text for one in (second, third)]
     assert [followed.text, last.text] == fresh
 
@@ -59,7 +61,7 @@ def test_a_conversation_goes_on_where_it_was(engine, prefilled):
 def test_other_media_share_nothing(engine):
     """Equal token ids stand for different pictures."""
     one, other = clip(8, 56, 56), clip(8, 56, 56, seed=1)
-    engine.answer([ask("Why?", [one])], GREEDY, remember=True)
+    engine.answer([ask("Why?", [one])], GREEDY, keep_cache=True)
     remembered = engine.answer([ask("Why?", [other])], GREEDY)[0].text
     assert remembered == engine.answer([ask("Why?", [other])], GREEDY)[0].text
     assert remembered != engine.answer([ask("Why?", [one])], GREEDY)[0].text
@@ -67,7 +69,7 @@ def test_other_media_share_nothing(engine):
 
 def test_the_same_question_again(engine):
     seen = clip(8, 56, 56)
-    texts = [engine.answer([ask("Why?", [seen])], GREEDY, remember=True)[0].text for _ in range(3)]
+    texts = [engine.answer([ask("Why?", [seen])], GREEDY, keep_cache=True)[0].text for _ in range(3)]
     assert len(set(texts)) == 1
 
 
@@ -76,14 +78,14 @@ def test_a_stopped_answer_is_kept_and_gone_on_from(engine, prefilled):
     asked = ask("Why is this video funny?", [clip(16, 56, 56)])
     whole = engine.answer([asked], GREEDY)[0]
     asked_for_more = iter([False, False, True, True, True])
-    stopped = engine.answer([asked], GREEDY, remember=True, stop=lambda: next(asked_for_more))[0]
+    stopped = engine.answer([asked], GREEDY, keep_cache=True, stop=lambda: next(asked_for_more))[0]
     assert (stopped.finish_reason, stopped.completion_tokens) == ("interrupted", 3)
     assert whole.text.startswith(stopped.text)
-    second = Ask((*asked.turns, Turn("assistant", (stopped.text,)), Turn("user", ("And then?",))))
+    second = Conversation((*asked.turns, Turn("assistant", (stopped.text,)), Turn("user", ("And then?",))))
     prefilled.clear()
-    followed = engine.answer([second], GREEDY, remember=True)[0]
-    assert followed.reused_tokens > followed.visual_tokens[0]
-    assert sum(prefilled) == followed.prompt_tokens - followed.reused_tokens
+    followed = engine.answer([second], GREEDY, keep_cache=True)[0]
+    assert followed.cached_tokens > followed.visual_tokens[0]
+    assert sum(prefilled) == followed.prompt_tokens - followed.cached_tokens
     assert followed.text == engine.answer([second], GREEDY)[0].text
 
 
@@ -93,7 +95,7 @@ def test_what_is_remembered_is_not_encoded_again(engine, monkeypatch):
     encode = engine.family.encode
     monkeypatch.setattr(engine.family, "encode", lambda model, medium: encoded.append(medium) or encode(model, medium))
     for medium in (seen, seen, other, seen):
-        engine.answer([ask("Why?", [medium])], GREEDY, remember=True)
+        engine.answer([ask("Why?", [medium])], GREEDY, keep_cache=True)
     assert encoded == [seen, other, seen]
     engine.answer([ask("Why?", [seen])], GREEDY)
     engine.answer([ask("Why?", [seen])], GREEDY)

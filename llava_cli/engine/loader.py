@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.engine.device import choose_device, choose_dtype
 from llava_cli.engine.dummy import random_weights
-from llava_cli.engine.engine import ModelInfo
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import MemoryPlan, free_memory, is_out_of_memory, out_of_memory_as, plan
-from llava_cli.engine.options import Attention, LoadOptions, Quantization
-from llava_cli.engine.place import choose_device, choose_dtype
+from llava_cli.engine.types import Attention, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import ModelError, OutOfMemory, UsageError
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import PLACEHOLDER
+from llava_cli.models.prompt import PLACEHOLDER_TEXT
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -76,12 +75,12 @@ class Loader:
         return "4bit" if own.get("load_in_4bit") else "8bit" if own.get("load_in_8bit") else None
 
     @property
-    def unquantized(self) -> tuple[str, ...]:
+    def modules_to_not_convert(self) -> tuple[str, ...]:
         """The modules that stay as they are when the rest is quantized."""
         own = self.family.checkpoint.config.get("quantization_config") or {}
         if own.get("llm_int8_skip_modules"):
             return tuple(own["llm_int8_skip_modules"])
-        return ("lm_head",) if self.options.quantize_all else self.family.unquantized
+        return ("lm_head",) if self.options.quantize_all else self.family.modules_to_not_convert
 
     @cached_property
     def skeleton(self) -> PreTrainedModel:
@@ -97,8 +96,8 @@ class Loader:
 
     def plan_quantized(self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None) -> MemoryPlan:
         """The memory that it would take if the weights were quantized so."""
-        images, free = self.family.images_at_once, free_memory(self.device)
-        return plan(self.skeleton, prompts, images, quantization, self.unquantized, free)
+        images, free = self.family.vision_batch_size, free_memory(self.device)
+        return plan(self.skeleton, prompts, images, quantization, self.modules_to_not_convert, free)
 
     def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
         """Refuse what will not fit, before minutes of loading.
@@ -176,10 +175,10 @@ class Loader:
                     bnb_4bit_quant_type="nf4",
                     bnb_4bit_use_double_quant=True,
                     bnb_4bit_compute_dtype=self.dtype,
-                    llm_int8_skip_modules=list(self.unquantized),
+                    llm_int8_skip_modules=list(self.modules_to_not_convert),
                 )
             case "8bit":
-                return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(self.unquantized))
+                return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(self.modules_to_not_convert))
         return None
 
 
@@ -203,7 +202,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer = tokenizer_class.from_pretrained(folder)
     except Exception as error:  # the tokenizers library raises bare Exceptions for damaged files
         raise ModelError(f"{folder}: its tokenizer cannot be read: {_first_line(error)}") from error
-    missing = [token for token in PLACEHOLDER.values() if token not in tokenizer.get_added_vocab()]
+    missing = [token for token in PLACEHOLDER_TEXT.values() if token not in tokenizer.get_added_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
     return tokenizer
 

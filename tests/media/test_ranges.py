@@ -16,10 +16,11 @@ from media.web_server import CERTIFICATE, Site, serving
 from PIL import Image
 
 from llava_cli.errors import InputError
-from llava_cli.media import Clip, Sampling, View, load_media, remote, web
+from llava_cli.media import Clip, Sampling, View, load_media
 from llava_cli.media.limits import Limits
 from llava_cli.media.source import MediaError
-from llava_cli.media.worker import Worker
+from llava_cli.media.web import client, ranges
+from llava_cli.media.worker.parent import Worker
 
 Rendered = Callable[[str], Path]
 VIEW = View((48, 48), "crop", Sampling())
@@ -86,7 +87,7 @@ def test_a_worker_reads_urls_too(rendered: Rendered, site: Site) -> None:
 def test_a_few_frames_of_a_long_video_do_not_cost_the_file(
     long_video: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "BLOCK", 1 << 14)
+    monkeypatch.setattr(ranges, "BLOCK", 1 << 14)
     url, size = site.add("/long.mp4", long_video), long_video.stat().st_size
     view = View((48, 48), "crop", Sampling(frames=2))
     there, here = load_media(url, view, limits=ANY), load_media(long_video, view)
@@ -97,7 +98,7 @@ def test_a_few_frames_of_a_long_video_do_not_cost_the_file(
 
 
 def test_nothing_is_downloaded_twice(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "BLOCK", 1 << 10)
+    monkeypatch.setattr(ranges, "BLOCK", 1 << 10)
     fetch(site.add("/clip", rendered("mkv")))
     assert site.sent <= rendered("mkv").stat().st_size
 
@@ -114,7 +115,7 @@ def test_the_limit_on_bytes_holds_while_downloading(rendered: Rendered, site: Si
 def test_a_server_that_does_not_say_how_much_it_sends(rendered: Rendered, site: Site) -> None:
     site.ranges = False
     url = site.add("/clip", rendered("mkv"))
-    with remote.open_url(url, ANY) as source, source.open() as file:
+    with ranges.open_url(url, ANY) as source, source.open() as file:
         assert file.read() == rendered("mkv").read_bytes()
 
 
@@ -132,7 +133,7 @@ def test_a_redirect_is_followed_under_the_same_rules(
     assert fetch(site.add("/two", site.url + "/clip")).info.path == f"{site.url}/two"
     assert len(fetch(f"{site.url}/one").frames) == 8
     # The first address passes for a public one; the second, the same machine by another name, does not.
-    monkeypatch.setattr("llava_cli.media.address.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("llava_cli.media.web.address.is_public", lambda address: address == "127.0.0.1")
     asked = len(site.requests)
     fails(site.add("/out", "http://127.0.0.2/clip"), "127.0.0.2, which is no public address", Limits(urls="public"))
     assert len(site.requests) == asked + 1
@@ -191,8 +192,8 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), number))]
 
     dialled = []
-    monkeypatch.setattr("llava_cli.media.address.socket.getaddrinfo", look_up)
-    monkeypatch.setattr("llava_cli.media.address.is_public", lambda address: True)
+    monkeypatch.setattr("llava_cli.media.web.address.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("llava_cli.media.web.address.is_public", lambda address: True)
 
     def dial(address: tuple[str, int], timeout: float) -> socket.socket:
         dialled.append(address)
@@ -200,7 +201,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(
         plain.connect(address)
         return plain
 
-    monkeypatch.setattr(web.socket, "create_connection", dial)
+    monkeypatch.setattr(client.socket, "create_connection", dial)
     site.add("/clip", rendered("h264"))
     clip = fetch(f"http://clips.example:{port}/clip", Limits(urls="public"))
     assert len(clip.frames) == 8
@@ -209,8 +210,8 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(
 
 
 def test_a_file_that_changes_while_it_is_read(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "BLOCK", 1 << 10)
-    with remote.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
+    monkeypatch.setattr(ranges, "BLOCK", 1 << 10)
+    with ranges.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
         site.tag = '"2"'
         file.seek(3000)
         with pytest.raises(MediaError, match="was replaced on its server"):
@@ -224,8 +225,8 @@ def test_an_answer_cut_short(rendered: Rendered, site: Site) -> None:
 
 
 def test_a_part_cut_short_is_asked_for_again(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "BLOCK", 1 << 11)
-    with remote.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
+    monkeypatch.setattr(ranges, "BLOCK", 1 << 11)
+    with ranges.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
         site.cut_after = 100
         assert file.read() == rendered("h264").read_bytes()
 

@@ -28,10 +28,10 @@ from llava_cli.media.clip import Clip, Still, View
 from llava_cli.media.limits import DEFAULT, Limits, half_of_memory
 from llava_cli.media.sampling import check
 from llava_cli.media.source import is_url, open_source
-from llava_cli.media.wire import READY, Request, read_outcome
+from llava_cli.media.worker.wire import READY, Request, read_outcome
 
 # The parent's own search path, and not the current folder, which -m or -c would put before it.
-PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.child import main; main()"
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.worker.child import main; main()"
 
 START_S = 120.0
 """How long a process may take to start, on a machine that is busy with other things."""

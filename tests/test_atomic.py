@@ -7,8 +7,8 @@ import os
 
 import pytest
 
+from llava_cli.atomic import AtomicFile, make_folder, write_all, write_file
 from llava_cli.errors import OutputError
-from llava_cli.whole import WholeFile, make_folder, write_all, write_file
 
 
 def test_a_file_replaces_the_old_one_whole(tmp_path):
@@ -42,7 +42,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
 
 def test_a_growing_file_takes_its_place_when_it_is_closed(tmp_path):
     path = tmp_path / "records.csv"
-    file = WholeFile(path)
+    file = AtomicFile(path)
     file.write("Zürich\udcff\n")
     assert not path.exists()
     file.close()
@@ -53,7 +53,7 @@ def test_a_growing_file_takes_its_place_when_it_is_closed(tmp_path):
 def test_what_is_given_up_leaves_the_old_file(tmp_path):
     path = tmp_path / "records.csv"
     path.write_text("old")
-    file = WholeFile(path)
+    file = AtomicFile(path)
     file.write("new")
     file.discard()
     assert path.read_text() == "old"

@@ -8,7 +8,23 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from llava_cli.media.clip import Media, View
-from llava_cli.models.conversation import Ask
+from llava_cli.models.messages import Conversation
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
+Quantization = Literal["4bit", "8bit"]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """Where and in which numbers a checkpoint runs; `auto` is what the machine does best."""
+
+    device: str = "auto"
+    dtype: Dtype = "auto"
+    attention: Attention = "sdpa"
+    quantization: Quantization | None = None
+    quantize_all: bool = False
+    """Quantize the vision tower and the projector too; by default only the language model's layers are."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ class Answer:
     template: Literal["checkpoint", "family"]
     """Whose chat template wrote the prompt."""
     timing: Timing = field(default_factory=Timing)
-    reused_tokens: int = 0
+    cached_tokens: int = 0
     """How many of the prompt's tokens an earlier answer had left ready, so that they were not run again."""
 
 
@@ -84,10 +100,10 @@ class Engine(Protocol):
 
     def answer(
         self,
-        asks: Sequence[Ask],
+        asks: Sequence[Conversation],
         generation: Generation,
         on_text: Callable[[str], None] | None = None,
-        remember: bool = False,
+        keep_cache: bool = False,
         stop: Callable[[], bool] | None = None,
     ) -> list[Answer]:
         """Answer each ask, in order.
@@ -96,7 +112,7 @@ class Engine(Protocol):
 
         Args:
             on_text: called with each piece of the text as it comes; only for a single ask.
-            remember: keep what was computed, for a next single ask that continues this one; only for a single ask.
+            keep_cache: keep what was computed, for a next single ask that continues this one; only for a single ask.
             stop: asked after each token; once it says yes, the answer ends there.
 
         Raises:

@@ -10,8 +10,8 @@ import ssl
 from urllib.parse import quote, urljoin, urlsplit
 
 from llava_cli import __version__
-from llava_cli.media.address import resolve
 from llava_cli.media.source import MediaError, reason
+from llava_cli.media.web.address import resolve
 
 REDIRECTS = 5
 PATIENCE = 30.0

@@ -17,11 +17,11 @@ from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux, render,
 from PIL import Image
 
 from llava_cli.errors import InputError
-from llava_cli.media import load_media, pyav
+from llava_cli.media import load_media, sampler
 from llava_cli.media.clip import Clip, Fit, Policy, Sampling, View
 from llava_cli.media.limits import DEFAULT
 from llava_cli.media.reader import Reader
-from llava_cli.media.shrink import SCALER, Shrinker
+from llava_cli.media.scaler import SCALER, FrameScaler
 from llava_cli.media.source import DecoderError, MediaError, Source
 from llava_cli.media.table import SeekError, from_packets
 
@@ -33,7 +33,7 @@ def source(path: Path) -> Source:
 
 
 def sample(path: Path, frames: int = 8, fit: Fit = "full", policy: Policy = "uniform", **more: float) -> Clip:
-    return pyav.read_clip(source(path), View((48, 48), fit, Sampling(policy, frames, **more)))
+    return sampler.read_clip(source(path), View((48, 48), fit, Sampling(policy, frames, **more)))
 
 
 def decode_everything(path: Path) -> list[av.VideoFrame]:
@@ -60,7 +60,7 @@ def test_every_kind_of_file_gives_the_frames_of_a_linear_decode(rendered: Render
             if name not in VARYING:
                 assert list(clip.indices) == expected_indices(len(truth), frames)
             with Reader(source(path)) as reader:
-                shrink = Shrinker(View((48, 48), fit, Sampling()), reader.stream.sample_aspect_ratio)
+                shrink = FrameScaler(View((48, 48), fit, Sampling()), reader.stream.sample_aspect_ratio)
             for place, index in enumerate(clip.indices):
                 assert np.array_equal(clip.frames[place], shrink(index, 0.0, truth[index]).pixels), (fit, frames, index)
 
@@ -76,7 +76,7 @@ def test_every_single_frame_can_be_reached(rendered: Rendered, name: str) -> Non
     path = rendered(name)
     for index in range(SPECS[name].frames):
         with Reader(source(path)) as reader:
-            table = pyav.frame_table(reader, Sampling())
+            table = sampler.frame_table(reader, Sampling())
             [(found, frame)] = reader.frames_of(table, table.group_of(index), [index])
             assert found == index
             assert read_mark(frame.to_ndarray(format="rgb24")) == index
@@ -87,7 +87,7 @@ def test_seeking_is_trusted(rendered: Rendered, name: str, monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise AssertionError("decoded from the start")
 
-    monkeypatch.setattr(pyav, "_read_linear", refuse)
+    monkeypatch.setattr(sampler, "_read_linear", refuse)
     sample(rendered(name))
 
 
@@ -169,7 +169,7 @@ def test_full_frames_are_byte_for_byte_the_published_recipe(rendered: Rendered) 
 
 
 def test_scaling_is_bicubic_and_not_a_level_too_dark(rendered: Rendered) -> None:
-    clip = pyav.read_clip(source(rendered("h264")), View((20, 30), "squash", Sampling()))
+    clip = sampler.read_clip(source(rendered("h264")), View((20, 30), "squash", Sampling()))
     whole = decode_everything(rendered("h264"))[clip.indices[2]]
     exact = whole.reformat(format="rgb24", interpolation=SCALER).to_ndarray()
     bicubic = np.asarray(Image.fromarray(exact).resize((30, 20), Image.Resampling.BICUBIC)).astype(int)
@@ -260,7 +260,7 @@ def test_a_header_that_is_damaged_is_not_replaced_by_a_later_one(
     path = tmp_path / "x.mpg"
     remux(rendered("mpegps"), path, lambda i, data: data[:4] + bytes(3) + data[7:] if i == 0 else data)
     view = View((48, 48), "full", Sampling("fps", 8, 2.0))
-    assert wrong(path, view, pyav.read_clip(source(path), view, threads), DEFAULT) is None
+    assert wrong(path, view, sampler.read_clip(source(path), view, threads), DEFAULT) is None
 
 
 def test_hdr_is_said(rendered: Rendered) -> None:
@@ -272,7 +272,7 @@ def test_hidden_packets_are_no_frames(rendered: Rendered, tmp_path: Path, monkey
     hidden = {7, 8, 20}
     path = tmp_path / "hidden.webm"
     remux(rendered("vp8"), path, lambda i, data: bytes([data[0] & ~0x10]) + data[1:] if i in hidden else data)
-    monkeypatch.setattr(pyav, "_read_linear", None)
+    monkeypatch.setattr(sampler, "_read_linear", None)
     shown = [index for index in range(60) if index not in hidden]
     assert len(decode_everything(path)) == len(shown)
     clip = sample(path, 64)
@@ -343,10 +343,10 @@ def test_an_error_in_one_thread_ends_all_and_leaves_none(rendered: Rendered, mon
         raise MemoryError
 
     before = threading.active_count()
-    monkeypatch.setattr(Shrinker, "__call__", explode)
+    monkeypatch.setattr(FrameScaler, "__call__", explode)
     for name in ("h264", "one_group"):
         with pytest.raises(MemoryError):
-            pyav.read_clip(source(rendered(name)), View((48, 48), "crop", Sampling()), threads=4)
+            sampler.read_clip(source(rendered(name)), View((48, 48), "crop", Sampling()), threads=4)
     assert threading.active_count() == before
 
 
@@ -354,8 +354,8 @@ def test_an_error_in_one_thread_ends_all_and_leaves_none(rendered: Rendered, mon
 def test_the_number_of_threads_changes_nothing(rendered: Rendered, threads: int) -> None:
     view = View((48, 48), "crop", Sampling(frames=16))
     for name in ("h264", "one_group", "open_gop"):
-        clip = pyav.read_clip(source(rendered(name)), view, threads=threads)
-        assert np.array_equal(clip.frames, pyav.read_clip(source(rendered(name)), view).frames)
+        clip = sampler.read_clip(source(rendered(name)), view, threads=threads)
+        assert np.array_equal(clip.frames, sampler.read_clip(source(rendered(name)), view).frames)
 
 
 def test_files_are_closed(rendered: Rendered) -> None:

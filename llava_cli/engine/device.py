@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llava_cli.engine.memory import free_memory
-from llava_cli.engine.options import Dtype
+from llava_cli.engine.types import Dtype
 from llava_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def choose_dtype(wanted: Dtype, device: str, family: Family) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
     if device.startswith("cuda"):
         native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native or not family.bears_float16 else torch.float16
+        return torch.bfloat16 if native or not family.supports_float16 else torch.float16
     if device == "mps":
-        return torch.float16 if family.bears_float16 else torch.bfloat16
+        return torch.float16 if family.supports_float16 else torch.bfloat16
     # Released weights are in 16 bit: float32 takes twice their size.
     sizes = [file.stat().st_size for file in family.checkpoint.folder.glob("*.safetensors")]
     return torch.float32 if sizes and 2 * sum(sizes) < _CPU_SHARE * free_memory(device) else torch.bfloat16

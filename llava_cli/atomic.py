@@ -11,7 +11,7 @@ from pathlib import Path
 from llava_cli.errors import OutputError, write_failure
 
 
-class WholeFile:
+class AtomicFile:
     """A file that grows beside its place, and takes it when it is closed.
 
     Raises (all methods):
@@ -60,7 +60,7 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    file = WholeFile(path)
+    file = AtomicFile(path)
     try:
         file.write(data)
         file.close()

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, BinaryIO
 
+from llava_cli.atomic import write_all
 from llava_cli.errors import InputError
 from llava_cli.media.limits import Limits
 from llava_cli.media.source import CHUNK, MediaError, Source, reason
-from llava_cli.media.web import Page
-from llava_cli.whole import write_all
+from llava_cli.media.web.client import Page
 
 BLOCK = 1 << 18
 """Bytes that are asked for at least."""

@@ -16,12 +16,12 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from llava_cli.atomic import write_all
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Still
 from llava_cli.media.load import load_media, load_source
 from llava_cli.media.source import Source, is_url
-from llava_cli.media.wire import READY, Request, dump_error, dump_media
-from llava_cli.whole import write_all
+from llava_cli.media.worker.wire import READY, Request, dump_error, dump_media
 
 
 def main() -> None:
