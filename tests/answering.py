@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from pictures import clip, still
 
 from llava_cli.engine.loader import load
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.types import Generation, LoadOptions
+from llava_cli.engine.types import Answer, Generation, LoadOptions
 from llava_cli.media.clip import Media
 from llava_cli.models.checkpoint import open_checkpoint
 from llava_cli.models.messages import Conversation, ask
@@ -24,9 +25,16 @@ def engine_of(folder: Path, **options: object) -> LocalEngine:
     return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", **options))
 
 
+def answers_of(
+    engine: LocalEngine, conversations: Sequence[Conversation], generation: Generation = GREEDY
+) -> list[Answer]:
+    """The answers to conversations that are put to the engine together."""
+    return engine.answer(conversations, generation)
+
+
 def text_of(engine: LocalEngine, media: list[Media], question: str = "Why?", generation: Generation = GREEDY) -> str:
     """The answer to one question."""
-    return engine.answer([ask(question, media)], generation)[0].text
+    return answers_of(engine, [ask(question, media)], generation)[0].text
 
 
 def mixed_asks(size: int) -> list[Conversation]:

@@ -11,7 +11,7 @@ import pytest
 import recipes
 import tiny_interleave
 import torch
-from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
+from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
 from pictures import altered, clip, still
 from PIL import Image
 from safetensors.torch import load_file
@@ -203,8 +203,8 @@ def test_a_video_is_to_the_model_what_its_frames_are_as_stills(engine):
 
 def test_a_batch_answers_as_one_by_one(engine):
     asks = mixed_asks(56)
-    single = [engine.answer([one], GREEDY)[0] for one in asks]
-    assert [a.text for a in engine.answer(asks, GREEDY)] == [a.text for a in single]
+    single = [answers_of(engine, [one])[0] for one in asks]
+    assert [a.text for a in answers_of(engine, asks)] == [a.text for a in single]
     assert [a.visual_tokens for a in single] == [(128,), (48, 16), (16,), ()]
 
 

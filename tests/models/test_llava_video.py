@@ -17,7 +17,7 @@ import pytest
 import recipes
 import tiny_qwen
 import torch
-from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, text_of
+from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, text_of
 from pictures import altered, clip, still
 from safetensors.torch import load_file, save_file
 
@@ -147,8 +147,8 @@ def test_answers_depend_on_frames_order_times_colours_and_question(engine):
 
 def test_a_batch_answers_as_one_by_one(engine):
     asks = mixed_asks(70)
-    single = [engine.answer([one], GREEDY)[0].text for one in asks]
-    assert [answer.text for answer in engine.answer(asks, GREEDY)] == single
+    single = [answers_of(engine, [one])[0].text for one in asks]
+    assert [answer.text for answer in answers_of(engine, asks)] == single
 
 
 def test_a_saved_model_is_recognised_again_and_answers_the_same(engine, tmp_path):

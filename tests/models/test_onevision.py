@@ -11,7 +11,7 @@ import pytest
 import recipes
 import tiny_qwen
 import torch
-from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, text_of
+from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, text_of
 from pictures import altered, clip, still
 from PIL import Image
 from tiny_parts import siglip_preprocessor
@@ -85,8 +85,8 @@ def test_answers_depend_on_frames_order_colours_and_question(engine):
 
 def test_a_batch_answers_as_one_by_one(engine):
     asks = mixed_asks(70)
-    single = [engine.answer([one], GREEDY)[0].text for one in asks]
-    assert [answer.text for answer in engine.answer(asks, GREEDY)] == single
+    single = [answers_of(engine, [one])[0].text for one in asks]
+    assert [answer.text for answer in answers_of(engine, asks)] == single
 
 
 def test_4_bit_answers_on_the_cpu_and_survives_saving(folder, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import recipes
 import tiny_video_llava
 import torch
-from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
+from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
 from pictures import altered, clip, still
 from PIL import Image
 from tiny_parts import rename_weights_as_of_old
@@ -175,8 +175,8 @@ def test_answers_depend_on_frames_order_colours_tower_and_question(engine):
 
 def test_a_batch_answers_as_one_by_one(engine):
     asks = mixed_asks(56)
-    single = [engine.answer([one], GREEDY)[0] for one in asks]
-    assert [a.text for a in engine.answer(asks, GREEDY)] == [a.text for a in single]
+    single = [answers_of(engine, [one])[0] for one in asks]
+    assert [a.text for a in answers_of(engine, asks)] == [a.text for a in single]
     assert [a.visual_tokens for a in single] == [(136,), (136, 16), (16,), ()]
 
 
