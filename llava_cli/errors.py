@@ -78,5 +78,10 @@ def write_failure(where: object, error: OSError) -> OutputError:
     return OutputError(f"{where}: cannot be written: {reason}")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class Terminated(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt, not an Exception: no handler may swallow it."""

@@ -11,7 +11,7 @@ from pictures import clip, still
 
 from llava_cli.engine.loader import load
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.types import Answer, Generation, LoadOptions
+from llava_cli.engine.types import Completion, Generation, LoadOptions, Query
 from llava_cli.media.clip import Media
 from llava_cli.models.checkpoint import open_checkpoint
 from llava_cli.models.messages import Conversation, ask
@@ -27,9 +27,21 @@ def engine_of(folder: Path, **options: object) -> LocalEngine:
 
 def answers_of(
     engine: LocalEngine, conversations: Sequence[Conversation], generation: Generation = GREEDY
-) -> list[Answer]:
+) -> list[Completion]:
     """The answers to conversations that are put to the engine together."""
-    return engine.answer(conversations, generation)
+    return engine.answer([Query(conversation, generation) for conversation in conversations])
+
+
+def streamed(
+    engine: LocalEngine, conversation: Conversation, generation: Generation = GREEDY, **options: object
+) -> tuple[list[str], Completion]:
+    """The pieces of an answer as they came, and all that is known of it."""
+    stream, pieces = engine.stream(Query(conversation, generation), **options), []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            return [piece for piece in pieces if piece], end.value
 
 
 def text_of(engine: LocalEngine, media: list[Media], question: str = "Why?", generation: Generation = GREEDY) -> str:

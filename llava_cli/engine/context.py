@@ -26,7 +26,7 @@ class TooLong(UsageError):
         remedy = (
             f"--frames {frames} would fit, or --fit chooses it" if frames else "show fewer media, or a shorter text"
         )
-        super().__init__(f"prompt and answer take {tokens} tokens, but the checkpoint reads {context}; {remedy}")
+        super().__init__(f"prompt and answer take {tokens} tokens, but its context is {context} tokens; {remedy}")
         self.frames = frames
         """The largest number of frames of each video that fits; 0 if not even one does."""
 
@@ -36,7 +36,9 @@ def fewer_frames(frames: int, reason: str = "to fit the checkpoint's context") -
     return f"at most {frames} frames of each video are shown, {reason}"
 
 
-def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Conversation, new_tokens: int) -> Prompt:
+def fitting_prompt(
+    family: Family, tokenizer: PreTrainedTokenizerBase, conversation: Conversation, new_tokens: int
+) -> Prompt:
     """The prompt for a conversation, made sure that it and the answer fit into the checkpoint's context.
 
     Raises:
@@ -46,20 +48,23 @@ def fitting_prompt(family: Family, tokenizer: PreTrainedTokenizerBase, ask: Conv
     def excess(prompt: Prompt) -> int:
         return len(prompt.ids) + new_tokens - (family.context or sys.maxsize)
 
-    prompt = family.prompt(tokenizer, ask)
+    prompt = family.prompt(tokenizer, conversation)
     if excess(prompt) <= 0:
         return prompt
-    fits, fits_not = 0, max((len(medium.frames) for medium in ask.media if isinstance(medium, Clip)), default=1)
+    fits, fits_not = (
+        0,
+        max((len(medium.frames) for medium in conversation.media if isinstance(medium, Clip)), default=1),
+    )
     while fits_not - fits > 1:
         middle = (fits + fits_not) // 2
-        if excess(family.prompt(tokenizer, first_frames(ask, middle))) <= 0:
+        if excess(family.prompt(tokenizer, first_frames(conversation, middle))) <= 0:
             fits = middle
         else:
             fits_not = middle
     raise TooLong(len(prompt.ids) + new_tokens, family.context or 0, fits)
 
 
-def first_frames(ask: Conversation, frames: int) -> Conversation:
+def first_frames(conversation: Conversation, frames: int) -> Conversation:
     """The same conversation about the beginnings of its clips: as long a prompt as any choice of so many frames."""
 
     def shortened(part: Part) -> Part:
@@ -67,4 +72,4 @@ def first_frames(ask: Conversation, frames: int) -> Conversation:
             return part
         return replace(part, frames=part.frames[:frames], indices=part.indices[:frames], times=part.times[:frames])
 
-    return Conversation(tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in ask.turns))
+    return Conversation(tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in conversation.turns))

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a checkpoint runs, and in which numbers."""
+"""What there is to run a checkpoint on, where it runs, and in which numbers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
-from llava_cli.engine.memory import free_memory
+from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import Dtype
-from llava_cli.errors import UsageError
+from llava_cli.errors import UsageError, first_line
+from llava_cli.machine import memory_limit
+from llava_cli.models.family import Family
 
-if TYPE_CHECKING:
-    import torch
-
-    from llava_cli.models.family import Family
+CUDA_BUILD: str | None = torch.version.cuda
+"""The CUDA that torch is built for."""
 
 # On the CPU float32 is exact and fast, as long as it leaves memory for the rest of the machine.
 _CPU_SHARE = 0.6
@@ -24,8 +24,6 @@ def choose_device(wanted: str) -> str:
     Raises:
         UsageError: the machine has no such device.
     """
-    import torch
-
     if wanted == "auto":
         if torch.cuda.is_available():
             return "cuda:0"
@@ -33,15 +31,19 @@ def choose_device(wanted: str) -> str:
     try:
         torch.empty(0, device=torch.device(wanted))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        line = str(error).partition("\n")[0]
-        raise UsageError(f"--device {wanted}: not on this machine ({line}); try --device cpu") from error
+        raise UsageError(f"--device {wanted}: not on this machine ({first_line(error)}); try --device cpu") from error
     return "cuda:0" if wanted == "cuda" else wanted
 
 
-def choose_dtype(wanted: Dtype, device: str, family: Family) -> torch.dtype:
-    """The number format; `auto` is the best that the device does and the family bears."""
-    import torch
+def choose_dtype(wanted: Dtype, device: str, family: Family, parameters: int) -> torch.dtype:
+    """The number format; `auto` is the best that the device does and the family supports.
 
+    It follows from the checkpoint and the machine alone, not from what is downloaded or free just now: a list that is
+    continued must not change its numbers.
+
+    Args:
+        parameters: how many the checkpoint has.
+    """
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
     if device.startswith("cuda"):
@@ -49,9 +51,7 @@ def choose_dtype(wanted: Dtype, device: str, family: Family) -> torch.dtype:
         return torch.bfloat16 if native or not family.supports_float16 else torch.float16
     if device == "mps":
         return torch.float16 if family.supports_float16 else torch.bfloat16
-    # Released weights are in 16 bit: float32 takes twice their size.
-    sizes = [file.stat().st_size for file in family.checkpoint.folder.glob("*.safetensors")]
-    return torch.float32 if sizes and 2 * sum(sizes) < _CPU_SHARE * free_memory(device) else torch.bfloat16
+    return torch.float32 if parameters * 4 < _CPU_SHARE * memory_limit() else torch.bfloat16
 
 
 def has_flash_attention() -> bool:
@@ -59,3 +59,15 @@ def has_flash_attention() -> bool:
     from transformers.utils import is_flash_attn_2_available
 
     return bool(is_flash_attn_2_available())
+
+
+def accelerators() -> list[tuple[str, str]]:
+    """The name of each GPU, as --device takes it, and what it is."""
+    found = []
+    for number in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(number)
+        name = torch.cuda.get_device_name(number)
+        found.append((f"cuda:{number}", f"{name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"))
+    if torch.backends.mps.is_available():
+        found.append(("mps", f"{torch.mps.recommended_max_memory() / GIB:.1f} GiB"))
+    return found

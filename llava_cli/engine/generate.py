@@ -1,31 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running the language model: greedy or sampled, one prompt or a left-padded batch, streamed or not."""
+"""Running the language model: greedy or sampled, one prompt or a left-padded batch, token by token."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
-from transformers import GenerationConfig
-from transformers.generation.streamers import BaseStreamer
+import torch
+from transformers import (
+    Cache,
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from llava_cli.engine.types import Generation
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class Run:
-    """What came of one call."""
-
-    ids: list[list[int]]
-    """New token ids of each prompt, ending with the stop token where one came."""
-    first_token_s: float
-    total_s: float
 
 
 def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -39,41 +30,73 @@ def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fro
     return frozenset(i for i in flat if i is not None)
 
 
-def run(
+@torch.inference_mode()
+def next_tokens(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    stop_ids: frozenset[int],
     embeddings: Sequence[torch.Tensor],
     generation: Generation,
-    on_text: Callable[[str], None] | None = None,
+    stop_ids: frozenset[int],
     cache: Cache | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Run:
-    """Generate after each prompt.
+) -> Iterator[list[int | None]]:
+    """The next token of each prompt, one step after the other, until all answers have ended.
+
+    An answer ends with a stop token or with its last allowed one; from then on its token is None.
 
     Args:
         embeddings: of each prompt [tokens, hidden size].
         cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
-        stop: asked after each token; once it says yes, nothing more is generated.
     """
-    import torch
-
-    if generation.seed is not None:
-        torch.manual_seed(generation.seed)
-    watch = _Watch(tokenizer, stop_ids, on_text)
-    batch, mask = _pad_left(embeddings, 0 if cache is None else cache.get_seq_length())
-    output = model.generate(
-        inputs_embeds=batch,
+    cache = DynamicCache(config=model.config.get_text_config()) if cache is None else cache
+    known = cache.get_seq_length()
+    batch, mask = _pad_left(embeddings, known)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    choose = _chooser(generation, model.device)
+    running = [True] * len(embeddings)
+    output = model(
+        inputs_embeds=batch[:, known:],
         attention_mask=mask,
+        position_ids=positions[:, known:],
         past_key_values=cache,
-        generation_config=_config(generation, stop_ids),
-        # Streamers see one sequence only; a batch's first token is not told apart.
-        streamer=watch if len(embeddings) == 1 else None,
-        stopping_criteria=None if stop is None else [_when(stop)],
+        use_cache=True,
+        logits_to_keep=1,
     )
-    total = time.perf_counter() - watch.started
-    ids = [_until_stop(row, stop_ids) for row in output.tolist()]
-    return Run(ids, watch.first_token_s or total, total)
+    for step in range(1, generation.max_new_tokens + 1):
+        chosen = choose(output.logits[:, -1].float())
+        tokens = [token if alive else None for token, alive in zip(chosen.tolist(), running, strict=True)]
+        yield tokens
+        running = [token is not None and token not in stop_ids for token in tokens]
+        if step == generation.max_new_tokens or not any(running):
+            return
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        output = model(
+            input_ids=chosen[:, None],
+            attention_mask=mask,
+            position_ids=positions[:, -1:] + step,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+
+
+def _chooser(generation: Generation, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How the next tokens [prompts] follow from their logits [prompts, vocabulary]."""
+    if not generation.do_sample:
+        return lambda logits: logits.argmax(-1)
+    warpers = [TemperatureLogitsWarper(generation.temperature)]
+    if generation.top_p is not None and generation.top_p < 1:
+        warpers.append(TopPLogitsWarper(generation.top_p))
+    random = torch.Generator(device)
+    if generation.seed is None:
+        random.seed()
+    else:
+        random.manual_seed(generation.seed)
+
+    def sample(logits: torch.Tensor) -> torch.Tensor:
+        for warp in warpers:
+            logits = warp(None, logits)
+        return torch.multinomial(logits.softmax(-1), 1, generator=random)[:, 0]
+
+    return sample
 
 
 def _pad_left(embeddings: Sequence[torch.Tensor], shared: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,8 +104,6 @@ def _pad_left(embeddings: Sequence[torch.Tensor], shared: int) -> tuple[torch.Te
 
     The padding comes before each prompt, or after the `shared` tokens that all begin with.
     """
-    import torch
-
     longest = max(len(rows) for rows in embeddings)
     batch = embeddings[0].new_zeros(len(embeddings), longest, embeddings[0].shape[-1])
     mask = torch.zeros(len(embeddings), longest, dtype=torch.long, device=batch.device)
@@ -93,78 +114,34 @@ def _pad_left(embeddings: Sequence[torch.Tensor], shared: int) -> tuple[torch.Te
     return batch, mask
 
 
-def _config(generation: Generation, stop_ids: frozenset[int]) -> GenerationConfig:
-    stops = sorted(stop_ids)
-    sampling = (
-        {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p or 1.0, "top_k": 0}
-        if generation.do_sample
-        else {"do_sample": False}
-    )
-    return GenerationConfig(
-        max_new_tokens=generation.max_new_tokens,
-        eos_token_id=stops or None,
-        pad_token_id=stops[0] if stops else 0,
-        use_cache=True,
-        **sampling,
-    )
-
-
-def _when(stop: Callable[[], bool]) -> Callable[..., torch.Tensor]:
-    """A stopping criterion in the library's form."""
-
-    def criterion(input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        import torch
-
-        return torch.full((len(input_ids),), stop(), dtype=torch.bool, device=input_ids.device)
-
-    return criterion
-
-
-def _until_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
-    """A row of a batch up to and with its first stop token: after it comes padding."""
-    end = next((i + 1 for i, token in enumerate(ids) if token in stop_ids), len(ids))
-    return ids[:end]
-
-
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """The text of an answer."""
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
 
 
-class _Watch(BaseStreamer):
-    """Sees every token of a single prompt's answer: notes when the first came, and passes the text on.
+class TextStream:
+    """The text of an answer as its tokens come. The pieces joined are exactly the answer.
 
-    The pieces joined are exactly the answer: a piece is passed on once the next one begins, so that a character made
-    of several tokens is never torn, nor the white space at the end shown.
+    A character that is made of several tokens waits for the last of them, white space for what follows it: the answer
+    may end there.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int], on_text: Callable[[str], None] | None
-    ) -> None:
-        self.started = time.perf_counter()
-        self.first_token_s: float | None = None
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._stop_ids = stop_ids
-        self._on_text = on_text
         self._ids: list[int] = []
-        self._shown = 0
+        self._shown = ""
 
-    def put(self, value: torch.Tensor) -> None:
-        new = value.flatten().tolist()
-        if not new:  # the prompt, given as embeddings, has no ids
-            return
-        if self.first_token_s is None:
-            self.first_token_s = time.perf_counter() - self.started
-        if self._on_text is not None:
-            self._ids += [token for token in new if token not in self._stop_ids]
-            text = decode(self._tokenizer, self._ids)
-            self._show(text[: text.rfind(" ") + 1])
+    def put(self, token: int) -> str:
+        """What can be shown once this token has come."""
+        self._ids.append(token)
+        return self._new(decode(self._tokenizer, self._ids).rstrip("\ufffd"))
 
-    def end(self) -> None:
-        if self._on_text is not None:
-            self._show(decode(self._tokenizer, self._ids))
+    def end(self) -> str:
+        """What is left when the answer has ended."""
+        return self._new(decode(self._tokenizer, self._ids))
 
-    def _show(self, text: str) -> None:
-        if len(text) > self._shown and self._on_text is not None:
-            self._on_text(text[self._shown :])
-            self._shown = len(text)
+    def _new(self, text: str) -> str:
+        if not text.startswith(self._shown):
+            return ""
+        piece, self._shown = text[len(self._shown) :], text
+        return piece

@@ -1,39 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prefixes: what several prompts begin with is run through the model once."""
+"""Keys and values: what several prompts begin with is run through the model once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llava_cli.media.clip import Media
 from llava_cli.models.prompt import Prompt
 
 if TYPE_CHECKING:
+    import torch
     from transformers import Cache
 
 
-@dataclass(frozen=True)
-class Prefix:
-    """Tokens whose keys and values are already known."""
+@dataclass
+class KVCache:
+    """What the turns of one conversation leave for the next. Empty at first; an engine fills it."""
 
-    prompt: Prompt
-    answer: list[int]
-    """The ids that were generated after the prompt."""
-    cache: Cache
-    """Keys and values of the prompt and the answer, for one prompt; cut when it is used again."""
+    media: tuple[Media, ...] = ()
+    ids: list[int] = field(default_factory=list)
+    """Of the last prompt and its answer."""
+    states: Cache | None = None
+    """Keys and values of these ids, or of all but the last."""
+    features: dict[int, tuple[Media, torch.Tensor]] = field(default_factory=dict)
+    """Of the last prompt's media, by identity."""
 
-    def cut_to(self, prompt: Prompt) -> Cache | None:
-        """Keys and values of what another prompt begins with too; None if that is nothing. Uses this prefix up."""
-        if not starts_with(prompt.media, self.prompt.media):
+    def take(self, prompt: Prompt) -> Cache | None:
+        """Keys and values of what a prompt begins with too; None if that is nothing. Uses them up."""
+        states, self.states = self.states, None
+        if states is None or not starts_with(prompt.media, self.media):
             return None
         # At least one token must be left, for the model to say what comes after it.
-        length = min(common_length([[*self.prompt.ids, *self.answer], prompt.ids]), len(prompt.ids) - 1)
-        surplus = self.cache.get_seq_length() - length
+        length = min(common_length([self.ids, prompt.ids]), len(prompt.ids) - 1)
+        surplus = states.get_seq_length() - length
         if surplus > 0:
-            self.cache.crop(-surplus)
-        return self.cache if self.cache.get_seq_length() else None
+            states.crop(-surplus)
+        return states if states.get_seq_length() else None
+
+    def keep(self, prompt: Prompt, answer: Sequence[int], states: Cache) -> None:
+        """Have these for the next turn."""
+        self.media, self.ids, self.states = prompt.media, [*prompt.ids, *answer], states
 
 
 def shared_length(prompts: Sequence[Prompt]) -> int:

@@ -9,14 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llava_cli.engine.device import choose_device, choose_dtype
+from llava_cli.engine.context import fitting_prompt
+from llava_cli.engine.device import choose_device, choose_dtype, has_flash_attention
 from llava_cli.engine.dummy import random_weights
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import MemoryPlan, free_memory, is_out_of_memory, out_of_memory_as, plan
-from llava_cli.engine.types import Attention, LoadOptions, ModelInfo, Quantization
-from llava_cli.errors import ModelError, OutOfMemory, UsageError
+from llava_cli.engine.types import LoadOptions, ModelInfo, Quantization
+from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import PLACEHOLDER_TEXT
+from llava_cli.models.messages import Conversation
+from llava_cli.models.prompt import PLACEHOLDER_TEXT, Prompt
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -36,8 +38,12 @@ class Loader:
         self.family = family
         self.options = options
         self.device = choose_device(options.device)
-        self.dtype = choose_dtype(options.dtype, self.device, family)
-        _check_attention(options.attention)
+        if options.attention == "flash_attention_2" and not has_flash_attention():
+            raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")
+        self.dtype = choose_dtype(options.dtype, self.device, family, self.parameters)
+        self.skeleton.to(self.dtype)
+        self.free = free_memory(self.device)
+        """Bytes that the device has before the weights are read."""
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -50,7 +56,7 @@ class Loader:
         try:
             return self.family.model_config()
         except Exception as error:  # the library validates field by field, with exceptions of many kinds
-            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {_first_line(error)}") from error
+            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {first_line(error)}") from error
 
     @property
     def info(self) -> ModelInfo:
@@ -87,8 +93,28 @@ class Loader:
         """The model without weights: what it would take can be counted on it."""
         import torch
 
-        with torch.device("meta"):
-            return self.family.model_class()._from_config(self.model_config, dtype=self.dtype)
+        try:
+            with torch.device("meta"):
+                return self.family.model_class()._from_config(self.model_config)
+        except ModelError:
+            raise
+        except Exception as error:  # settings that contradict each other fail anywhere in the library
+            name = self.family.checkpoint.name
+            raise ModelError(f"{name}: its config.json makes no model: {first_line(error)}") from error
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has."""
+        return sum(weight.numel() for weight in self.skeleton.parameters())
+
+    def prompt(self, conversation: Conversation, new_tokens: int) -> Prompt:
+        """The prompt for a conversation, made sure that it and an answer of so many tokens fit into the context.
+
+        Raises:
+            TooLong: they do not.
+            ModelError: no template can show this conversation.
+        """
+        return fitting_prompt(self.family, self.tokenizer, conversation, new_tokens)
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
@@ -96,8 +122,8 @@ class Loader:
 
     def plan_quantized(self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None) -> MemoryPlan:
         """The memory that it would take if the weights were quantized so."""
-        images, free = self.family.vision_batch_size, free_memory(self.device)
-        return plan(self.skeleton, prompts, images, quantization, self.modules_to_not_convert, free)
+        images = self.family.vision_batch_size
+        return plan(self.skeleton, prompts, images, quantization, self.modules_to_not_convert, self.free)
 
     def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
         """Refuse what will not fit, before minutes of loading.
@@ -146,7 +172,7 @@ class Loader:
         except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
             if is_out_of_memory(error) or isinstance(error, ModelError):
                 raise
-            raise ModelError(f"{name}: cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"{name}: cannot be loaded: {first_line(error)}") from error
         # Weights that were not in the files are random: such a model must not answer.
         wrong = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
         if wrong:
@@ -201,7 +227,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = tokenizer_class.from_pretrained(folder)
     except Exception as error:  # the tokenizers library raises bare Exceptions for damaged files
-        raise ModelError(f"{folder}: its tokenizer cannot be read: {_first_line(error)}") from error
+        raise ModelError(f"{folder}: its tokenizer cannot be read: {first_line(error)}") from error
     missing = [token for token in PLACEHOLDER_TEXT.values() if token not in tokenizer.get_added_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
     return tokenizer
@@ -214,14 +240,3 @@ def _keep_from_packing(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit) and (module.in_features % 64 or module.out_features % 32):
             module.support_avx512bf16_for_cpu = False
-
-
-def _check_attention(attention: Attention) -> None:
-    from transformers.utils import is_flash_attn_2_available
-
-    if attention == "flash_attention_2" and not is_flash_attn_2_available():
-        raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -4,23 +4,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Generator, Sequence
+from typing import Literal
+
+import torch
+from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from llava_cli.engine import generate
 from llava_cli.engine.context import fitting_prompt
-from llava_cli.engine.kv_cache import Prefix, shared_length
+from llava_cli.engine.kv_cache import KVCache, shared_length
 from llava_cli.engine.memory import out_of_memory_as
-from llava_cli.engine.types import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Completion, ModelInfo, Query, Timing
 from llava_cli.errors import ModelError
-from llava_cli.media.clip import Media, View
 from llava_cli.models.family import Family
-from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import Prompt
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class LocalEngine:
@@ -40,76 +37,90 @@ class LocalEngine:
         self._model = model
         self._load_s = load_s
         self._stop_ids = generate.take_over(model, tokenizer)
-        self._prefix: Prefix | None = None
-        self._features: dict[int, tuple[Media, torch.Tensor]] = {}
-        """Of the media of the last answer to be remembered, by identity."""
+        self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
-    @property
-    def view(self) -> View:
-        return self.family.view
-
-    def answer(
-        self,
-        asks: Sequence[Conversation],
-        generation: Generation,
-        on_text: Callable[[str], None] | None = None,
-        keep_cache: bool = False,
-        stop: Callable[[], bool] | None = None,
-    ) -> list[Answer]:
-        import torch
-
-        remedy = "try --4bit, fewer --frames, or a smaller checkpoint"
-        with out_of_memory_as(f"{self.info.device} ran out of memory; {remedy}"), torch.inference_mode():
-            new_tokens = generation.max_new_tokens
-            prompts = [fitting_prompt(self.family, self._tokenizer, ask, new_tokens) for ask in asks]
+    @torch.inference_mode()
+    def answer(self, batch: Sequence[Query]) -> list[Completion]:
+        generation = batch[0].generation
+        if any(query.generation != generation for query in batch):
+            raise ValueError("the queries of a batch must ask for the same generation")
+        with out_of_memory_as(self._memory_error):
+            prompts = [self._prompt(query) for query in batch]
+            timing = Timing(load_s=self._load_s)
+            embeddings = self._embed(prompts, timing)
             started = time.perf_counter()
-            embeddings = self._embed(prompts, keep_cache)
-            timing = Timing(load_s=self._load_s, encode_s=time.perf_counter() - started)
-            cache = self._known(prompts, embeddings, keep_cache)
-            reused = 0 if cache is None or len(prompts) > 1 else int(cache.get_seq_length())
-            run = generate.run(
-                self._model, self._tokenizer, self._stop_ids, embeddings, generation, on_text, cache, stop
-            )
-            timing.first_token_s, timing.generate_s = run.first_token_s, run.total_s
-        if keep_cache and cache is not None:
-            self._prefix = Prefix(prompts[0], run.ids[0], cache)
-        ended: Literal["interrupted", "length"] = "interrupted" if stop is not None and stop() else "length"
-        answers = zip(prompts, run.ids, strict=True)
-        return [self._answer(prompt, ids, timing, ended, reused) for prompt, ids in answers]
+            ids: list[list[int]] = [[] for _ in prompts]
+            states = self._shared_states(prompts, embeddings)
+            for tokens in generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states):
+                timing.generate_s = time.perf_counter() - started
+                timing.first_token_s = timing.first_token_s or timing.generate_s
+                for row, token in zip(ids, tokens, strict=True):
+                    row += [] if token is None else [token]
+        return [self._completion(*answer, timing) for answer in zip(prompts, ids, strict=True)]
 
-    def _known(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor], keep_cache: bool) -> Cache | None:
-        """Keys and values of what these prompts begin with, where they are known or worth a run of their own."""
-        from transformers import DynamicCache
+    @torch.inference_mode()
+    def stream(
+        self, query: Query, cache: KVCache | None = None, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, Completion]:
+        with out_of_memory_as(self._memory_error):
+            prompt = self._prompt(query)
+            timing = Timing(load_s=self._load_s)
+            embeddings = self._embed([prompt], timing, cache)
+            started = time.perf_counter()
+            states = None if cache is None else cache.take(prompt) or DynamicCache()
+            cached = 0 if states is None else states.get_seq_length()
+            ids: list[int] = []
+            text = generate.TextStream(self._tokenizer)
+            ended: Literal["length", "interrupted"] = "length"
+            for [token] in generate.next_tokens(self._model, embeddings, query.generation, self._stop_ids, states):
+                timing.generate_s = time.perf_counter() - started
+                timing.first_token_s = timing.first_token_s or timing.generate_s
+                ids.append(token)
+                if token not in self._stop_ids:
+                    yield text.put(token)
+                if stop is not None and stop():
+                    ended = "interrupted"
+                    break
+            yield text.end()
+        if cache is not None:
+            cache.keep(prompt, ids, states)
+        return self._completion(prompt, ids, timing, ended, cached)
 
-        prefix, self._prefix = self._prefix, None
-        if len(prompts) == 1:
-            known = prefix.cut_to(prompts[0]) if prefix is not None else None
-            return known if known is not None or not keep_cache else DynamicCache()
+    def _prompt(self, query: Query) -> Prompt:
+        if query.prompt is not None:
+            return query.prompt
+        return fitting_prompt(self.family, self._tokenizer, query.conversation, query.generation.max_new_tokens)
+
+    def _shared_states(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor]) -> Cache | None:
+        """Keys and values of what these prompts begin with, where that is worth a run of its own."""
         length = shared_length(prompts)
         if not length:
             return None
-        cache = DynamicCache()
-        self._model(inputs_embeds=embeddings[0][None, :length], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache.batch_repeat_interleave(len(prompts))
-        return cache
+        states = DynamicCache()
+        shared = embeddings[0][None, :length]
+        self._model(inputs_embeds=shared, past_key_values=states, use_cache=True, logits_to_keep=1)
+        states.batch_repeat_interleave(len(prompts))
+        return states
 
-    def _embed(self, prompts: Sequence[Prompt], keep_cache: bool = False) -> list[torch.Tensor]:
+    def _embed(self, prompts: Sequence[Prompt], timing: Timing, cache: KVCache | None = None) -> list[torch.Tensor]:
         """Each prompt as input embeddings [tokens, hidden size], features in the place of the placeholders.
 
-        A medium is encoded once, however many prompts show it; a remembered one is not encoded again.
+        A medium is encoded once, however many prompts show it; one that is in the cache is not encoded again.
         """
+        started = time.perf_counter()
         media = {id(medium): medium for prompt in prompts for medium in prompt.media}
-        known = {key: self._features[key][1] for key in media if key in self._features}
+        known = {} if cache is None else cache.features
         features = {
-            key: known[key] if key in known else self.family.encode(self._model, medium)
+            key: known[key] if key in known else (medium, self.family.encode(self._model, medium))
             for key, medium in media.items()
         }
-        self._features = {key: (media[key], tensor) for key, tensor in features.items()} if keep_cache else {}
-        return [self._embed_one(prompt, [features[id(medium)] for medium in prompt.media]) for prompt in prompts]
+        if cache is not None:
+            cache.features = features
+        embedded = [self._embed_one(prompt, [features[id(m)][1] for m in prompt.media]) for prompt in prompts]
+        timing.encode_s = time.perf_counter() - started
+        return embedded
 
     def _embed_one(self, prompt: Prompt, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        import torch
-
         for medium, wanted, given in zip(prompt.media, prompt.visual_tokens, features, strict=True):
             if len(given) != wanted:
                 raise ModelError(
@@ -126,16 +137,16 @@ class LocalEngine:
             embeddings = embeddings.masked_scatter(visual[:, None], torch.cat(list(features)).to(embeddings))
         return embeddings
 
-    def _answer(
+    def _completion(
         self,
         prompt: Prompt,
         ids: list[int],
         timing: Timing,
-        ended: Literal["interrupted", "length"],
-        reused: int,
-    ) -> Answer:
+        ended: Literal["length", "interrupted"] = "length",
+        cached_tokens: int = 0,
+    ) -> Completion:
         stopped = bool(ids) and ids[-1] in self._stop_ids
-        return Answer(
+        return Completion(
             text=generate.decode(self._tokenizer, ids[: len(ids) - stopped]),
             finish_reason="stop" if stopped else ended,
             media=prompt.media,
@@ -144,5 +155,5 @@ class LocalEngine:
             completion_tokens=len(ids) - stopped,
             template=prompt.template,
             timing=timing,
-            cached_tokens=reused,
+            cached_tokens=cached_tokens,
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llava_cli.engine.types import Quantization
 from llava_cli.errors import OutOfMemory
+from llava_cli.machine import available_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -103,14 +104,13 @@ def _vision(model: PreTrainedModel, images: int) -> float:
 
 def free_memory(device: str) -> int:
     """Bytes that are free on a device."""
-    import psutil  # of accelerate
     import torch
 
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return int(psutil.virtual_memory().available)
+    return available_memory()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from llava_cli.media.clip import Media, View
+from llava_cli.media.clip import Media
 from llava_cli.models.messages import Conversation
+from llava_cli.models.prompt import Prompt
+
+if TYPE_CHECKING:
+    from llava_cli.engine.kv_cache import KVCache
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -70,8 +74,18 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer, and what the model was shown for it."""
+class Query:
+    """One conversation to answer."""
+
+    conversation: Conversation
+    generation: Generation = field(default_factory=Generation)
+    prompt: Prompt | None = None
+    """Its tokens, where they are known already; an engine that needs them makes them otherwise."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an engine says to a query, and what the model was shown for it."""
 
     text: str
     finish_reason: Literal["stop", "length", "interrupted"]
@@ -85,38 +99,37 @@ class Answer:
     """Whose chat template wrote the prompt."""
     timing: Timing = field(default_factory=Timing)
     cached_tokens: int = 0
-    """How many of the prompt's tokens an earlier answer had left ready, so that they were not run again."""
+    """How many of the prompt's tokens were in the cache of an earlier turn, so that they were not run again."""
 
 
 class Engine(Protocol):
-    """A checkpoint, ready to answer."""
+    """Whatever answers: a checkpoint in this process, or somewhere else."""
 
     info: ModelInfo
 
-    @property
-    def view(self) -> View:
-        """How the checkpoint wants to see."""
+    def answer(self, batch: Sequence[Query]) -> list[Completion]:
+        """Answer each query, in order. All ask for the same generation.
+
+        Media are encoded once, however many queries show them, and what all prompts begin with is prefilled once.
+
+        Raises:
+            OutOfMemory: the device has too little memory for these queries at once.
+            ModelError: a prompt and its features do not fit together.
+        """
         ...
 
-    def answer(
-        self,
-        asks: Sequence[Conversation],
-        generation: Generation,
-        on_text: Callable[[str], None] | None = None,
-        keep_cache: bool = False,
-        stop: Callable[[], bool] | None = None,
-    ) -> list[Answer]:
-        """Answer each ask, in order.
+    def stream(
+        self, query: Query, cache: KVCache | None = None, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, Completion]:
+        """Answer one query, yielding its text as it comes: a piece after every token, which may be empty.
 
-        Media are encoded once, however many asks show them, and what all asks begin with is prefilled once.
+        The pieces joined are the text of the completion, which the generator returns.
 
         Args:
-            on_text: called with each piece of the text as it comes; only for a single ask.
-            keep_cache: keep what was computed, for a next single ask that continues this one; only for a single ask.
+            cache: what earlier turns of a conversation have computed; it is used, and brought up to date.
             stop: asked after each token; once it says yes, the answer ends there.
 
         Raises:
-            OutOfMemory: the device has too little memory for these asks at once.
-            ModelError: the prompt and the features do not fit together.
+            OutOfMemory, ModelError: as `answer` does.
         """
         ...

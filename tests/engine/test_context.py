@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from answering import answers_of
 from pictures import clip, still
 
 from llava_cli.engine.context import TooLong, first_frames, fitting_prompt
@@ -53,7 +54,7 @@ def test_stills_alone_can_be_too_many(short):
 
 def test_the_engine_itself_refuses(short):
     with pytest.raises(TooLong):
-        short.answer([ask("Why?", [clip(60, 56, 56)])], Generation(4))
+        answers_of(short, [ask("Why?", [clip(60, 56, 56)])], Generation(4))
 
 
 def test_stretched_positions_make_room(engine, folder):
@@ -66,4 +67,4 @@ def test_stretched_positions_make_room(engine, folder):
     parameters = loaded._model.config.text_config.rope_parameters
     assert (parameters["rope_type"], parameters["factor"]) == ("linear", 4)
     asked = [ask("Why?", [clip(8, 56, 56)])]
-    assert loaded.answer(asked, Generation(16))[0].text != engine.answer(asked, Generation(16))[0].text
+    assert answers_of(loaded, asked, Generation(16))[0].text != answers_of(engine, asked, Generation(16))[0].text

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import pytest
+from answering import answers_of, streamed
 from pictures import clip, still
 
+from llava_cli.engine.kv_cache import KVCache
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Generation
 from llava_cli.models.messages import Conversation, Turn, ask
@@ -32,9 +34,9 @@ def prefilled(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]
 def test_many_questions_about_one_clip_run_its_tokens_once(engine, prefilled):
     seen = clip(16, 56, 56)
     asks = [ask(q, [seen]) for q in ("Why?", "How many shapes are there in the video?", "What happens at the end?")]
-    single = [engine.answer([one], GREEDY)[0].text for one in asks]
+    single = [answers_of(engine, [one], GREEDY)[0].text for one in asks]
     prefilled.clear()
-    together = engine.answer(asks, GREEDY)
+    together = answers_of(engine, asks, GREEDY)
     assert [answer.text for answer in together] == single
     assert len(set(single)) == 3
     visual = together[0].visual_tokens[0]
@@ -44,59 +46,61 @@ def test_many_questions_about_one_clip_run_its_tokens_once(engine, prefilled):
 
 def test_a_conversation_goes_on_where_it_was(engine, prefilled):
     seen, other = clip(16, 56, 56), still(61, 97)
+    cache = KVCache()
     first = ask("Why is this video funny?", [seen], system="Be brief.")
-    answer = engine.answer([first], GREEDY, keep_cache=True)[0]
+    answer = streamed(engine, first, GREEDY, cache=cache)[1]
     second = Conversation(
         (*first.turns, Turn("assistant", (answer.text,)), Turn("user", ("How many shapes are there?",)))
     )
     prefilled.clear()
-    followed = engine.answer([second], GREEDY, keep_cache=True)[0]
+    followed = streamed(engine, second, GREEDY, cache=cache)[1]
     assert sum(prefilled) < followed.prompt_tokens - followed.visual_tokens[0]
     third = Conversation((*second.turns, Turn("assistant", (followed.text,)), Turn("user", (other, "And this?"))))
-    last = engine.answer([third], GREEDY, keep_cache=True)[0]
-    fresh = [engine.answer([one], GREEDY)[0].text for one in (second, third)]
+    last = streamed(engine, third, GREEDY, cache=cache)[1]
+    fresh = [answers_of(engine, [one], GREEDY)[0].text for one in (second, third)]
     assert [followed.text, last.text] == fresh
 
 
 def test_other_media_share_nothing(engine):
     """Equal token ids stand for different pictures."""
     one, other = clip(8, 56, 56), clip(8, 56, 56, seed=1)
-    engine.answer([ask("Why?", [one])], GREEDY, keep_cache=True)
-    remembered = engine.answer([ask("Why?", [other])], GREEDY)[0].text
-    assert remembered == engine.answer([ask("Why?", [other])], GREEDY)[0].text
-    assert remembered != engine.answer([ask("Why?", [one])], GREEDY)[0].text
+    cache = KVCache()
+    streamed(engine, ask("Why?", [one]), GREEDY, cache=cache)
+    remembered = answers_of(engine, [ask("Why?", [other])], GREEDY)[0].text
+    assert remembered == answers_of(engine, [ask("Why?", [other])], GREEDY)[0].text
+    assert remembered != answers_of(engine, [ask("Why?", [one])], GREEDY)[0].text
 
 
 def test_the_same_question_again(engine):
-    seen = clip(8, 56, 56)
-    texts = [engine.answer([ask("Why?", [seen])], GREEDY, keep_cache=True)[0].text for _ in range(3)]
+    seen, cache = clip(8, 56, 56), KVCache()
+    texts = [streamed(engine, ask("Why?", [seen]), GREEDY, cache=cache)[1].text for _ in range(3)]
     assert len(set(texts)) == 1
 
 
 def test_a_stopped_answer_is_kept_and_gone_on_from(engine, prefilled):
     """It ends with the token after which it was stopped, and what it computed serves the next turn."""
-    asked = ask("Why is this video funny?", [clip(16, 56, 56)])
-    whole = engine.answer([asked], GREEDY)[0]
+    asked, cache = ask("Why is this video funny?", [clip(16, 56, 56)]), KVCache()
+    whole = answers_of(engine, [asked], GREEDY)[0]
     asked_for_more = iter([False, False, True, True, True])
-    stopped = engine.answer([asked], GREEDY, keep_cache=True, stop=lambda: next(asked_for_more))[0]
+    stopped = streamed(engine, asked, GREEDY, cache=cache, stop=lambda: next(asked_for_more))[1]
     assert (stopped.finish_reason, stopped.completion_tokens) == ("interrupted", 3)
     assert whole.text.startswith(stopped.text)
     second = Conversation((*asked.turns, Turn("assistant", (stopped.text,)), Turn("user", ("And then?",))))
     prefilled.clear()
-    followed = engine.answer([second], GREEDY, keep_cache=True)[0]
+    followed = streamed(engine, second, GREEDY, cache=cache)[1]
     assert followed.cached_tokens > followed.visual_tokens[0]
     assert sum(prefilled) == followed.prompt_tokens - followed.cached_tokens
-    assert followed.text == engine.answer([second], GREEDY)[0].text
+    assert followed.text == answers_of(engine, [second], GREEDY)[0].text
 
 
 def test_what_is_remembered_is_not_encoded_again(engine, monkeypatch):
-    seen, other = clip(8, 56, 56), clip(8, 56, 56, seed=1)
+    seen, other, cache = clip(8, 56, 56), clip(8, 56, 56, seed=1), KVCache()
     encoded = []
     encode = engine.family.encode
     monkeypatch.setattr(engine.family, "encode", lambda model, medium: encoded.append(medium) or encode(model, medium))
     for medium in (seen, seen, other, seen):
-        engine.answer([ask("Why?", [medium])], GREEDY, keep_cache=True)
+        streamed(engine, ask("Why?", [medium]), GREEDY, cache=cache)
     assert encoded == [seen, other, seen]
-    engine.answer([ask("Why?", [seen])], GREEDY)
-    engine.answer([ask("Why?", [seen])], GREEDY)
-    assert encoded == [seen, other, seen, seen]
+    answers_of(engine, [ask("Why?", [seen])], GREEDY)
+    answers_of(engine, [ask("Why?", [seen])], GREEDY)
+    assert encoded == [seen, other, seen, seen, seen]  # without the cache, nothing is used or left

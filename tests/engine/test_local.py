@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 import recipes
 import torch
-from answering import GREEDY, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
+from answering import (
+    GREEDY,
+    answers_of,
+    engine_of,
+    layers_in_4_bit,
+    mixed_asks,
+    saved_with_its_files,
+    streamed,
+    text_of,
+)
 from pictures import altered, clip, still
 from tiny_parts import clip_preprocessor
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
@@ -16,7 +25,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.types import Generation
+from llava_cli.engine.types import Generation, Timing
 from llava_cli.errors import ModelError, OutOfMemory
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, Turn
@@ -74,7 +83,7 @@ def test_three_turns_under_a_system_prompt_are_the_published_recipe_s(engine, re
         "Be polite. USER: <image>\nWhat is this? ASSISTANT: A stop sign. USER: Are you sure? ASSISTANT: Yes. "
         "USER: <video>\nWhy is this video funny? ASSISTANT:"
     )
-    assert engine.answer([Conversation(turns)], GREEDY)[0].text == recipe(prompt, [first, second])
+    assert answers_of(engine, [Conversation(turns)], GREEDY)[0].text == recipe(prompt, [first, second])
 
 
 def test_answers_depend_on_frames_order_colours_and_question(engine):
@@ -87,8 +96,8 @@ def test_answers_depend_on_frames_order_colours_and_question(engine):
 def test_a_batch_answers_as_one_by_one(engine):
     system = messages.ask("What?", [clip(1, 56, 56, seed=3)], system="Answer in one word.")
     asks = [*mixed_asks(56), system]
-    single = [engine.answer([one], GREEDY)[0] for one in asks]
-    batch = engine.answer(asks, GREEDY)
+    single = [answers_of(engine, [one], GREEDY)[0] for one in asks]
+    batch = answers_of(engine, asks, GREEDY)
     assert [a.text for a in batch] == [a.text for a in single]
     assert [a.prompt_tokens for a in batch] == [a.prompt_tokens for a in single]
 
@@ -98,13 +107,12 @@ def test_a_shared_medium_is_encoded_once(engine, monkeypatch):
     encode = engine.family.encode
     monkeypatch.setattr(engine.family, "encode", lambda model, medium: encoded.append(medium) or encode(model, medium))
     seen = clip(4, 56, 56)
-    engine.answer([messages.ask(q, [seen]) for q in ("Why?", "How?", "Who?")], GREEDY)
+    answers_of(engine, [messages.ask(q, [seen]) for q in ("Why?", "How?", "Who?")], GREEDY)
     assert encoded == [seen]
 
 
 def test_streamed_pieces_join_to_the_answer(engine):
-    pieces: list[str] = []
-    answer = engine.answer([messages.ask("Why?", [clip(8, 56, 56)])], Generation(48), pieces.append)[0]
+    pieces, answer = streamed(engine, messages.ask("Why?", [clip(8, 56, 56)]), Generation(48))
     assert len(pieces) > 1
     assert "".join(pieces) == answer.text
 
@@ -124,13 +132,13 @@ def test_sampling_follows_its_seed(engine):
 
 def test_length_and_stop_are_told_apart(engine, monkeypatch):
     ask = messages.ask("Why?", [clip(8, 56, 56)])
-    long = engine.answer([ask], Generation(8))[0]
+    long = answers_of(engine, [ask], Generation(8))[0]
     assert (long.finish_reason, long.completion_tokens) == ("length", 8)
-    third = engine.answer([ask], Generation(3))[0]
+    third = answers_of(engine, [ask], Generation(3))[0]
     ids = engine._tokenizer(third.text, add_special_tokens=False).input_ids
     first_id = generated_ids(engine, ask, 3)[2]
     monkeypatch.setattr(engine, "_stop_ids", frozenset([first_id]))
-    stopped = engine.answer([ask], Generation(8))[0]
+    stopped = answers_of(engine, [ask], Generation(8))[0]
     assert stopped.finish_reason == "stop"
     assert stopped.completion_tokens <= 2
     assert ids
@@ -140,8 +148,8 @@ def generated_ids(engine: LocalEngine, ask: messages.Conversation, count: int) -
     from llava_cli.engine import generate
 
     with torch.inference_mode():
-        embeddings = engine._embed([engine.family.prompt(engine._tokenizer, ask)])
-        return generate.run(engine._model, engine._tokenizer, frozenset(), embeddings, Generation(count)).ids[0]
+        embeddings = engine._embed([engine.family.prompt(engine._tokenizer, ask)], Timing())
+        return [token for [token] in generate.next_tokens(engine._model, embeddings, Generation(count), frozenset())]
 
 
 def test_more_placeholders_than_features_is_an_error_not_an_answer(engine, monkeypatch):
@@ -151,7 +159,7 @@ def test_more_placeholders_than_features_is_an_error_not_an_answer(engine, monke
 
 
 def test_a_receipt_counts_what_was_shown(engine):
-    answer = engine.answer([messages.ask("Why?", [clip(8, 56, 56), still(61, 97)])], GREEDY)[0]
+    answer = answers_of(engine, [messages.ask("Why?", [clip(8, 56, 56), still(61, 97)])], GREEDY)[0]
     assert answer.visual_tokens == (32, 70)
     assert [m.info.kind for m in answer.media] == ["video", "image"]
     assert answer.prompt_tokens > 102
