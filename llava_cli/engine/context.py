@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llava_cli.errors import UsageError
-from llava_cli.media.clip import Clip
+from llava_cli.media.clip import Clip, Media
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation, Part
 from llava_cli.models.prompt import Prompt
@@ -51,10 +52,7 @@ def fitting_prompt(
     prompt = family.prompt(tokenizer, conversation)
     if excess(prompt) <= 0:
         return prompt
-    fits, fits_not = (
-        0,
-        max((len(medium.frames) for medium in conversation.media if isinstance(medium, Clip)), default=1),
-    )
+    fits, fits_not = 0, most_frames(conversation.media)
     while fits_not - fits > 1:
         middle = (fits + fits_not) // 2
         if excess(family.prompt(tokenizer, first_frames(conversation, middle))) <= 0:
@@ -62,6 +60,11 @@ def fitting_prompt(
         else:
             fits_not = middle
     raise TooLong(len(prompt.ids) + new_tokens, family.context or 0, fits)
+
+
+def most_frames(media: Sequence[Media]) -> int:
+    """Frames of the longest clip; 1 where there is none."""
+    return max((len(medium.frames) for medium in media if isinstance(medium, Clip)), default=1)
 
 
 def first_frames(conversation: Conversation, frames: int) -> Conversation:

@@ -37,10 +37,11 @@ def next_tokens(
     generation: Generation,
     stop_ids: frozenset[int],
     cache: Cache | None = None,
-) -> Iterator[list[int | None]]:
-    """The next token of each prompt, one step after the other, until all answers have ended.
+) -> Iterator[dict[int, int]]:
+    """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
+    its place.
 
-    An answer ends with a stop token or with its last allowed one; from then on its token is None.
+    An answer ends with a stop token or with its last allowed one.
 
     Args:
         embeddings: of each prompt [tokens, hidden size].
@@ -51,7 +52,7 @@ def next_tokens(
     batch, mask = _pad_left(embeddings, known)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     choose = _chooser(generation, model.device)
-    running = [True] * len(embeddings)
+    running = set(range(len(embeddings)))
     output = model(
         inputs_embeds=batch[:, known:],
         attention_mask=mask,
@@ -62,10 +63,10 @@ def next_tokens(
     )
     for step in range(1, generation.max_new_tokens + 1):
         chosen = choose(output.logits[:, -1].float())
-        tokens = [token if alive else None for token, alive in zip(chosen.tolist(), running, strict=True)]
-        yield tokens
-        running = [token is not None and token not in stop_ids for token in tokens]
-        if step == generation.max_new_tokens or not any(running):
+        tokens = chosen.tolist()
+        yield {row: tokens[row] for row in sorted(running)}
+        running = {row for row in running if tokens[row] not in stop_ids}
+        if step == generation.max_new_tokens or not running:
             return
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         output = model(

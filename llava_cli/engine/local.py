@@ -54,8 +54,8 @@ class LocalEngine:
             for tokens in generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states):
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
-                for row, token in zip(ids, tokens, strict=True):
-                    row += [] if token is None else [token]
+                for row, token in tokens.items():
+                    ids[row].append(token)
         return [self._completion(*answer, timing) for answer in zip(prompts, ids, strict=True)]
 
     @torch.inference_mode()
@@ -72,7 +72,8 @@ class LocalEngine:
             ids: list[int] = []
             text = generate.TextStream(self._tokenizer)
             ended: Literal["length", "interrupted"] = "length"
-            for [token] in generate.next_tokens(self._model, embeddings, query.generation, self._stop_ids, states):
+            for tokens in generate.next_tokens(self._model, embeddings, query.generation, self._stop_ids, states):
+                token = tokens[0]
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
                 ids.append(token)
