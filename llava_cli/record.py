@@ -14,7 +14,7 @@ from typing import Any
 
 from llava_cli import __version__
 from llava_cli.engine.memory import GIB, MemoryPlan
-from llava_cli.engine.types import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models.prompt import Prompt
@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 def answer_record(
     question: str,
     media: Sequence[Media],
-    answer: Answer,
+    answer: Completion,
     model: ModelInfo,
     generation: Generation,
     decode_s: float,

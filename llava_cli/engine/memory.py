@@ -124,10 +124,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return bool(should_reduce_batch_size(error))
 
 
-def release() -> None:
-    """Give back to the devices what the libraries keep for later."""
+def release(error: BaseException) -> None:
+    """Give back to the devices what a failed call held, and what the libraries keep for later.
+
+    The exception keeps every tensor of the call alive: it loses its traceback and its causes.
+    """
     from accelerate.utils.memory import clear_device_cache
 
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     clear_device_cache(garbage_collection=True)
 
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from llava_cli.media.clip import Media
@@ -43,6 +44,12 @@ class Generation:
     @property
     def do_sample(self) -> bool:
         return bool(self.temperature)
+
+    def seeded(self) -> Generation:
+        """The same, with a seed in any case where it samples, so that the record can repeat it."""
+        if self.do_sample and self.seed is None:
+            return replace(self, seed=secrets.randbelow(2**32))
+        return self
 
 
 @dataclass(frozen=True)

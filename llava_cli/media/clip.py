@@ -104,3 +104,12 @@ class Still:
 
 
 Media = Clip | Still
+
+
+def blank_clip(view: View, frames: int) -> Clip:
+    """A clip of so many frames as `view` wants them, of no picture: to count what it would take."""
+    import numpy as np
+
+    info = MediaInfo("blank", "video", view.size[1], view.size[0], None, "pyav")
+    pixels = np.broadcast_to(np.uint8(0), (frames, *view.size, 3))
+    return Clip(pixels, tuple(range(frames)), tuple(map(float, range(frames))), info, view.sampling)

@@ -93,6 +93,11 @@ class Checkpoint:
         )
         return next((text for text in candidates if isinstance(text, str) and text.strip()), None)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether nothing has to be downloaded, as far as a look at the folder tells."""
+        return self.hub_id is None or any(self.folder.glob("*.safetensors"))
+
     def fetch(self) -> None:
         """Download what is not on this machine yet, weights included, with progress bars on a terminal.
 

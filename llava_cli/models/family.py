@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llava_cli.errors import ModelError
-from llava_cli.media.clip import Media, View
+from llava_cli.media.clip import Media, View, blank_clip
+from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.messages import Conversation, Word
@@ -17,6 +19,10 @@ from llava_cli.models.messages import Conversation, Word
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+TEXT_TOKENS = 320
+"""What a question, the template and an answer of usual length add to the tokens of media."""
 
 
 class Family(ABC):
@@ -74,6 +80,15 @@ class Family(ABC):
         rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
         linear = rope.get("type", rope.get("rope_type")) == "linear"
         return length and int(length * (rope.get("factor", 1) if linear else 1))
+
+    @property
+    def most_frames(self) -> int:
+        """How many frames of one video leave room in the context for a question and an answer of usual length."""
+        if self.context is None:
+            return MAX_FRAMES
+        room = self.context - TEXT_TOKENS
+        counts = range(1, MAX_FRAMES + 1)
+        return max(1, bisect_right(counts, room, key=lambda frames: self.visual_tokens(blank_clip(self.view, frames))))
 
     @abstractmethod
     def placeholders(self, medium: Media) -> tuple[prompts.Placeholder, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Media
+from llava_cli.media.source import is_url
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
@@ -81,7 +82,7 @@ def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], boo
 
 @dataclass(frozen=True)
 class MediaPath:
-    """A file that a message shows."""
+    """A file or a URL that a message shows."""
 
     word: Word
     path: str
@@ -89,10 +90,43 @@ class MediaPath:
 
 @dataclass(frozen=True)
 class Message:
-    """One message as the file holds it, its media not yet read."""
+    """A turn whose media are named, not read."""
 
     role: Role
     parts: tuple[str | MediaPath, ...]
+    inline: bool = False
+    """As in `Turn`."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(part.path for part in self.parts if isinstance(part, MediaPath))
+
+
+def by_name(turns: Sequence[Turn]) -> tuple[Message, ...]:
+    """The turns with the names of their media."""
+    return tuple(Message(turn.role, tuple(map(_name, turn.parts)), turn.inline) for turn in turns)
+
+
+def with_media(messages: Sequence[Message], shown: Mapping[str, Media]) -> tuple[Turn, ...]:
+    """The messages with their media, which are given by name.
+
+    Raises:
+        InputError: a file is not of the kind that its message says.
+    """
+    return tuple(Turn(one.role, tuple(_shown(part, shown) for part in one.parts), one.inline) for one in messages)
+
+
+def _name(part: Part) -> str | MediaPath:
+    return part if isinstance(part, str) else MediaPath(kind(part), part.info.path)
+
+
+def _shown(part: str | MediaPath, shown: Mapping[str, Media]) -> Part:
+    if isinstance(part, str):
+        return part
+    medium = shown[part.path]
+    if kind(medium) != part.word:
+        raise InputError(f"{part.path}: holds one {kind(medium)}, but the conversation calls it: {part.word}")
+    return medium
 
 
 def read_chat(path: Path) -> list[Message]:
@@ -106,9 +140,9 @@ def read_chat(path: Path) -> list[Message]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise InputError(f"{path}: is no JSON: {error}") from error
+        raise InputError(f"{path}: is not valid JSON: {error}") from error
     if not isinstance(content, list) or not content:
-        raise InputError(f"{path}: holds no list of messages")
+        raise InputError(f"{path}: is not a list of messages")
     messages = [_message(entry, path, f"{path}: message {number}") for number, entry in enumerate(content, 1)]
     for number, message in enumerate(messages[1:], 2):
         if message.role == "system":
@@ -116,46 +150,30 @@ def read_chat(path: Path) -> list[Message]:
     return messages
 
 
-def chat_text(turns: Sequence[Turn], folder: Path) -> str:
+def chat_text(messages: Sequence[Message], folder: Path) -> str:
     """A conversation as the content of a file that is to stand in `folder`, for `read_chat` to read.
 
     Raises:
         InputError: a medium came from standard input.
     """
-    messages = [{"role": turn.role, "content": [_written(part, folder) for part in turn.parts]} for turn in turns]
-    return json.dumps(messages, indent=2) + "\n"
+    content = [{"role": one.role, "content": [_written(part, folder) for part in one.parts]} for one in messages]
+    return json.dumps(content, indent=2) + "\n"
 
 
-def _written(part: str | Media, folder: Path) -> dict[str, str]:
+def _written(part: str | MediaPath, folder: Path) -> dict[str, str]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    if part.info.path == "-":
+    if part.path == "-":
         raise InputError("a conversation about standard input cannot be saved: no file could be named in it")
-    path, folder = Path(part.info.path).absolute(), folder.absolute()
-    return {"type": kind(part), "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
-
-
-def load_turns(messages: list[Message], load: Callable[[str], Media]) -> list[Turn]:
-    """The messages with their media read.
-
-    Raises:
-        InputError: a file is not of the kind that its message says.
-    """
-    return [Turn(message.role, tuple(_loaded(part, load) for part in message.parts)) for message in messages]
-
-
-def _loaded(part: str | MediaPath, load: Callable[[str], Media]) -> str | Media:
-    if isinstance(part, str):
-        return part
-    medium = load(part.path)
-    if kind(medium) != part.word:
-        raise InputError(f"{part.path}: holds one {kind(medium)}, but the conversation calls it: {part.word}")
-    return medium
+    if is_url(part.path):
+        return {"type": part.word, "path": part.path}
+    path, folder = Path(part.path).absolute(), folder.absolute()
+    return {"type": part.word, "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
 
 
 def _message(entry: Any, path: Path, where: str) -> Message:
     if not isinstance(entry, dict):
-        raise InputError(f"{where}: is no object with 'role' and 'content'")
+        raise InputError(f"{where}: is not an object with 'role' and 'content'")
     role: Any = entry.get("role")
     content = entry.get("content")
     if role not in get_args(Role):
@@ -181,4 +199,4 @@ def _part(part: Any, path: Path, where: str) -> str | MediaPath:
     name = part.get("path", part.get(word))
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: 'path' is missing: which {word}?")
-    return MediaPath(word, str(path.parent / name))
+    return MediaPath(word, name if is_url(name) else str(path.parent / name))

@@ -53,6 +53,10 @@ class VideoLlava(Family):
         return View((self._image_size, self._image_size), "crop", Sampling("uniform", _FRAMES))
 
     @property
+    def most_frames(self) -> int:
+        return _FRAMES
+
+    @property
     def template(self) -> str:
         return VICUNA
 

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An answer on its way to whoever asked: prepared, in pieces, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from llava_cli.engine.types import Completion, ModelInfo, Query
+from llava_cli.media.clip import Media
+from llava_cli.record import answer_record
+from llava_cli.request import Request
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that can be answered: its media are decoded, its prompt fits."""
+
+    request: Request
+    """As it was made to fit."""
+    media: tuple[Media, ...]
+    """In the order in which the user named them."""
+    query: Query
+    decode_s: float
+
+    @property
+    def tokens(self) -> int:
+        """How long its prompt is."""
+        return len(self.query.prompt.ids) if self.query.prompt is not None else 0
+
+    @property
+    def question(self) -> str:
+        """What is asked, in words."""
+        return self.request.text(self.media)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, and all there is to know of it."""
+
+    prepared: Prepared
+    completion: Completion
+    model: ModelInfo
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def text(self) -> str:
+        return self.completion.text
+
+    @property
+    def finish_reason(self) -> str:
+        """`stop`, `length` (of the answer was reached) or `interrupted`."""
+        return self.completion.finish_reason
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """What the model was shown, in the order in which it was named."""
+        return self.prepared.media
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.completion.prompt_tokens
+
+    @property
+    def visual_tokens(self) -> int:
+        """How many of the prompt's tokens stand for media."""
+        return sum(self.completion.visual_tokens)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the media, and what was changed of what was asked for."""
+        return (*(note for medium in self.media for note in medium.info.warnings), *self.prepared.request.notes)
+
+    def record(self) -> dict[str, Any]:
+        """The same keys as the command line's `--json`; see llava-record(5)."""
+        asked = self.prepared
+        return answer_record(
+            asked.question, asked.media, self.completion, self.model, asked.query.generation, asked.decode_s,
+            asked.request.notes,
+        )  # fmt: skip
+
+
+class AnswerStream(Iterator[str]):
+    """The text of an answer in pieces, as it comes. `answer` is there once they have ended."""
+
+    def __init__(self, pieces: Generator[str, None, Answer]) -> None:
+        self._pieces = pieces
+        self.answer: Answer | None = None
+
+    def __next__(self) -> str:
+        while True:
+            try:
+                piece = next(self._pieces)
+            except StopIteration as end:
+                self.answer = end.value or self.answer
+                raise
+            if piece:
+                return piece
+
+    def result(self) -> Answer:
+        """The answer, once all of its pieces have come."""
+        for _ in self:
+            pass
+        if self.answer is None:
+            raise RuntimeError("the stream was closed before its end")
+        return self.answer
+
+    def close(self) -> None:
+        """Give the answer up."""
+        self._pieces.close()

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door for Python users: the same road as the commands, with keyword arguments for options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from llava_cli.answer import Answer, AnswerStream
+from llava_cli.chat import Chat
+from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
+from llava_cli.errors import UsageError
+from llava_cli.media.clip import Clip, Policy, Sampling, Still, View
+from llava_cli.media.limits import Limits
+from llava_cli.media.sampling import parse_time
+from llava_cli.media.worker.parent import Worker
+from llava_cli.models.checkpoint import DEFAULT
+from llava_cli.request import FrameChoice, Request
+from llava_cli.session import Progress, Session, no_progress
+
+if TYPE_CHECKING:
+    from llava_cli.batch.jobs import Job
+
+MediaName = str | os.PathLike[str]
+Time = float | str
+"""Seconds, or a text such as "1:30"."""
+
+LIMITS = Limits(urls="public")
+
+
+def load(
+    checkpoint: str | os.PathLike[str] = DEFAULT,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: Dtype = "auto",
+    attention: Attention = "sdpa",
+    quantization: Quantization | None = None,
+    quantize_all: bool = False,
+    rope_factor: float | None = None,
+    limits: Limits = LIMITS,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> Model:
+    """Open a checkpoint; its weights are read when the first question needs them.
+
+    Args:
+        checkpoint: `demo`, a short name (see `llava models`), a hub id, or a local folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` …
+        quantization: `4bit` or `8bit`, of the language model's layers; with `quantize_all` of the vision tower's too.
+        rope_factor: stretch positions linearly, so that prompts may be so many times as long as in training.
+        limits: what reading one file may cost. URLs at public addresses are read by default.
+        workers: how many processes decode media.
+        progress: called with a stage, how much of it is done, and how much there is.
+
+    Raises:
+        ModelError: there is no such checkpoint, or no family knows it.
+    """
+    options = LoadOptions(device, dtype, attention, quantization, quantize_all)
+    session = Session(
+        os.fspath(checkpoint),
+        revision=revision,
+        rope_factor=rope_factor,
+        load=options,
+        limits=limits,
+        workers=workers,
+        progress=progress,
+    )
+    return Model(session)
+
+
+def frames(
+    media: MediaName,
+    count: int = 8,
+    *,
+    fps: float | None = None,
+    sampling: Policy = "uniform",
+    start: Time | None = None,
+    end: Time | None = None,
+    size: tuple[int, int] | None = None,
+    limits: Limits = LIMITS,
+) -> Clip | Still:
+    """The frames of a video, exactly those that decoding all of it would give; or an image. Needs no torch.
+
+    Args:
+        count: how many, at most.
+        fps: frames a second, in the place of `sampling`.
+        size: (height, width) to scale frames to; without it they keep every pixel.
+
+    Raises:
+        InputError: the file cannot be read.
+        UsageError: the numbers make no sense.
+    """
+    chosen = Sampling("fps" if fps is not None else sampling, count, fps, _seconds(start), _seconds(end))
+    with Worker(limits) as worker:
+        return worker.load(os.fspath(media), View(size or (0, 0), "squash" if size else "full", chosen))
+
+
+class Model:
+    """A checkpoint that answers. Close it, or use it in a `with` statement."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def info(self) -> ModelInfo:
+        """What answers: checkpoint, family, dtype, device …"""
+        return self._session.loader.info
+
+    def ask(self, question: str, *media: MediaName, **options: Any) -> Answer:
+        """Answer a question about videos and images.
+
+        Args:
+            media: files, URLs, or "-" for standard input. `<video>` and `<image>` in the question place them.
+            options: `frames`, `fps`, `sampling`, `start`, `end`, `exact_pixels`, `fit` (show fewer frames where all of
+                them do not fit), `system`, `max_new_tokens`, `temperature`, `top_p`, `seed`.
+
+        Raises:
+            InputError: a file cannot be read.
+            UsageError, OutOfMemory: it does not fit into the context or the memory.
+            ModelError: the checkpoint cannot be loaded.
+        """
+        return self._session.ask(make_request(question, media, **options))
+
+    def stream(self, question: str, *media: MediaName, **options: Any) -> AnswerStream:
+        """Answer as `ask` does, piece by piece; the stream's `answer` is there once they have ended."""
+        return self._session.stream_of(make_request(question, media, **options))
+
+    def chat(self, *media: MediaName, **options: Any) -> Chat:
+        """A conversation about media. Options are those of `ask`; they are for all of its questions."""
+        return Chat(self._session, make_request(None, media, **options))
+
+    def map(self, jobs: Iterable[Job | Mapping[str, Any]], **options: Any) -> Iterator[Any]:
+        """Answer many jobs, in batches, in the order of completion."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        self._session.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def make_request(
+    question: str | None,
+    media: Iterable[MediaName] = (),
+    *,
+    frames: int | None = None,
+    fps: float | None = None,
+    sampling: Policy | None = None,
+    start: Time | None = None,
+    end: Time | None = None,
+    exact_pixels: bool = False,
+    fit: bool = False,
+    system: str | None = None,
+    max_new_tokens: int = 256,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+) -> Request:
+    """A request from a user's words and options; see `Model.ask`."""
+    if question is not None and not question.strip():
+        raise UsageError("the question is empty")
+    return Request(
+        question=question,
+        media=tuple(os.fspath(name) for name in media),
+        system=system,
+        choice=FrameChoice(frames, fps, sampling, _seconds(start), _seconds(end), exact_pixels),
+        fit=fit,
+        generation=Generation(max_new_tokens, temperature, top_p, seed).seeded(),
+    )
+
+
+def _seconds(time: Time | None) -> float | None:
+    return parse_time(time) if isinstance(time, str) else time

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A conversation that goes on: its turns, its media, and what each answer cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llava_cli.answer import Answer, AnswerStream
+from llava_cli.atomic import write_file
+from llava_cli.engine.kv_cache import KVCache
+from llava_cli.errors import OutputError, UsageError
+from llava_cli.media.clip import Media, View
+from llava_cli.media.opened import OpenMedia
+from llava_cli.models.messages import Message, by_name, chat_text
+from llava_cli.request import Request
+from llava_cli.session import Session
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Chat:
+    """Questions one after the other. The model sees the media once; each question costs only its own tokens."""
+
+    def __init__(self, session: Session, request: Request) -> None:
+        """Begin a conversation.
+
+        Args:
+            request: how to see and to answer; its history goes before the first question, which brings its media.
+        """
+        self._session = session
+        self._settings = replace(request, question=None, media=(), history=())
+        self._media = OpenMedia(session.pool, session.limits)
+        self._cache = KVCache()
+        self.system = request.system
+        """The system prompt, with which every prompt begins; None for none."""
+        self.history = list(request.history)
+        """What was said, media by name."""
+        self.waiting = list(request.media)
+        """Media that the next question brings."""
+        self.answers: list[Answer] = []
+        self._media.begin(self._names, self._view)
+
+    @property
+    def media(self) -> list[Media]:
+        """All media, in order, as they are shown.
+
+        Raises:
+            InputError: one cannot be read.
+        """
+        shown = self._media.shown(self._names, self._view)
+        return [shown[name] for name in self._names]
+
+    def add(self, *media: str) -> None:
+        """Show more files with the next question.
+
+        Raises:
+            InputError: one cannot be read; then none is added.
+        """
+        shown = self._media.shown(media, self._view)
+        self._media.tell_of([shown[name] for name in media])
+        self.waiting += media
+
+    def ask(self, question: str) -> Answer:
+        """Answer the next question.
+
+        Raises:
+            LlavaError: it cannot be answered; the conversation stays as it was.
+        """
+        return self.stream(question).result()
+
+    def stream(self, question: str, stop: Callable[[], bool] | None = None) -> AnswerStream:
+        """Answer the next question piece by piece; `stop` is asked after each token whether to end there."""
+        return AnswerStream(self._pieces(question, stop))
+
+    def undo(self) -> None:
+        """Take back the last question and its answer; its media wait for the next question.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if len(self.history) < 2:
+            raise UsageError("nothing to take back")
+        self.waiting = [*self.history[-2].paths, *self.waiting]
+        del self.history[-2:]
+        del self.answers[-1:]
+
+    def save(self, path: Path) -> None:
+        """Write the conversation, for `llava ask --conversation`.
+
+        Raises:
+            UsageError, InputError: there is nothing to write, or it shows standard input.
+            OutputError: it cannot be written.
+        """
+        if not self.history:
+            raise UsageError("nothing was said yet")
+        if not path.parent.is_dir():
+            raise OutputError(f"{path}: its folder does not exist")
+        system = [Message("system", (self.system,))] if self.system else []
+        write_file(path, chat_text([*system, *self.history], path.parent).encode())
+
+    def close(self) -> None:
+        """Remove what was copied of pipes."""
+        self._media.close()
+
+    def __enter__(self) -> Chat:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*(path for message in self.history for path in message.paths), *self.waiting)
+
+    @property
+    def _view(self) -> View:
+        return self._session.view(self._settings)
+
+    def _pieces(self, question: str, stop: Callable[[], bool] | None) -> Generator[str, None, Answer]:
+        asked = replace(
+            self._settings,
+            question=question,
+            media=tuple(self.waiting),
+            history=tuple(self.history),
+            system=self.system,
+        )
+        stream = self._session.stream(self._session.prepare(asked, self._media), self._media, self._cache, stop)
+        yield from stream
+        answer = stream.result()
+        conversation = answer.prepared.query.conversation
+        said = [message for message in by_name(conversation.turns) if message.role != "system"]
+        self.history = [*said, Message("assistant", (answer.text,))]
+        self.waiting = []
+        self.answers.append(answer)
+        # What did not fit once will not the next time.
+        self._settings = replace(self._settings, choice=answer.prepared.request.choice)
+        return answer

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The road from named media and a question to an answer: the one place that knows the order of its steps.
+
+    open checkpoint ▸ view ▸ decode (in processes of its own) ▸ fit ▸ memory plan ▸ load ▸ answer
+
+Everything that asks a model goes this way: one question, a conversation, a list, the self-test, Python users. What
+does not fit, what is refused and what is warned of is decided here, alike for all. Nothing is printed: what users
+should know goes through `logging`, and how far things are to a callback.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from llava_cli.answer import Answer, AnswerStream, Prepared
+from llava_cli.engine.types import Engine, LoadOptions, Query
+from llava_cli.errors import LlavaError, OutOfMemory
+from llava_cli.media.clip import Media, View
+from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
+from llava_cli.media.limits import Limits
+from llava_cli.media.opened import OpenMedia
+from llava_cli.media.worker.pool import DecodePool
+from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
+from llava_cli.models.family import Family
+from llava_cli.models.registry import family_of
+from llava_cli.request import Request
+
+if TYPE_CHECKING:
+    from llava_cli.engine.kv_cache import KVCache
+    from llava_cli.engine.loader import Loader
+    from llava_cli.engine.memory import MemoryPlan
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, how much of it is done, and how much there is; a stage begins with 0 and ends with all."""
+
+
+def no_progress(stage: str, count: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def open_family(
+    name: str, revision: str | None = None, rope_factor: float | None = None, dummy: bool = False
+) -> Family:
+    """The family of a checkpoint, read from its small files: how it sees and how it is asked.
+
+    Raises:
+        ModelError: there is no such checkpoint, or no family knows it.
+    """
+    checkpoint = dummy_checkpoint(name) if dummy else open_checkpoint(name, revision)
+    return family_of(checkpoint if rope_factor is None else with_linear_rope(checkpoint, rope_factor))
+
+
+class Session:
+    """One checkpoint and the processes that decode for it. Weights are read when they are first needed."""
+
+    def __init__(
+        self,
+        checkpoint: str = DEFAULT,
+        *,
+        revision: str | None = None,
+        rope_factor: float | None = None,
+        dummy: bool = False,
+        load: LoadOptions = LoadOptions(),  # noqa: B008 - frozen
+        limits: Limits = DEFAULT_LIMITS,
+        workers: int = 1,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Open a checkpoint.
+
+        Args:
+            checkpoint: `demo`, a short name, a local folder, or a hub id.
+            rope_factor: stretch positions linearly, so that prompts may be so many times as long as in training.
+            dummy: random weights of a short name's geometry, to measure a machine.
+            limits: what reading one file may cost.
+            workers: how many processes decode.
+
+        Raises:
+            ModelError: there is no such checkpoint, or no family knows it.
+        """
+        self.load_options, self.limits, self._progress = load, limits, progress
+        self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
+        try:
+            self.family = open_family(checkpoint, revision, rope_factor, dummy)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the decoding processes."""
+        self.pool.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def open_media(self) -> Iterator[OpenMedia]:
+        """A place for the media of one conversation."""
+        media = OpenMedia(self.pool, self.limits)
+        try:
+            yield media
+        finally:
+            media.close()
+
+    def view(self, request: Request) -> View:
+        """How a request's media are shown."""
+        return request.choice.of(self.family.view, self.family.most_frames)
+
+    @cached_property
+    def loader(self) -> Loader:
+        """Everything about the model but its weights.
+
+        Raises:
+            UsageError: the machine has no such device, or it lacks a package.
+            ModelError: the checkpoint is incomplete or damaged.
+        """
+        with self._stage("starting"):
+            from llava_cli.engine.loader import Loader
+
+            loader = Loader(self.family, self.load_options)
+        info = loader.info
+        log.debug(
+            "%s: %s, %s on %s, %s", info.checkpoint, info.family, info.quantization or info.dtype, info.device,
+            info.attention,
+        )  # fmt: skip
+        if self.load_options.device == "auto" and loader.device == "cpu" and self.family.checkpoint.name != DEMO:
+            log.info("no GPU was found: running on the CPU")
+        return loader
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The loaded checkpoint, downloaded where it is not here yet.
+
+        Raises:
+            ModelError: its weights are missing or damaged, or the hub does not give them.
+            OutOfMemory: they do not fit.
+        """
+        checkpoint = self.family.checkpoint
+        checkpoint.fetch()
+        self.loader.check_memory([])
+        if checkpoint.dummy:
+            log.warning("the weights are random: the answer means nothing")
+        with self._stage(f"loading {checkpoint.name}"):
+            return self.loader.load()
+
+    def ask(self, request: Request) -> Answer:
+        """Answer one request.
+
+        Raises:
+            LlavaError: it cannot be answered; see `prepare` and `engine`.
+        """
+        return self.stream_of(request).result()
+
+    def stream_of(self, request: Request) -> AnswerStream:
+        """Answer one request piece by piece."""
+
+        def pieces() -> Generator[str, None, Answer]:
+            with self.open_media() as media:
+                stream = self.stream(self.prepare(request, media), media)
+                yield from stream
+                return stream.result()
+
+        return AnswerStream(pieces())
+
+    def prepare(self, request: Request, media: OpenMedia, answering: bool = True) -> Prepared:
+        """Decode the media of a request, and make it fit. Meanwhile the libraries are imported, and weights read.
+
+        Args:
+            answering: refuse what does not fit into the memory; False looks at it only, and reads no weights.
+
+        Raises:
+            InputError: a file cannot be read.
+            TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
+        """
+        while True:
+            view = self.view(request)
+            media.begin(request.names, view)
+            self._use_the_time(media, answering)
+            with self._stage(f"reading {', '.join(request.names)}"):
+                shown = media.shown(request.names, view)
+            try:
+                prepared = self.show(request, shown, media.decode_s)
+                if answering:
+                    self.check_memory(prepared)
+            except LlavaError as error:
+                request = self.fewer_frames(request, tuple(shown.values()), error)
+            else:
+                media.tell_of(prepared.media)
+                return prepared
+
+    def stream(
+        self,
+        prepared: Prepared,
+        media: OpenMedia,
+        cache: KVCache | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> AnswerStream:
+        """Answer what was prepared, piece by piece.
+
+        Args:
+            media: where the request's media are open, for when memory runs out and fewer frames must do.
+            cache: of earlier turns.
+            stop: asked after each token; once it says yes, the answer ends there.
+        """
+        return AnswerStream(self._pieces(prepared, media, cache, stop))
+
+    def show(self, request: Request, shown: Mapping[str, Media], decode_s: float) -> Prepared:
+        """Put a request's question about its decoded media, given by name, into a prompt.
+
+        Raises:
+            TooLong: it does not fit into the context.
+            InputError, ModelError: the media are not what the history says, or no template shows them.
+        """
+        conversation = request.conversation(shown)
+        prompt = self.loader.prompt(conversation, request.generation.max_new_tokens)
+        log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
+        media = tuple(shown[name] for name in request.names)
+        return Prepared(request, media, Query(conversation, request.generation, prompt), decode_s)
+
+    def plan(self, *prepared: Prepared) -> MemoryPlan:
+        """The memory that these take when they are answered together."""
+        return self.loader.plan([(one.tokens, one.query.generation.max_new_tokens) for one in prepared])
+
+    def check_memory(self, *prepared: Prepared) -> None:
+        """Refuse what will not fit into memory.
+
+        Raises:
+            OutOfMemory: it does not; the message says what would.
+        """
+        self.loader.check_memory([(one.tokens, one.query.generation.max_new_tokens) for one in prepared])
+
+    def fewer_frames(self, request: Request, media: Sequence[Media], error: LlavaError) -> Request:
+        """The request with so few frames that it may fit, after an error that says that it does not.
+
+        Raises:
+            LlavaError: the error, where it is another one, or where fewer frames are not wanted or do not help.
+        """
+        from llava_cli.engine.context import TooLong, fewer_frames, most_frames
+
+        frames, why = 0, ""
+        if isinstance(error, TooLong):
+            frames, why = error.frames, "to fit the checkpoint's context"
+        elif isinstance(error, OutOfMemory):
+            frames, why = most_frames(media) // 2, "to fit the memory"
+        if not (request.fit and frames):
+            raise error
+        note = fewer_frames(frames, why)
+        log.warning(note)
+        return replace(request, choice=replace(request.choice, frames=frames), notes=(note,))
+
+    def _pieces(
+        self, prepared: Prepared, media: OpenMedia, cache: KVCache | None, stop: Callable[[], bool] | None
+    ) -> Generator[str, None, Answer]:
+        while True:
+            pieces = self.engine.stream(prepared.query, cache, stop)
+            failure = None
+            told = False
+            try:
+                while True:
+                    piece = next(pieces)
+                    told = told or bool(piece)
+                    yield piece
+            except StopIteration as end:
+                media.decode_s = 0.0
+                return Answer(prepared, end.value, self.engine.info)
+            except OutOfMemory as error:
+                if told:
+                    raise
+                failure = error
+            del pieces
+            from llava_cli.engine.memory import release
+
+            release(failure)
+            prepared = self.prepare(self.fewer_frames(prepared.request, prepared.media, failure), media)
+
+    def _use_the_time(self, media: OpenMedia, answering: bool) -> None:
+        """Import libraries while media are decoded elsewhere; where that takes longer, read the weights too."""
+        loader = self.loader
+        if answering and media.busy and loader.family.checkpoint.is_here:
+            _ = self.engine
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self._progress(name, 0, 1)
+        try:
+            yield
+        finally:
+            self._progress(name, 1, 1)
