@@ -7,9 +7,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, ModelInfo, Query
 from llava_cli.media.clip import Media
-from llava_cli.record import answer_record
+from llava_cli.record import answer_record, plan_record
 from llava_cli.request import Request
 
 
@@ -28,6 +29,13 @@ class Prepared:
     def tokens(self) -> int:
         """How long its prompt is."""
         return len(self.query.prompt.ids) if self.query.prompt is not None else 0
+
+    def plan_record(self, model: ModelInfo, memory: MemoryPlan) -> dict[str, Any]:
+        """The record of a dry run: what would be shown, and what it would take."""
+        if self.query.prompt is None:
+            raise ValueError("the prompt is not known here")
+        notes = self.request.notes
+        return plan_record(self.question, self.query.prompt, model, self.query.generation, memory, notes)
 
     @property
     def question(self) -> str:

@@ -54,6 +54,17 @@ class Chat:
         shown = self._media.shown(self._names, self._view)
         return [shown[name] for name in self._names]
 
+    def prepare(self) -> None:
+        """Have the media decoded and the weights read, before the first question.
+
+        Raises:
+            InputError: a file cannot be read.
+            OutOfMemory: the checkpoint does not fit into the memory.
+        """
+        _ = self._session.loader
+        self._media.tell_of(self.media)
+        _ = self._session.engine
+
     def add(self, *media: str) -> None:
         """Show more files with the next question.
 

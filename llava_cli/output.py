@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,19 +19,20 @@ from llava_cli.wrap import Wrapper
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+    from rich.status import Status
 
 # What could move a terminal's cursor, write its clipboard or change its title: control characters, C1 ones too.
 _CONTROL = {code: None for code in (*range(0x00, 0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 class Output:
-    """The streams of one command."""
+    """Where one command writes its result, and shows how far it is."""
 
-    def __init__(self, stdout: int, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, stdout: int, quiet: bool = False) -> None:
         self._stdout = stdout
         self.quiet = quiet
-        self.verbose = verbose and not quiet
         self.answers_to_terminal = os.isatty(stdout)
+        self._status: Status | None = None
 
     def write(self, text: str) -> None:
         """Write a part of the result to stdout, at once.
@@ -48,15 +50,18 @@ class Output:
         except OSError as error:
             raise write_failure("stdout", error) from error
 
-    def say(self, message: str) -> None:
-        """A line for the user on stderr: a notice, not the result."""
-        if not self.quiet:
-            complain(message)
-
-    def detail(self, message: str) -> None:
-        """A line on stderr for those who asked to be told more."""
-        if self.verbose:
-            complain(message)
+    def write_pieces(self, pieces: Iterable[str]) -> None:
+        """Show a text on a terminal while it comes, its lines broken between words, and end its last line."""
+        wrapper = Wrapper(self.width())
+        begun = ended = False
+        try:
+            for piece in pieces:
+                begun = True
+                self.write(wrapper.feed(piece))
+            ended = True
+        finally:
+            if begun or ended:
+                self.write(wrapper.end() + "\n")
 
     def width(self) -> int:
         """Columns of the terminal that reads the answer; 0 where it is none, or one that does not say."""
@@ -65,38 +70,81 @@ class Output:
         except OSError:
             return 0
 
+    def progress(self, stage: str, count: int, total: int) -> None:
+        """Show on stderr, where it is a terminal, what takes its time; a stage ends when all of it is done."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        if count < total and not self.quiet and sys.stderr is not None and sys.stderr.isatty():
+            from rich.text import Text
+
+            self._status = stderr_console().status(Text(visible(stage)))
+            self._status.start()
+
     @contextmanager
-    def working(self, message: str) -> Iterator[None]:
-        """Show on stderr, where it is a terminal, that something takes its time."""
-        if self.quiet or not sys.stderr.isatty():
+    def working(self, stage: str) -> Iterator[None]:
+        """Show that something takes its time."""
+        self.progress(stage, 0, 1)
+        try:
             yield
-            return
-        with stderr_console().status(message):
-            yield
+        finally:
+            self.progress(stage, 1, 1)
 
 
-class AnswerWriter:
-    """Shows an answer on a terminal while it comes, its lines broken between words."""
+@contextmanager
+def console(quiet: bool = False, verbose: bool = False) -> Iterator[Output]:
+    """The streams of one command: stdout is kept for its result, and what is logged is said on stderr.
 
-    def __init__(self, out: Output) -> None:
-        self._out = out
-        self._wrapper = Wrapper(out.width())
-        self.used = False
+    Args:
+        quiet: say errors only.
+        verbose: say what is loaded and shown, and why.
+    """
+    logger, handler = logging.getLogger("llava_cli"), _Handler()
+    level = logger.level
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    logger.addHandler(handler)
+    _quiet_libraries(quiet, verbose)
+    try:
+        with guarded_stdout() as stdout:
+            yield Output(stdout, quiet)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
-    def __call__(self, text: str) -> None:
-        self.used = True
-        self._out.write(self._wrapper.feed(text))
 
-    def end(self) -> None:
-        """The answer is complete."""
-        self._out.write(self._wrapper.end())
+class _Handler(logging.Handler):
+    """Says what is logged, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(f"llava: {record.getMessage()}")
+
+
+def _quiet_libraries(quiet: bool, verbose: bool) -> None:
+    """Keep the libraries' own chatter off the terminal; progress bars stay, where there is a terminal."""
+    level = "warning" if verbose and not quiet else "error"
+    logging.getLogger("bitsandbytes").setLevel(level.upper())
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", level)
+    os.environ.setdefault("HF_HUB_VERBOSITY", level)
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def stdin_is_terminal() -> bool:
+    """Whether a person would have to type what is read from standard input."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def visible(text: str) -> str:
+    """Text that cannot do anything to a terminal."""
+    return printable(text).translate(_CONTROL)
 
 
 def complain(message: str) -> None:
     """One line on stderr, even when quiet: an error."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(printable(message).replace("\n", " ").translate(_CONTROL) + "\n")
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.write(visible(message.replace("\n", " ")) + "\n")
+            sys.stderr.flush()
 
 
 def stderr_console() -> Console:
@@ -130,7 +178,7 @@ def progress_bar(out: Output) -> Iterator[Callable[[str, int, int, str], None]]:
                 tasks[stage] = bar.add_task(stage, total=total, remark=remark)
             bar.update(tasks[stage], completed=step, remark=remark)
             if not console.is_terminal and step % max(1, total // 20) == 0:
-                out.say(f"{stage} {step}/{total} {remark}")
+                complain(f"{stage} {step}/{total} {remark}")
 
         yield report
 
@@ -156,7 +204,7 @@ def batch_bar(out: Output) -> Iterator[Callable[[int, int | None, str], None]]:
 
         def report(done: int, total: int | None, remark: str) -> None:
             of = "?" if total is None else str(total)
-            bar.update(task, completed=done, total=total, of=of, remark=printable(remark).translate(_CONTROL))
+            bar.update(task, completed=done, total=total, of=of, remark=visible(remark))
 
         yield report
 

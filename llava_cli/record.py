@@ -98,14 +98,15 @@ def plan_text(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def time_text(record: dict[str, Any]) -> str:
-    """Where an answer's time went, in one line."""
+def time_text(record: dict[str, Any], total_s: float) -> str:
+    """Where an answer's time went, in one line. Decoding and loading go on at the same time."""
     timing, tokens = record["timing"], record["usage"]["completion_tokens"]
     decoding = timing["generate_s"] - timing["first_token_s"]
     rate = f", {(tokens - 1) / decoding:.1f} tokens/s" if tokens > 1 and decoding > 0 else ""
     return (
         f"time: decode {timing['decode_s']:.2f} s, load {timing['load_s']:.2f} s, encode {timing['encode_s']:.2f} s, "
-        f"first token {timing['first_token_s']:.2f} s, {tokens} tokens in {timing['generate_s']:.2f} s{rate}"
+        f"first token {timing['first_token_s']:.2f} s, {tokens} tokens in {timing['generate_s']:.2f} s{rate}; "
+        f"{total_s:.2f} s in all"
     )
 
 
@@ -197,10 +198,12 @@ def _rounded(timing: Timing, decode_s: float) -> dict[str, float]:
 
 @cache
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"llava_cli": __version__}
-    for package in ("transformers", "torch", "av"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+    return {"llava_cli": __version__} | {name: package_version(name) for name in ("transformers", "torch", "av")}
+
+
+def package_version(name: str) -> str | None:
+    """The version of an installed package; None where it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from llava_cli.engine.types import Generation
+from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, Message
@@ -86,6 +88,16 @@ class Request:
             media = [shown[name] for name in self.media]
             turns += messages.ask(self.text(media), media).turns
         return messages.with_system(Conversation(turns), self.system)
+
+    @contextmanager
+    def known_to_failures(self) -> Iterator[None]:
+        """Have errors on the way carry what was asked, for their records."""
+        try:
+            yield
+        except LlavaError as error:
+            asked = {"question": self.text(), "paths": self.names, "generation": self.generation}
+            error.known = {**asked, **error.known}
+            raise
 
     @property
     def _ends_with_history(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -46,15 +46,15 @@ def no_progress(stage: str, count: int, total: int) -> None:
 
 
 def open_family(
-    name: str, revision: str | None = None, rope_factor: float | None = None, dummy: bool = False
+    checkpoint: str, revision: str | None = None, rope_factor: float | None = None, dummy: bool = False
 ) -> Family:
     """The family of a checkpoint, read from its small files: how it sees and how it is asked.
 
     Raises:
         ModelError: there is no such checkpoint, or no family knows it.
     """
-    checkpoint = dummy_checkpoint(name) if dummy else open_checkpoint(name, revision)
-    return family_of(checkpoint if rope_factor is None else with_linear_rope(checkpoint, rope_factor))
+    opened = dummy_checkpoint(checkpoint) if dummy else open_checkpoint(checkpoint, revision)
+    return family_of(opened if rope_factor is None else with_linear_rope(opened, rope_factor))
 
 
 class Session:
@@ -152,20 +152,32 @@ class Session:
         with self._stage(f"loading {checkpoint.name}"):
             return self.loader.load()
 
-    def ask(self, request: Request) -> Answer:
+    def look(self, request: Request, media: OpenMedia) -> dict[str, Media]:
+        """What each of a request's media shows, by name. Needs no torch.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        with self._stage(f"reading {', '.join(request.names)}"):
+            return media.shown(request.names, self.view(request))
+
+    def ask(self, request: Request, media: OpenMedia | None = None) -> Answer:
         """Answer one request.
+
+        Args:
+            media: where several requests share their media.
 
         Raises:
             LlavaError: it cannot be answered; see `prepare` and `engine`.
         """
-        return self.stream_of(request).result()
+        return self.stream_of(request, media).result()
 
-    def stream_of(self, request: Request) -> AnswerStream:
+    def stream_of(self, request: Request, media: OpenMedia | None = None) -> AnswerStream:
         """Answer one request piece by piece."""
 
         def pieces() -> Generator[str, None, Answer]:
-            with self.open_media() as media:
-                stream = self.stream(self.prepare(request, media), media)
+            with nullcontext(media) if media is not None else self.open_media() as files:
+                stream = self.stream(self.prepare(request, files), files)
                 yield from stream
                 return stream.result()
 
@@ -182,11 +194,9 @@ class Session:
             TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
         """
         while True:
-            view = self.view(request)
-            media.begin(request.names, view)
+            media.begin(request.names, self.view(request))
             self._use_the_time(media, answering)
-            with self._stage(f"reading {', '.join(request.names)}"):
-                shown = media.shown(request.names, view)
+            shown = self.look(request, media)
             try:
                 prepared = self.show(request, shown, media.decode_s)
                 if answering:

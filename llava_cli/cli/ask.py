@@ -3,23 +3,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from llava_cli.atomic import write_file
-from llava_cli.cli import options, steps
+from llava_cli.cli import options
+from llava_cli.cli.frames import save_sheet
 from llava_cli.cli.grouping import Without
-from llava_cli.cli.request import Request, read_request
-from llava_cli.errors import LlavaError
-from llava_cli.media.worker.parent import Worker
-from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout
-from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
+from llava_cli.errors import InputError, UsageError
+from llava_cli.models.messages import Message, read_chat
+from llava_cli.output import check_writable, console
+from llava_cli.record import plan_text, time_text, to_json
+from llava_cli.request import Request
 
-if TYPE_CHECKING:
-    from llava_cli.engine.types import Generation, LoadOptions
+log = logging.getLogger(__name__)
 
 EXAMPLES = """
 Examples:
@@ -63,10 +66,10 @@ def ask(
     prompt: Prompt = None,
     conversation: Conversation = None,
     *,
-    choice: options.ModelOptions,
-    showing: options.FrameOptions,
-    answering: options.GenerationOptions,
-    machine: options.DeviceOptions,
+    model: options.ModelOptions,
+    frames: options.FrameOptions,
+    generation: options.GenerationOptions,
+    device: options.DeviceOptions,
     dry_run: options.DryRun = False,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     json: options.Json = False,
@@ -77,62 +80,79 @@ def ask(
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a question about videos and images."""
-    request = read_request(arguments or [], prompt, conversation, answering.system)
-    generation, loading = answering.generation(), machine.load_options()
-    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
-        out = Output(stdout, quiet, verbose)
-        try:
-            check_writable(output)
-            check_writable(sheet)
+    from llava_cli.session import Session
+
+    started = perf_counter()
+    question, media, history = read_arguments(arguments or [], prompt, conversation)
+    request = Request(question, media, history, generation.system, frames.choice(), frames.fit, generation.generation())
+    settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
+    with (
+        console(quiet, verbose) as out,
+        request.known_to_failures(),
+        Session(**settings, progress=out.progress) as session,
+        session.open_media() as files,
+    ):
+        check_writable(output)
+        check_writable(sheet)
+        prepared = session.prepare(request, files, answering=not dry_run)
+        if sheet is not None:
+            save_sheet(prepared.media, sheet)
+        if dry_run:
+            record = prepared.plan_record(session.loader.info, session.plan(prepared))
+        else:
+            stream = session.stream(prepared, files)
             streamed = out.answers_to_terminal and not (json or output)
-            writer = AnswerWriter(out) if streamed else None
-            record = _answered(request, choice, showing, worker, generation, loading, dry_run, out, writer, sheet)
-        except LlavaError as error:
-            if json:
-                out.write(to_json(error_record(request.question, request.paths, error, generation)) + "\n")
-            raise
+            if streamed:
+                out.write_pieces(stream)
+            record = stream.result().record()
         if output is not None:
             write_file(output, to_json(record).encode() + b"\n")
         elif json:
             out.write(to_json(record) + "\n")
         elif dry_run:
             out.write(plan_text(record))
-        else:
-            out.write("\n" if streamed else f"{record['answer']}\n")
+        elif not streamed:
+            out.write(f"{record['answer']}\n")
         if time and "timing" in record:
-            out.say(time_text(record))
+            log.info(time_text(record, perf_counter() - started))
 
 
-def _answered(
-    request: Request,
-    choice: options.ModelOptions,
-    showing: options.FrameOptions,
-    worker: Worker,
-    generation: Generation,
-    loading: LoadOptions,
-    dry_run: bool,
-    out: Output,
-    writer: AnswerWriter | None,
-    sheet: Path | None,
-) -> dict[str, Any]:
-    """The record of the answer, or of what it would take."""
-    family = steps.open_family(choice, out)
-    started = perf_counter()
-    asked = request.build(showing.of(family.view), out, worker)
-    decode_s = perf_counter() - started
-    loader = steps.open_loader(family, loading, out)
-    asked, prompt, warnings = steps.fitted(
-        loader, asked, showing, lambda view: request.build(view, out, worker), generation.max_new_tokens, out
-    )
-    out.detail(f"llava: {len(prompt.ids)} prompt tokens, {sum(prompt.visual_tokens)} of them visual")
-    if sheet is not None:
-        steps.save_sheet(asked.media, sheet, out)
-    needed = [(len(prompt.ids), generation.max_new_tokens)]
-    if dry_run:
-        return plan_record(request.question, prompt, loader.info, generation, loader.plan(needed), warnings)
-    loader.check_memory(needed)
-    engine = steps.load_engine(loader, out)
-    answer = engine.answer([asked], generation, writer)[0]
-    if writer is not None:
-        writer.end()
-    return answer_record(request.question, asked.media, answer, engine.info, generation, decode_s, warnings)
+def read_arguments(
+    arguments: Sequence[str], prompt: str | None, chat: Path | None
+) -> tuple[str | None, tuple[str, ...], tuple[Message, ...]]:
+    """The question, its media and what was said before.
+
+    Raises:
+        UsageError: the question or the media are missing.
+        InputError: the conversation file is not in order.
+    """
+    if chat is None:
+        paths, question = split_arguments(arguments, prompt)
+        return question, tuple(paths), ()
+    history = read_chat(chat)
+    media = tuple(arguments if prompt is not None else arguments[:-1])
+    if not arguments and prompt is None and history[-1].role != "user":
+        raise InputError(f"{chat}: ends with a message of the {history[-1].role}; a question must follow")
+    if not (media or any(message.paths for message in history)):
+        raise InputError(f"{chat}: shows no video and no image")
+    return prompt or (arguments[-1] if arguments else None), media, tuple(history)
+
+
+def split_arguments(arguments: Sequence[str], prompt: str | None) -> tuple[list[str], str]:
+    """The media and the question of a command line.
+
+    Raises:
+        UsageError: one of them is missing.
+    """
+    example = 'llava ask video.mp4 "why is this funny?"'
+    if not arguments:
+        raise UsageError(f"a video or an image is missing; try: {example}")
+    paths, question = (list(arguments), prompt) if prompt is not None else (list(arguments[:-1]), arguments[-1])
+    if not paths:
+        missing = "the question" if os.path.lexists(arguments[-1]) else "the video or image it is about"
+        raise UsageError(f"{arguments[-1]}: {missing} is missing; try: {example}")
+    if not question.strip():
+        raise UsageError("the question is empty")
+    if paths.count("-") > 1:
+        raise UsageError("standard input (-) can be read only once")
+    return paths, question

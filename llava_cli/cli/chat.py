@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.atomic import write_file
-from llava_cli.cli import options, steps
-from llava_cli.cli.conversing import Talk, reply
+from llava_cli.cli import options
+from llava_cli.cli.frames import save_sheet, summary
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.prompting import questions
-from llava_cli.errors import LlavaError, OutputError, UsageError
-from llava_cli.media.worker.parent import Worker
-from llava_cli.models.messages import chat_text
-from llava_cli.output import AnswerWriter, Output, complain, guarded_stdout
+from llava_cli.cli.tables import table
+from llava_cli.errors import LlavaError, UsageError
+from llava_cli.output import Output, console, stdin_is_terminal
+from llava_cli.request import Request
 
 if TYPE_CHECKING:
-    from llava_cli.engine.local import LocalEngine
-    from llava_cli.engine.types import Answer, Generation
-    from llava_cli.media.clip import View
+    from llava_cli.answer import Answer
+    from llava_cli.chat import Chat
+    from llava_cli.session import Session
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = """
 Examples:
@@ -46,7 +47,7 @@ HELP = """\
 /system TEXT   set the system prompt; without a text, remove it
 /undo          take back the last question and its answer
 /save FILE     write the conversation, for `llava ask --conversation FILE`
-/stats         what each turn cost: tokens run, tokens kept ready, time
+/stats         what each turn cost: tokens run, tokens cached, time
 /help          this list
 /quit          leave, as Ctrl-D does; Ctrl-C stops an answer
 """
@@ -59,10 +60,10 @@ MediaFiles = Annotated[
 def chat(
     media: MediaFiles = None,
     *,
-    choice: Annotated[options.ModelOptions, Without("dummy")],
-    showing: Annotated[options.FrameOptions, Without("fit")],
-    answering: options.GenerationOptions,
-    machine: options.DeviceOptions,
+    model: Annotated[options.ModelOptions, Without("dummy")],
+    frames: options.FrameOptions,
+    generation: options.GenerationOptions,
+    device: options.DeviceOptions,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -72,63 +73,54 @@ def chat(
     The model sees them once, and each question costs only its own tokens. Type /help at the prompt for its
     commands. Ctrl-C stops an answer, Ctrl-D leaves. Questions can also come from a pipe, one a line.
     """
+    from llava_cli.chat import Chat
+    from llava_cli.session import Session
+
     if media and "-" in media:
         raise UsageError("standard input holds the questions here; name the media as files")
-    generation, loading = answering.generation(), machine.load_options()
-    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
-        out = Output(stdout, quiet, verbose)
-        family = steps.open_family(choice, out)
-        view = showing.of(family.view)
-        shown = steps.load_all(media or [], view, out, worker)
-        loader = steps.open_loader(family, loading, out)
-        engine = steps.load_engine(loader, out)
-        conversation = Talk(waiting=shown, system=answering.system)
-        failed = Chat(engine, view, generation, conversation, worker, out).run()
+    request = Request(
+        None, tuple(media or ()), (), generation.system, frames.choice(), frames.fit, generation.generation()
+    )
+    settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
+    with (
+        console(quiet, verbose) as out,
+        Session(**settings, progress=out.progress) as session,
+        Chat(session, request) as conversation,
+    ):
+        conversation.prepare()
+        failed = Prompt(conversation, session, out).run()
     if failed is not None:
         raise typer.Exit(failed)
 
 
-class Chat:
-    """One conversation at the prompt."""
+class Prompt:
+    """What is typed at the prompt, or comes line by line from a pipe."""
 
-    def __init__(
-        self,
-        engine: LocalEngine,
-        view: View,
-        generation: Generation,
-        conversation: Talk,
-        worker: Worker,
-        out: Output,
-    ) -> None:
-        self.engine = engine
-        self.worker = worker
-        self.view = view
-        self.generation = generation
-        self.conversation = conversation
-        self.out = out
+    def __init__(self, chat: Chat, session: Session, out: Output) -> None:
+        self.chat, self.session, self.out = chat, session, out
         self.commands: dict[str, Callable[[str], None]] = {
             "/add": self.add,
             "/frames": self.frames,
             "/system": self.set_system,
-            "/undo": self.undo,
+            "/undo": lambda _: self.chat.undo(),
             "/save": self.save,
-            "/stats": lambda _: self.out.write(self.conversation.stats()),
+            "/stats": lambda _: self.out.write(stats(self.chat.answers)),
             "/help": lambda _: self.out.write(HELP),
         }
 
     def run(self) -> int | None:
         """Answer until the questions end; from a pipe, the exit code of the first that failed."""
-        interactive = sys.stdin.isatty()
+        interactive = stdin_is_terminal()
         failed: int | None = None
         if interactive:
-            self.out.say(f"{self.engine.info.checkpoint} is ready; /help lists commands, Ctrl-D leaves")
+            log.info("%s is ready; /help lists commands, Ctrl-D leaves", self.session.engine.info.checkpoint)
         for line in questions(sorted([*self.commands, "/quit"]), interactive):
             if line == "/quit":
                 break
             try:
                 self.take(line)
             except LlavaError as error:
-                complain(f"llava: {error}")
+                log.error("%s", error)
                 failed = failed or int(error.exit_code)
         return None if interactive else failed
 
@@ -144,57 +136,52 @@ class Chat:
 
     def answer(self, question: str) -> None:
         """Answer a question as it comes; Ctrl-C stops the answer, a second one gives it up at once."""
-        writer = AnswerWriter(self.out)
-        answer: Answer | None = None
         try:
             with _interruptible() as stopped:
-                answer = reply(self.engine, self.conversation, question, self.generation, writer, stopped)
+                stream = self.chat.stream(question, stopped)
+                self.out.write_pieces(stream)
         except KeyboardInterrupt:
-            self.out.say("llava: the question was given up")
-        finally:
-            writer.end()
-            if answer is not None or writer.used:
-                self.out.write("\n")
-        if answer is not None and answer.finish_reason == "interrupted":
-            self.out.say("llava: stopped; /undo takes it back")
+            log.info("the question was given up")
+            return
+        if stream.result().finish_reason == "interrupted":
+            log.info("stopped; /undo takes it back")
 
     def add(self, argument: str) -> None:
         """Show another file with the next question."""
-        self.conversation.waiting += steps.load_all(
-            [_one_name(argument, "/add FILE")], self.view, self.out, self.worker
-        )
-        self.out.say("llava: it is shown with your next question")
+        self.chat.add(_one_name(argument, "/add FILE"))
+        log.info("it is shown with your next question")
 
     def frames(self, argument: str) -> None:
         """Say what the model is shown, and save it if a name is given."""
-        from llava_cli.cli.frames import summary
-
-        media = self.conversation.media
+        media, family = self.chat.media, self.session.family
         if not media:
             raise UsageError("no video and no image yet; /add FILE shows one")
         for medium in media:
-            self.out.write(summary(medium, self.engine.family.visual_tokens(medium), self.engine.family.name))
+            self.out.write(summary(medium, family.visual_tokens(medium), family.name))
         if argument:
-            steps.save_sheet(media, Path(_one_name(argument, "/frames FILE.png")), self.out)
+            save_sheet(media, Path(_one_name(argument, "/frames FILE.png")))
 
     def set_system(self, argument: str) -> None:
         """Change the system prompt, with which every prompt begins: the next answer runs all of it again."""
-        self.conversation.system = argument or None
-
-    def undo(self, argument: str) -> None:
-        """Take back a question and its answer."""
-        if not self.conversation.undo():
-            raise UsageError("nothing to take back")
+        self.chat.system = argument or None
 
     def save(self, argument: str) -> None:
         """Write the conversation."""
         path = Path(_one_name(argument, "/save FILE"))
-        if not self.conversation.turns:
-            raise UsageError("nothing was said yet")
-        if not path.parent.is_dir():
-            raise OutputError(f"{path}: its folder does not exist")
-        write_file(path, chat_text(self.conversation.all_turns(), path.parent).encode())
-        self.out.say(f'llava: {path}: go on with: llava ask --conversation {shlex.quote(str(path))} "…"')
+        self.chat.save(path)
+        log.info('%s: go on with: llava ask --conversation %s "…"', path, shlex.quote(str(path)))
+
+
+def stats(answers: Sequence[Answer]) -> str:
+    """What each answer cost: tokens of the prompt that were run, those that were cached, and time."""
+    rows: list[tuple[str, ...]] = [("turn", "prompt", "cached", "run", "answer", "encode", "first", "all")]
+    for number, answer in enumerate(answers, 1):
+        done = answer.completion
+        run = done.prompt_tokens - done.cached_tokens
+        counts = map(str, (number, done.prompt_tokens, done.cached_tokens, run, done.completion_tokens))
+        times = (done.timing.encode_s, done.timing.first_token_s, done.timing.generate_s)
+        rows.append((*counts, *(f"{seconds:.2f} s" for seconds in times)))
+    return table(rows)
 
 
 def _one_name(argument: str, usage: str) -> str:

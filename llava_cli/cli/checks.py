@@ -7,12 +7,14 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
 from llava_cli import __version__
 from llava_cli.engine.memory import GIB
+from llava_cli.errors import first_line
+from llava_cli.machine import available_memory, cores, memory_limit
+from llava_cli.record import package_version
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "bitsandbytes", "av", "opencv-python-headless", "pillow")
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
@@ -36,7 +38,7 @@ def look(ask_hub: bool) -> list[Check]:
 
 
 def _versions() -> Check:
-    found = {name: _version(name) for name in _LIBRARIES}
+    found = {name: package_version(name) for name in _LIBRARIES}
     listed = ", ".join(f"{name} {number or 'MISSING'}" for name, number in found.items())
     detail = f"llava {__version__}, Python {platform.python_version()}, {listed}"
     if None in found.values():
@@ -44,30 +46,14 @@ def _versions() -> Check:
     return Check("versions", "ok", detail)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _devices() -> list[Check]:
     try:
-        import psutil
-
-        from llava_cli.engine import machine
+        from llava_cli.engine import device
     except Exception as error:  # a broken driver can raise anything here
-        return [Check("device", "problem", f"torch cannot be imported: {_line(error)}", "install torch again")]
-    memory = psutil.virtual_memory()
-    checks = [
-        Check(
-            "cpu",
-            "ok",
-            f"{os.cpu_count()} cores, {memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB memory free",
-        )
-    ]
-    found = [Check(name, "ok", detail) for name, detail in machine.accelerators()]
-    return [*checks, *(found or [_no_gpu(machine.CUDA_BUILD)])]
+        return [Check("device", "problem", f"torch cannot be imported: {first_line(error)}", "install torch again")]
+    memory = f"{available_memory() / GIB:.1f} of {memory_limit() / GIB:.1f} GiB memory free"
+    found = [Check(name, "ok", detail) for name, detail in device.accelerators()]
+    return [Check("cpu", "ok", f"{cores()} cores, {memory}"), *(found or [_no_gpu(device.CUDA_BUILD)])]
 
 
 def _no_gpu(built_for: str | None) -> Check:
@@ -86,7 +72,7 @@ def _pyav() -> Check:
 
         missing = [codec for codec in _CODECS if codec not in av.codecs_available]
     except Exception as error:
-        return Check("PyAV", "problem", f"cannot be imported: {_line(error)}", "pip install av")
+        return Check("PyAV", "problem", f"cannot be imported: {first_line(error)}", "pip install av")
     numbers = ".".join(map(str, av.library_versions.get("libavcodec", ())))
     detail = f"libavcodec {numbers} decodes {', '.join(c for c in _CODECS if c not in missing)}"
     if missing:
@@ -98,7 +84,7 @@ def _opencv() -> Check:
     try:
         import cv2
     except Exception as error:
-        return Check("OpenCV", "note", f"cannot be imported: {_line(error)}; it is the second decoder",
+        return Check("OpenCV", "note", f"cannot be imported: {first_line(error)}; it is the second decoder",
                      "pip install opencv-python-headless")  # fmt: skip
     return Check("OpenCV", "ok", f"{cv2.__version__}, the second decoder")
 
@@ -107,7 +93,7 @@ def _quantization() -> Check:
     try:
         import bitsandbytes
     except Exception as error:
-        return Check("--4bit, --8bit", "problem", f"bitsandbytes cannot be imported: {_line(error)}",
+        return Check("--4bit, --8bit", "problem", f"bitsandbytes cannot be imported: {first_line(error)}",
                      "pip install bitsandbytes")  # fmt: skip
     return Check("--4bit, --8bit", "ok", f"bitsandbytes {bitsandbytes.__version__}")
 
@@ -118,7 +104,7 @@ def _attention() -> Check:
 
         flash = ", flash_attention_2" if has_flash_attention() else ""
     except Exception as error:
-        return Check("--attention", "problem", f"transformers cannot be imported: {_line(error)}",
+        return Check("--attention", "problem", f"transformers cannot be imported: {first_line(error)}",
                      "pip install transformers")  # fmt: skip
     return Check("--attention", "ok", f"sdpa, eager{flash}")
 
@@ -145,10 +131,6 @@ def _hub() -> Check:
     try:
         HfApi().model_info("llava-hf/LLaVA-NeXT-Video-7B-hf", timeout=10)
     except Exception as error:  # whatever the network can do wrong
-        return Check("hub", "problem", f"{constants.ENDPOINT} cannot be reached: {_line(error)}",
+        return Check("hub", "problem", f"{constants.ENDPOINT} cannot be reached: {first_line(error)}",
                      "check the network and proxies, or set HF_ENDPOINT to a mirror")  # fmt: skip
     return Check("hub", "ok", f"{constants.ENDPOINT} answers")
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llava_cli.atomic import make_folder
-from llava_cli.cli import options, steps
-from llava_cli.engine.types import LoadOptions
+from llava_cli.cli import options
 from llava_cli.errors import ExitCode
-from llava_cli.output import Output, guarded_stdout, progress_bar
+from llava_cli.models.checkpoint import DEMO
+from llava_cli.output import Output, console
+from llava_cli.request import Request
 
 if TYPE_CHECKING:
-    from llava_cli.engine.local import LocalEngine
+    from llava_cli.session import Session
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = """
 Examples:
@@ -35,31 +40,27 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
-Retrain = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Train the demo checkpoint again, from nothing, into this folder: about 50 minutes on two cores.",
-        show_default=False,
-    ),
-]
 
 
-def demo(output_dir: Folder = None, retrain: Retrain = None, quiet: options.Quiet = False) -> None:
+def demo(output_dir: Folder = None, quiet: options.Quiet = False) -> None:
     """See it work, without a download.
 
     The built-in checkpoint is asked about a clip that is drawn on the spot, and its answers are checked. Ends
     with exit code 1 if an answer is wrong.
     """
-    with guarded_stdout() as stdout:
-        out = Output(stdout, quiet)
-        if retrain is not None:
-            _retrain(retrain, out)
-            return
-        wrong = _show(_kept_in(output_dir), out)
-    if wrong:
-        out.say(f"llava: {wrong} wrong answers: this installation does not see what it is shown; run the tests")
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    from llava_cli.demo import show
+    from llava_cli.session import Session
+
+    folder = _kept_in(output_dir)
+    clip, still = folder / "clip.mp4", folder / "still.png"
+    with console(quiet) as out, Session(DEMO, progress=out.progress) as session:
+        with out.working("drawing a clip"):
+            show.write_clip(clip)
+            show.write_still(still)
+        wrong = _compare(session, clip, show.CLIP_QUESTIONS, out) + _compare(session, still, show.STILL_QUESTIONS, out)
+        if wrong:
+            log.warning("%d wrong answers: this installation does not see what it is shown; run the tests", wrong)
+            raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _kept_in(folder: Path | None) -> Path:
@@ -70,41 +71,20 @@ def _kept_in(folder: Path | None) -> Path:
     return folder
 
 
-def _show(folder: Path, out: Output) -> int:
-    """Draw, ask and compare; the number of wrong answers."""
-    from llava_cli.demo import show
-
-    clip, still = folder / "clip.mp4", folder / "still.png"
-    with out.working("drawing a clip"):
-        show.write_clip(clip)
-        show.write_still(still)
-    family = steps.open_family(options.ModelOptions("demo"), out)
-    engine = steps.load_engine(steps.open_loader(family, LoadOptions(), out), out)
-    return _compare(engine, clip, show.CLIP_QUESTIONS, out) + _compare(engine, still, show.STILL_QUESTIONS, out)
-
-
-def _compare(engine: LocalEngine, path: Path, questions: Iterable[tuple[str, str]], out: Output) -> int:
-    from llava_cli.engine.types import Generation
+def _compare(session: Session, path: Path, questions: Iterable[tuple[str, str]], out: Output) -> int:
+    """Ask and compare; the number of wrong answers."""
     from llava_cli.media import contact_sheet
-    from llava_cli.models.messages import ask
 
-    (medium,) = steps.load_all([str(path)], engine.view, out)
-    sheet = path.with_name(f"{path.stem}-sheet.png")
-    contact_sheet(medium, sheet)
-    out.write(f"{path}\nwhat the model sees: {sheet}\n\n")
     wrong = 0
-    for question, truth in questions:
-        answer = engine.answer([ask(question, [medium])], Generation())[0].text
-        wrong += answer != truth
-        verdict = "right" if answer == truth else "WRONG"
-        out.write(f"{question}\n    answer: {answer}\n    truth:  {truth}  ({verdict})\n")
+    with session.open_media() as media:
+        request = Request(media=(str(path),))
+        sheet = path.with_name(f"{path.stem}-sheet.png")
+        contact_sheet(session.look(request, media)[str(path)], sheet)
+        out.write(f"{path}\nwhat the model sees: {sheet}\n\n")
+        for question, truth in questions:
+            answer = session.ask(replace(request, question=question), media).text
+            wrong += answer != truth
+            verdict = "right" if answer == truth else "WRONG"
+            out.write(f"{question}\n    answer: {answer}\n    truth:  {truth}  ({verdict})\n")
     out.write("\n")
     return wrong
-
-
-def _retrain(folder: Path, out: Output) -> None:
-    from llava_cli.demo.train import train
-
-    with progress_bar(out) as report:
-        train(folder, report=report)
-    out.write(f'{folder}\ntry it: llava ask CLIP "What happens?" --model {folder}\n')

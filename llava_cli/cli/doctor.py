@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llava_cli.cli import options, steps
+from llava_cli.cli import options
 from llava_cli.cli.command import all_configurable
 from llava_cli.errors import ExitCode
-from llava_cli.output import Output, guarded_stdout
+from llava_cli.output import console
 
 if TYPE_CHECKING:
     from llava_cli.cli.checks import Check
@@ -54,9 +54,7 @@ def doctor(
     from llava_cli.cli import checks
     from llava_cli.cli.settings import settings
 
-    with guarded_stdout() as stdout:
-        out = Output(stdout, quiet)
-        steps.quiet_libraries(out)
+    with console(quiet) as out:
         with out.working("looking"):
             found = checks.look(hub)
             values, broken = settings(all_configurable(context.find_root().command))

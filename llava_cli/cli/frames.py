@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import json as json_module
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llava_cli.atomic import make_folder
-from llava_cli.cli import options, steps
+from llava_cli.cli import options
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.tables import table
 from llava_cli.errors import UsageError
-from llava_cli.media.worker.parent import Worker
-from llava_cli.output import Output, check_writable, guarded_stdout
-from llava_cli.record import frames_record, printable
+from llava_cli.output import check_writable, console
+from llava_cli.record import frames_record, printable, to_json
+from llava_cli.request import Request
 
 if TYPE_CHECKING:
-    from llava_cli.media.clip import Clip, Media
+    from llava_cli.media.clip import Media
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = """
 Examples:
@@ -45,8 +48,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for e
 def frames(
     media: MediaFiles,
     *,
-    choice: Annotated[options.ModelOptions, Without("rope_factor", "dummy")],
-    showing: Annotated[options.FrameOptions, Without("fit")],
+    model: Annotated[options.ModelOptions, Without("rope_factor", "dummy")],
+    choice: Annotated[options.FrameOptions, Without("fit")],
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     sheet: options.Sheet = None,
     directory: Folder = None,
@@ -58,65 +61,73 @@ def frames(
     Each is told with its time, and how many tokens they take. Frames come in the checkpoint's own size and
     sampling. Released checkpoints are known by their short names: nothing is downloaded, and no model is loaded.
     """
+    from llava_cli.session import Session
+
     if media.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
-    with guarded_stdout() as stdout, Worker(limits.for_media()) as worker:
-        out = Output(stdout, quiet)
+    request = Request(media=tuple(media), choice=choice.choice())
+    with (
+        console(quiet) as out,
+        Session(**model.shape(), limits=limits.for_media(), progress=out.progress) as session,
+        session.open_media() as files,
+    ):
         check_writable(sheet)
         if directory is not None:
             make_folder(directory)
-        family = steps.open_family(steps.shape_of(choice), out)
-        shown = steps.load_all(media, showing.of(family.view), out, worker)
+        decoded = session.look(request, files)
+        shown = [decoded[name] for name in media]
+        files.tell_of(shown)
         if sheet is not None:
-            steps.save_sheet(shown, sheet, out)
+            save_sheet(shown, sheet)
         if directory is not None:
-            save_frames(shown, directory)
-            out.say(f"llava: {directory}: {sum(map(_count, shown))} pictures")
+            log.info("%s: %d pictures", directory, save_frames(shown, directory))
         for medium in shown:
-            tokens = family.visual_tokens(medium)
+            tokens = session.family.visual_tokens(medium)
             if json:
-                out.write(json_module.dumps(frames_record(medium, tokens)) + "\n")
+                out.write(to_json(frames_record(medium, tokens)) + "\n")
             else:
-                out.write(summary(medium, tokens, family.name))
+                out.write(summary(medium, tokens, session.family.name))
 
 
-def save_frames(media: Sequence[Media], folder: Path) -> None:
-    """Write every frame as PNG; files are named after the media, the order and the frame's index."""
+def save_sheet(media: Sequence[Media], path: Path) -> None:
+    """Save what is shown as a contact sheet."""
+    from llava_cli.media import contact_sheet
+
+    contact_sheet(media, path)
+    log.info("%s: what the model is shown", path)
+
+
+def save_frames(media: Sequence[Media], folder: Path) -> int:
+    """Write every frame as PNG; files are named after the media, the order and the frame's index. How many."""
     from PIL import Image
 
     from llava_cli.media.clip import Clip
     from llava_cli.media.sheet import save_png
 
+    count = 0
     for number, medium in enumerate(media, 1):
         stem = "stdin" if medium.info.path == "-" else Path(medium.info.path).stem
         prefix = f"{number:02}-{stem}" if len(media) > 1 else stem
-        if not isinstance(medium, Clip):
-            save_png(Image.fromarray(medium.pixels), folder / f"{prefix}.png")
-            continue
-        for place, (index, pixels) in enumerate(zip(medium.indices, medium.frames, strict=True)):
-            save_png(Image.fromarray(pixels), folder / f"{prefix}-{place:04}-frame{index:06}.png")
+        pictures = (
+            {f"{prefix}-{i:04}-frame{index:06}.png": medium.frames[i] for i, index in enumerate(medium.indices)}
+            if isinstance(medium, Clip)
+            else {f"{prefix}.png": medium.pixels}
+        )
+        for name, pixels in pictures.items():
+            save_png(Image.fromarray(pixels), folder / name)
+        count += len(pictures)
+    return count
 
 
 def summary(medium: Media, tokens: int, family: str) -> str:
     """What of a file is shown, for people."""
     from llava_cli.media.clip import Clip
+    from llava_cli.media.sampling import clock
 
     info = medium.info
     about = f"{printable(info.path)}: {info.width}x{info.height} {info.codec or 'unknown'}"
     if not isinstance(medium, Clip):
         return f"{about}, {tokens} visual tokens for {family}\n"
-    return f"{about}, {len(medium.frames)} frames, {tokens} visual tokens for {family}\n{_times(medium)}"
-
-
-def _times(clip: Clip) -> str:
-    from llava_cli.media.sampling import clock
-
-    rows = [(str(index), clock(time)) for index, time in zip(clip.indices, clip.times, strict=True)]
-    widths = [max(len("frame"), *(len(index) for index, _ in rows)), max(len("time"), *(len(t) for _, t in rows))]
-    return "".join(f"{a.rjust(widths[0])}  {b.rjust(widths[1])}\n" for a, b in [("frame", "time"), *rows])
-
-
-def _count(medium: Media) -> int:
-    from llava_cli.media.clip import Clip
-
-    return len(medium.frames) if isinstance(medium, Clip) else 1
+    rows = [(str(index), clock(time)) for index, time in zip(medium.indices, medium.times, strict=True)]
+    times = table([("frame", "time"), *rows])
+    return f"{about}, {len(medium.frames)} frames, {tokens} visual tokens for {family}\n{times}"

@@ -5,22 +5,18 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from llava_cli.cli import options, steps, values
+from llava_cli.cli import options, values
 from llava_cli.cli.command import App
+from llava_cli.cli.tables import table
 from llava_cli.engine.memory import GIB
+from llava_cli.media.clip import blank_clip
 from llava_cli.models.cache import cached_sizes
 from llava_cli.models.published import PUBLISHED
-from llava_cli.output import Output, guarded_stdout
-
-if TYPE_CHECKING:
-    from llava_cli.media.clip import Clip, View
-
-# What an answer of usual length adds to the video's tokens: the question, the template, the answer.
-TEXT_TOKENS = 320
+from llava_cli.output import console
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,7 @@ def models(context: typer.Context, json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    with guarded_stdout() as stdout:
-        out = Output(stdout)
+    with console() as out:
         with out.working("counting"):
             local = cached_sizes()
             rows = [_row(name, local) for name in PUBLISHED]
@@ -105,9 +100,10 @@ def show(name: Name, revision: options.Revision = None, json: Json = False, quie
     """
     from llava_cli.cli import showing
 
-    with guarded_stdout() as stdout:
-        out = Output(stdout, quiet)
-        family = steps.open_family(steps.shape_of(options.ModelOptions(name, revision)), out)
+    from llava_cli.session import open_family
+
+    with console(quiet) as out:
+        family = open_family(**options.ModelOptions(name, revision).shape())
         with out.working("counting"):
             report = showing.describe(family)
         out.write(json_module.dumps(report) + "\n" if json else showing.text(report))
@@ -119,9 +115,10 @@ def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = F
 
     It goes into the hub's cache, and its folder is printed. Files that are there are not fetched again.
     """
-    with guarded_stdout() as stdout:
-        out = Output(stdout, quiet)
-        checkpoint = steps.open_family(options.ModelOptions(name, revision), out).checkpoint
+    from llava_cli.session import open_family
+
+    with console(quiet) as out:
+        checkpoint = open_family(name, revision).checkpoint
         checkpoint.fetch()
         checkpoint.check_weights()
         out.write(f"{checkpoint.folder}\n")
@@ -130,12 +127,12 @@ def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = F
 def _row(name: str, local: dict[str, int]) -> Row:
     from llava_cli.engine.loader import Loader
     from llava_cli.engine.types import LoadOptions
-    from llava_cli.models.checkpoint import dummy_checkpoint
-    from llava_cli.models.registry import family_of
+    from llava_cli.models.family import TEXT_TOKENS
+    from llava_cli.session import open_family
 
-    family = family_of(dummy_checkpoint(name))
-    clip = blank_clip(family.view)
-    tokens, frames = family.visual_tokens(clip), len(clip.frames)
+    family = open_family(name, dummy=True)
+    frames = family.view.sampling.frames
+    tokens = family.visual_tokens(blank_clip(family.view, frames))
     loader = Loader(family, LoadOptions("cpu", "bfloat16"))
     bf16, nf4 = (loader.plan_quantized([(tokens + TEXT_TOKENS, 0)], bits).total / GIB for bits in (None, "4bit"))
     return Row(
@@ -149,18 +146,6 @@ def _row(name: str, local: dict[str, int]) -> Row:
         nf4_gib=round(nf4, 1),
         local_gib=round(local.get(PUBLISHED[name].hub_id, 0) / GIB, 1),
     )
-
-
-def blank_clip(view: View) -> Clip:
-    """A clip as the family wants it, of no picture."""
-    import numpy as np
-
-    from llava_cli.media.clip import Clip, MediaInfo
-
-    frames = view.sampling.frames
-    info = MediaInfo("blank", "video", view.size[1], view.size[0], None, "pyav")
-    pixels = np.broadcast_to(np.uint8(0), (frames, *view.size, 3))
-    return Clip(pixels, tuple(range(frames)), tuple(map(float, range(frames))), info, view.sampling)
 
 
 def _table(rows: list[Row], width: int) -> str:
@@ -180,8 +165,4 @@ def _table(rows: list[Row], width: int) -> str:
     for head in ("HUB ID", "TOKENS/FRAME", "FAMILY", "FRAMES", "CONTEXT"):
         if width and sum(sizes.values()) + 2 * len(sizes) - 2 > width:
             del sizes[head]
-    lines = [[head, *columns[head]] for head in sizes]
-    return "".join(
-        "  ".join(text.ljust(sizes[head]) for head, text in zip(sizes, row, strict=True)).rstrip() + "\n"
-        for row in zip(*lines, strict=True)
-    )
+    return table(list(zip(*([head, *columns[head]] for head in sizes), strict=True)), str.ljust)

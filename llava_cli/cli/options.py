@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,8 +13,9 @@ from llava_cli.cli import values
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
-from llava_cli.media.clip import Sampling, View
 from llava_cli.models.checkpoint import DEFAULT
+from llava_cli.models.published import PUBLISHED
+from llava_cli.request import FrameChoice
 
 _CHECKPOINT = "Checkpoint"
 _FRAMES = "Frames"
@@ -73,6 +73,19 @@ class ModelOptions:
             rich_help_panel=_CHECKPOINT,
         ),
     ] = False
+
+    def session(self) -> dict[str, Any]:
+        """The same as arguments of a session."""
+        return {
+            "checkpoint": self.model,
+            "revision": self.revision,
+            "rope_factor": self.rope_factor,
+            "dummy": self.dummy,
+        }
+
+    def shape(self) -> dict[str, Any]:
+        """The same without weights: of a released checkpoint its published shape, for which nothing is downloaded."""
+        return self.session() | {"dummy": self.model in PUBLISHED and self.revision is None}
 
 
 @dataclass(frozen=True)
@@ -140,17 +153,9 @@ class FrameOptions:
         ),
     ] = False
 
-    def of(self, view: View) -> View:
-        """A family's view with these choices."""
-        default = view.sampling
-        sampling = Sampling(
-            policy="fps" if self.fps is not None else self.sampling or default.policy,
-            frames=self.frames or default.frames,
-            fps=self.fps,
-            start=self.start,
-            end=self.end,
-        )
-        return replace(view, sampling=sampling, fit="full" if self.exact_pixels else view.fit)
+    def choice(self) -> FrameChoice:
+        """The same in the terms of a request."""
+        return FrameChoice(self.frames, self.fps, self.sampling, self.start, self.end, self.exact_pixels)
 
 
 @dataclass(frozen=True)
@@ -197,9 +202,7 @@ class GenerationOptions:
 
     def generation(self) -> Generation:
         """How the answer is generated; a sampled one gets a seed in any case, so that the record can repeat it."""
-        if self.temperature and self.seed is None:
-            return replace(self.asked, seed=secrets.randbelow(2**32))
-        return self.asked
+        return self.asked.seeded()
 
 
 @dataclass(frozen=True)

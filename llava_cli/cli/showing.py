@@ -6,10 +6,11 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from llava_cli.cli.models import TEXT_TOKENS, blank_clip
+from llava_cli.cli.tables import table
 from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import Quantization
 from llava_cli.errors import ModelError
+from llava_cli.media.clip import blank_clip
 from llava_cli.models.cache import cached_sizes
 from llava_cli.models.published import PUBLISHED
 
@@ -27,7 +28,7 @@ def describe(family: Family) -> dict[str, Any]:
     from llava_cli.engine.types import LoadOptions
 
     checkpoint, view = family.checkpoint, family.view
-    clip = blank_clip(view)
+    clip = blank_clip(view, view.sampling.frames)
     tokens = family.visual_tokens(clip)
     hub_id = PUBLISHED[checkpoint.name].hub_id if checkpoint.dummy else checkpoint.hub_id
     loader = Loader(family, LoadOptions("cpu", "bfloat16"))
@@ -38,7 +39,7 @@ def describe(family: Family) -> dict[str, Any]:
         "folder": None if checkpoint.dummy else str(checkpoint.folder),
         "local_bytes": cached_sizes().get(hub_id or ""),
         "family": family.name,
-        "parameters": sum(weight.numel() for weight in loader.skeleton.parameters()),
+        "parameters": loader.parameters,
         "context": family.context,
         "frames": view.sampling.frames,
         "sampling": view.sampling.policy,
@@ -52,6 +53,8 @@ def describe(family: Family) -> dict[str, Any]:
 
 def _memory(loader: Any, family: Family, tokens: int, frames: int) -> list[dict[str, float | int]]:
     """GiB that one video takes, for some numbers of frames that the context has room for."""
+    from llava_cli.models.family import TEXT_TOKENS
+
     rows = []
     for count in sorted({8, 16, 32, 64, frames}):
         prompt = tokens * count // frames + TEXT_TOKENS
@@ -99,5 +102,4 @@ def _table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "  its context has no room for 8 frames\n"
     head = ["frames", "prompt tokens", *_NUMBERS]
-    cells = [head, *([str(value) for value in row.values()] for row in rows)]
-    return "".join("  " + "  ".join(cell.rjust(13) for cell in row).rstrip() + "\n" for row in cells)
+    return table([head, *([str(value) for value in row.values()] for row in rows)], indent="  ", least=13)

@@ -13,9 +13,6 @@ from pathlib import Path
 import pytest
 import tiny_checkpoint
 
-from llava_cli.media import Media, View, load_media
-from llava_cli.media.worker.parent import Worker
-
 
 @dataclass
 class Result:
@@ -40,13 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def llava(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run the command line in this process, decoding included."""
-
-    def load(worker: Worker, path: str, view: View) -> Media:
-        return load_media(path, view, limits=worker.limits)
-
-    monkeypatch.setattr(Worker, "_start", lambda worker: None)
-    monkeypatch.setattr(Worker, "load", load)
+    """Run the command line in this process; media are decoded in their own, as always."""
 
     def run(*arguments: str | Path) -> Result:
         from llava_cli.cli.app import _run
