@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, ModelInfo, Query
 from llava_cli.media.clip import Media
 from llava_cli.record import answer_record, plan_record
 from llava_cli.request import Request
+
+if TYPE_CHECKING:
+    from llava_cli.batch.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Answer:
     prepared: Prepared
     completion: Completion
     model: ModelInfo
+    job: Job | None = None
+    """Where it was one of a list."""
 
     def __str__(self) -> str:
         return self.text

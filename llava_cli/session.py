@@ -85,6 +85,7 @@ class Session:
             ModelError: there is no such checkpoint, or no family knows it.
         """
         self.load_options, self.limits, self._progress = load, limits, progress
+        self.rope_factor = rope_factor
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)

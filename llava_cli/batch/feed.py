@@ -7,34 +7,24 @@ import hashlib
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from llava_cli.batch import identity
+from llava_cli.batch.identity import content, default_id, line_key, work_key
 from llava_cli.batch.jobs import Item, Job, Unusable
+from llava_cli.batch.task import RecordGroup, Task
+from llava_cli.errors import InputError
+from llava_cli.media.clip import View
+from llava_cli.request import Request
 
 _LARGEST_GROUP = 64
 
 
-@dataclass(frozen=True)
-class Keyed:
-    """An item of the list, and what a record of it is known by."""
-
-    item: Item
-    key: str
-    id: str | int
-
-    @property
-    def media(self) -> tuple[str, ...]:
-        return self.item.media if isinstance(self.item, Job) else ()
-
-    @property
-    def identity(self) -> bytes:
-        return identity.identity(self.key, self.id, self.media)
-
-
-Group = list[Keyed]
-"""Jobs that follow each other in the list and show the same scene; or one line that is no job."""
+def selected(items: Iterable[Item], part: tuple[int, int] | None = None, limit: int | None = None) -> Iterator[Item]:
+    """The first `limit` of a list, or of one part (number, count) of it."""
+    return itertools.islice(items if part is None else shard(items, *part), limit)
 
 
 def shard(items: Iterable[Item], number: int, count: int) -> Iterator[Item]:
@@ -46,63 +36,90 @@ def shard(items: Iterable[Item], number: int, count: int) -> Iterator[Item]:
             yield item
 
 
-def grouped(items: Iterable[Item], identifier: identity.Identifier) -> Iterator[Group]:
-    """The items in groups, with their keys; the files of each group are looked at once."""
-    for _, same in itertools.groupby(items, lambda item: item.scene if isinstance(item, Job) else item):
-        while some := list(itertools.islice(same, _LARGEST_GROUP)):
-            yield _keyed(some, identifier)
+@dataclass(frozen=True)
+class Tasks:
+    """Makes tasks of jobs."""
 
+    defaults: Request
+    """How all are asked that do not say it themselves."""
+    view: Callable[[Request], View]
+    settings: Mapping[str, Any]
+    """See `identity.settings_of`."""
 
-def _keyed(items: list[Item], identifier: identity.Identifier) -> Group:
-    contents: list[str] | None = None
-    group = []
-    for item in items:
+    def groups(self, items: Iterable[Item]) -> Iterator[RecordGroup]:
+        """A list in groups: jobs that follow each other and show the same scene, or one line that is no job."""
+        for _, same in itertools.groupby(items, lambda item: item.scene if isinstance(item, Job) else item):
+            while some := list(itertools.islice(same, _LARGEST_GROUP)):
+                yield self._group(some)
+
+    def _group(self, items: list[Item]) -> RecordGroup:
+        group = RecordGroup()
+        # The files are the same for all: they are looked at once.
+        contents = [content(path) for path in items[0].media] if isinstance(items[0], Job) else []
+        group.tasks += [self._task(item, contents, group) for item in items]
+        return group
+
+    def _task(self, item: Item, contents: list[str], group: RecordGroup) -> Task:
         if isinstance(item, Unusable):
-            key = identity.key_of_line(item)
-            group.append(Keyed(item, key, identity.default_id(key, ())))
-            continue
-        if contents is None:
-            contents = [identity.content(path) for path in item.media]
-        key = identifier.key(item, contents)
-        group.append(Keyed(item, key, identity.default_id(key, item.media) if item.id is None else item.id))
-    return group
+            key = line_key(item)
+            asked = Request(question="", generation=self.defaults.generation)
+            return Task(item, key, default_id(key, ()), asked, group, item.error)
+        request = item.request(self.defaults)
+        key = work_key(self.settings, self.view(request), request, contents)
+        id = default_id(key, item.media) if item.id is None else item.id
+        return Task(item, key, id, request, group, _not_text(request))
+
+
+def _not_text(request: Request) -> InputError | None:
+    """The error of a question that no tokenizer can read: bytes that are not UTF-8, or half of a surrogate pair."""
+    for what, text in (("question", request.question), ("system prompt", request.system)):
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            return InputError(f"{', '.join(request.media)}: the {what} is not valid Unicode text", code="job")
+    return None
 
 
 class Feed:
     """Reads a list ahead in a thread, as far as there is room: a slow list keeps nothing else waiting."""
 
-    def __init__(self, groups: Iterable[Group], ahead: int) -> None:
-        self._queue: queue.Queue[Group | BaseException | None] = queue.Queue(ahead)
-        self._ended = False
+    def __init__(self, groups: Iterable[RecordGroup], ahead: int) -> None:
+        self._queue: queue.Queue[RecordGroup | BaseException | None] = queue.Queue(ahead)
+        self._closed = threading.Event()
+        self.ended = False
+        """There is no more."""
         threading.Thread(target=self._run, args=(groups,), daemon=True).start()
 
-    def next(self, wait_s: float) -> Group | None:
+    def next(self, wait_s: float) -> RecordGroup | None:
         """The next group; None if there is none within this time, or no more at all.
 
         Raises:
             LlavaError: the list cannot be read.
         """
-        if self._ended:
+        if self.ended:
             return None
         try:
             found = self._queue.get(timeout=wait_s) if wait_s > 0 else self._queue.get_nowait()
         except queue.Empty:
             return None
+        self.ended = not isinstance(found, RecordGroup)
         if isinstance(found, BaseException):
-            self._ended = True
             raise found
-        self._ended = found is None
         return found
 
-    @property
-    def ended(self) -> bool:
-        """There is no more."""
-        return self._ended
+    def close(self) -> None:
+        """Read no further."""
+        self._closed.set()
+        with suppress(queue.Empty):  # the thread may wait for room
+            while True:
+                self._queue.get_nowait()
 
-    def _run(self, groups: Iterable[Group]) -> None:
+    def _run(self, groups: Iterable[RecordGroup]) -> None:
         try:
             for group in groups:
                 self._queue.put(group)
+                if self._closed.is_set():
+                    return
         except BaseException as error:
             self._queue.put(error)
         else:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes work the same: by contents and settings, not by names and dates."""
+"""What is the same: a key is of work, known by contents and settings; an identity is of the record of it for someone.
+
+Ledgers hold both: what is changed here makes everything that was ever done new work.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,16 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.batch.jobs import Unusable
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.media.clip import View
 from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint
-
-DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
-"""What is asked where nothing else is."""
+from llava_cli.request import DESCRIBE, Request
 
 _END = 1 << 20
 _BLOCK, _BLOCKS = 1 << 14, 64
@@ -80,25 +81,18 @@ def checkpoint_identity(checkpoint: Checkpoint, options: LoadOptions, rope_facto
     }
 
 
-class Identifier:
-    """Gives work its key."""
-
-    def __init__(
-        self, checkpoint: Mapping[str, Any], generation: Generation, view_of: Callable[[Job], View], system: str | None
-    ) -> None:
-        """`generation` is as the user asked for it: a seed that was drawn is none."""
-        self._settings = {"checkpoint": checkpoint, "generation": asdict(generation)}
-        self._view_of = view_of
-        self._system = system
-
-    def key(self, job: Job, contents: Sequence[str]) -> str:
-        """Of a job about files with these contents: the same key, the same work."""
-        question = job.question.strip() if job.question is not None else DESCRIBE
-        view = asdict(self._view_of(job))
-        return _digest([self._settings, view, list(contents), question, job.system or self._system])
+def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[str, Any]:
+    """What all work of a run shares. `generation` is as the user asked for it: a seed that was drawn is none."""
+    return {"checkpoint": checkpoint, "generation": asdict(generation)}
 
 
-def key_of_line(line: Unusable) -> str:
+def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
+    """The key of a question about files with these contents, shown in this view: the same key, the same work."""
+    question = request.question.strip() if request.question is not None else DESCRIBE
+    return _digest([settings, asdict(view), list(contents), question, request.system])
+
+
+def line_key(line: Unusable) -> str:
     """The key of a line that is no job."""
     return _digest(["line", line.line, line.text])
 
@@ -109,7 +103,7 @@ def default_id(key: str, media: Sequence[str]) -> str:
 
 
 def identity(key: str, id: str | int, media: Sequence[str]) -> bytes:
-    """What a ledger knows a record by: the work, and for whom it was done."""
+    """What a ledger knows a record by: the work, and for which job it was done."""
     return bytes.fromhex(_digest([key, id, [_hex(path) for path in media]])[:32])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Told:
+class LedgerEntry:
     """A record that was written."""
 
     offset: int
@@ -17,27 +17,27 @@ class Told:
 
 
 class Index:
-    """Records by identity (what was told to whom) and by key (what work was done)."""
+    """Records by identity (for which job) and by key (of which work)."""
 
     def __init__(self) -> None:
         # An empty name is a database of its own in a temporary file, which SQLite removes.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2000; PRAGMA temp_store = FILE;"
-            "CREATE TABLE told (identity BLOB PRIMARY KEY, offset INTEGER, ok INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE entries (identity BLOB PRIMARY KEY, offset INTEGER, ok INTEGER) WITHOUT ROWID;"
             "CREATE TABLE done (key BLOB PRIMARY KEY, offset INTEGER) WITHOUT ROWID;"
         )
 
-    def add(self, identity: bytes, key: str, told: Told) -> None:
+    def add(self, identity: bytes, key: str, entry: LedgerEntry) -> None:
         """Note a record; a later one takes the place of an earlier one."""
-        self._database.execute("REPLACE INTO told VALUES (?, ?, ?)", (identity, told.offset, told.ok))
-        if told.ok and told.offset >= 0:
-            self._database.execute("REPLACE INTO done VALUES (?, ?)", (bytes.fromhex(key[:32]), told.offset))
+        self._database.execute("REPLACE INTO entries VALUES (?, ?, ?)", (identity, entry.offset, entry.ok))
+        if entry.ok and entry.offset >= 0:
+            self._database.execute("REPLACE INTO done VALUES (?, ?)", (bytes.fromhex(key[:32]), entry.offset))
 
-    def told(self, identity: bytes) -> Told | None:
+    def find(self, identity: bytes) -> LedgerEntry | None:
         """The record of this identity."""
-        row = self._database.execute("SELECT offset, ok FROM told WHERE identity = ?", (identity,)).fetchone()
-        return row and Told(row[0], bool(row[1]))
+        row = self._database.execute("SELECT offset, ok FROM entries WHERE identity = ?", (identity,)).fetchone()
+        return row and LedgerEntry(row[0], bool(row[1]))
 
     def done(self, key: str) -> int | None:
         """Where a record of the same work is that has an answer."""

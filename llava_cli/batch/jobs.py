@@ -10,11 +10,13 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from llava_cli.errors import InputError, LlavaError, UsageError
+from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.media.sampling import parse_time
+from llava_cli.request import Request
 
 LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
@@ -24,7 +26,11 @@ _KEYS = ("id", "media", "question", "system", "start", "end", "frames")
 
 @dataclass(frozen=True)
 class Job:
-    """Some media and a question."""
+    """Some media and a question.
+
+    Raises:
+        InputError: no file can have one of the names.
+    """
 
     media: tuple[str, ...]
     question: str | None = None
@@ -37,10 +43,28 @@ class Job:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What else the list says of the job; it is carried to the record."""
 
+    def __post_init__(self) -> None:
+        for name in self.media:
+            try:
+                os.fsencode(name)
+            except UnicodeEncodeError as error:
+                raise InputError(f"media: {ascii(name)} cannot be a file's name") from error
+
     @property
     def scene(self) -> tuple[object, ...]:
         """What is seen: jobs with the same scene are decoded and encoded together."""
         return self.media, self.start, self.end, self.frames
+
+    def request(self, defaults: Request) -> Request:
+        """What is asked; where the job does not say, it is as in `defaults`."""
+        own = {key: value for key in ("start", "end", "frames") if (value := getattr(self, key)) is not None}
+        return replace(
+            defaults,
+            question=defaults.question if self.question is None else self.question,
+            media=self.media,
+            system=self.system or defaults.system,
+            choice=replace(defaults.choice, **own),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +87,7 @@ def read_jsonl(stream: BinaryIO, name: str, question: str | None = None) -> Iter
             continue
         text = line.decode("utf-8", "surrogateescape").strip().removeprefix("\ufeff")
         try:
-            yield _job(_object(line, text), question)
+            yield job_of(_object(line, text), question)
         except LlavaError as error:
             yield _unusable(number, text, name, error)
 
@@ -93,7 +117,7 @@ def read_csv(stream: BinaryIO, name: str, question: str | None = None) -> Iterat
         if not any(row):
             continue
         try:
-            yield _job(_from_row(columns, row), question)
+            yield job_of(_from_row(columns, row), question)
         except LlavaError as error:
             yield _unusable(rows.line_num, json.dumps(row), name, error)
 
@@ -121,9 +145,9 @@ def _object(line: bytes, text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is no JSON: {error}") from error
+        raise InputError(f"is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise InputError("is no JSON object")
+        raise InputError("is not a JSON object")
     return content
 
 
@@ -132,14 +156,19 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
         raise InputError(f"has {len(row)} cells, but there are {len(columns)} columns")
     content: dict[str, Any] = {name: cell for name, cell in zip(columns, row, strict=False) if cell and name}
     if content.get("media", "").startswith("["):  # a JSON list; or a name that begins with a bracket
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             content["media"] = json.loads(content["media"])
-    if "frames" in content:
-        content["frames"] = int(content["frames"]) if content["frames"].isdecimal() else content["frames"]
+    if content.get("frames", "").isdecimal() and len(content["frames"]) < 10:
+        content["frames"] = int(content["frames"])
     return content
 
 
-def _job(content: Mapping[str, Any], question: str | None) -> Job:
+def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
+    """The job that an object of a list describes; `question` is for one that asks none.
+
+    Raises:
+        InputError: a key is missing, or its value makes no sense.
+    """
     given = content.get("question")
     if given is None:
         given = question
@@ -153,12 +182,21 @@ def _job(content: Mapping[str, Any], question: str | None) -> Job:
         start=_time(content, "start"),
         end=_time(content, "end"),
         frames=_frames(content.get("frames")),
-        extra={key: value for key, value in content.items() if key not in _KEYS},
+        extra={key: _carried(key, value) for key, value in content.items() if key not in _KEYS},
     )
 
 
+def _carried(key: str, value: Any) -> Any:
+    """What the record is to carry: it must be able to."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{key}: cannot be kept in a record: {error}") from error
+    return value
+
+
 def _media(given: Any) -> tuple[str, ...]:
-    parts = given if isinstance(given, list) else [given]
+    parts = given if isinstance(given, list | tuple) else [given]
     paths = [path for part in parts if (path := path_of(part))]
     if not paths or len(paths) < len(parts):
         raise InputError("has no media: a path, or a list of paths")
@@ -174,7 +212,7 @@ def path_of(given: Any) -> str | None:
         except (TypeError, ValueError):
             return None
         given = given.get("path")
-    return given if isinstance(given, str) else None
+    return os.fsdecode(given) if isinstance(given, str | os.PathLike) else None
 
 
 def _id(given: Any) -> str | int | None:
@@ -197,12 +235,13 @@ def _time(content: Mapping[str, Any], key: str) -> float | None:
             return parse_time(value)
         except UsageError as error:
             raise InputError(f"{key}: {error}") from error
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
-        return value
+    with suppress(OverflowError):
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
+            return value
     raise InputError(f"{key} must be seconds or h:mm:ss")
 
 
 def _frames(given: Any) -> int | None:
-    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 4096):
-        raise InputError("frames must be a whole number from 1 to 4096")
+    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MAX_FRAMES):
+        raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")
     return given

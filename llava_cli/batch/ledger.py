@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from llava_cli.atomic import write_all
 from llava_cli.batch.claims import Claims
 from llava_cli.batch.identity import identity
-from llava_cli.batch.index import Index, Told
+from llava_cli.batch.index import Index, LedgerEntry
 from llava_cli.batch.jobs import LONGEST_LINE, path_of
 from llava_cli.errors import OutputError, write_failure
 from llava_cli.record import to_json
@@ -57,10 +57,10 @@ class Ledger:
         self._failed_from = self._read if retry_failed or force else 0
         self._done_from = self._read if force else 0
 
-    def told(self, identity: bytes) -> Told | None:
+    def find(self, identity: bytes) -> LedgerEntry | None:
         """The record of this identity, unless it is to be made again."""
-        told = self._index.told(identity)
-        return told if told and told.offset >= (self._done_from if told.ok else self._failed_from) else None
+        entry = self._index.find(identity)
+        return entry if entry and entry.offset >= (self._done_from if entry.ok else self._failed_from) else None
 
     def done(self, key: str) -> dict[str, Any] | None:
         """A record with an answer to the same work."""
@@ -73,11 +73,11 @@ class Ledger:
             return dict(json.loads(b"".join(self._line(offset))))
 
     def claim(self, identities: Sequence[bytes]) -> set[bytes]:
-        """Those of the identities that nobody has told or is at work on; from now on they are this process's."""
+        """Those that have no record and that nobody is at work on; from now on they are this process's."""
         with self._locked():
             self._catch_up()
-            untold = {identity for identity in identities if self.told(identity) is None}
-            ours = untold - self._claims.of_others() if untold else untold
+            missing = {identity for identity in identities if self.find(identity) is None}
+            ours = missing - self._claims.of_others() if missing else missing
             if ours:
                 self._claims.add(ours)
         return ours
@@ -115,8 +115,8 @@ class Ledger:
             self._lines += 1
             record = self._record(line)
             if "key" in record:
-                told = Told(offset, record.get("status") == "ok")
-                self._index.add(_identity(record), record["key"], told)
+                entry = LedgerEntry(offset, record.get("status") == "ok")
+                self._index.add(_identity(record), record["key"], entry)
         torn = os.fstat(self._file).st_size - self._read
         if torn:
             self._check_torn(b"".join(self._line(self._read)))
@@ -176,28 +176,26 @@ class Ledger:
             raise OutputError(f"{write_failure(self.path, error)}; all records so far are intact") from error
 
 
-class Untold:
-    """In the place of a ledger where records go to standard output: only knows what was told in this run."""
-
-    path = None
+class MemoryLedger:
+    """In the place of a file of records where they go elsewhere: only knows which there were in this run."""
 
     def __init__(self) -> None:
         self._index = Index()
 
-    def told(self, identity: bytes) -> Told | None:
-        return self._index.told(identity)
+    def find(self, identity: bytes) -> LedgerEntry | None:
+        return self._index.find(identity)
 
     def done(self, key: str) -> dict[str, Any] | None:
         return None
 
     def read(self, offset: int) -> dict[str, Any]:
-        raise LookupError("records on standard output cannot be read again")
+        raise LookupError("these records are not kept")
 
     def claim(self, identities: Sequence[bytes]) -> set[bytes]:
         return set(identities)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        self._index.add(_identity(record), record["key"], Told(-1, record["status"] == "ok"))
+        self._index.add(_identity(record), record["key"], LedgerEntry(-1, record["status"] == "ok"))
 
     def close(self) -> None:
         self._index.close()

@@ -6,16 +6,29 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from llava_cli.errors import Terminated
 
 
+NOTICE = b"llava: stopping after what is in hand; once more ends at once\n"
+
+
+def say_so() -> None:
+    """Tell the user that the first signal was heard. Not through a buffer: a signal comes in the middle of anything."""
+    with suppress(OSError):
+        os.write(2, NOTICE)
+
+
+def say_nothing() -> None:
+    """For those who want to hear of errors only."""
+
+
 class Stop:
     """Whether the user wants the run to end."""
 
-    def __init__(self, on_first: Callable[[], None]) -> None:
+    def __init__(self, on_first: Callable[[], None] = say_nothing) -> None:
         self._on_first = on_first
         self.signal: int | None = None
 
@@ -43,7 +56,7 @@ class Stop:
 
 
 @contextmanager
-def deferred_signals(on_first: Callable[[], None]) -> Iterator[Stop]:
+def deferred_signals(on_first: Callable[[], None] = say_so) -> Iterator[Stop]:
     """Have Ctrl-C and SIGTERM wait until what is in hand is finished."""
     stop = Stop(on_first)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

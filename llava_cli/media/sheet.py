@@ -23,17 +23,18 @@ LEGIBLE_WIDTH, WIDEST = 168, 640
 BACKGROUND, LABEL, INK = (24, 24, 24), (0, 0, 0), (255, 255, 255)
 
 
-def draw_sheet(media: Clip | Still, columns: int = 4) -> Image.Image:
+def draw_sheet(media: Clip | Still, columns: int = 4, widest: int = WIDEST) -> Image.Image:
     """Return the frames, at most `columns` in a row, each over a dark strip with its index and time.
 
-    Small frames are enlarged in whole steps, so that each of their pixels can be seen; large ones are reduced.
+    Small frames are enlarged in whole steps, so that each of their pixels can be seen; those that are wider than
+    `widest` pixels are reduced to that.
     """
     if isinstance(media, Still):
         frames, labels = media.pixels[None], [f"{media.info.width}x{media.info.height}"]
     else:
         frames = media.frames
         labels = [f"#{index}  {clock(time)}" for index, time in zip(media.indices, media.times, strict=True)]
-    factor = max(1, -(-LEGIBLE_WIDTH // frames.shape[2])) if frames.shape[2] <= WIDEST else WIDEST / frames.shape[2]
+    factor = max(1, -(-LEGIBLE_WIDTH // frames.shape[2])) if frames.shape[2] <= widest else widest / frames.shape[2]
     width, height = round(frames.shape[2] * factor), max(1, round(frames.shape[1] * factor))
     resample = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BICUBIC
     columns = max(1, min(columns, len(frames)))

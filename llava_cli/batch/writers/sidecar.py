@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from llava_cli.atomic import make_folder, write_file
@@ -19,27 +19,26 @@ from llava_cli.batch.jobs import path_of
 from llava_cli.media.clip import Media
 from llava_cli.media.source import is_url
 
-Format = Literal["txt", "json"]
-
 _LONGEST_NAME = 200
 """File systems take 255 bytes."""
 
 
 class Sidecars:
-    """Writes a file for each medium: its answers (txt), or its records (json)."""
+    """Writes a file for each medium."""
 
     needs_media = False
+    suffix: str
 
-    def __init__(self, format: Format, folder: Path | None) -> None:
-        self._format, self._folder = format, folder
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
         paths = [path_of(medium) for medium in records[0][0]["media"]] if records else []
         if not paths or paths[0] is None:
             return
-        target = place(paths[0], self._format, self._folder)
+        target = place(paths[0], self.suffix, self._folder)
         if not any(new for _, new in records) and target.exists():
-            return  # told in an earlier run; it may have been edited since
+            return  # written in an earlier run; it may have been edited since
         content = self._content([record for record, _ in records])
         if content:
             make_folder(target.parent)
@@ -52,33 +51,49 @@ class Sidecars:
         pass
 
     def _content(self, records: Sequence[dict[str, Any]]) -> str:
-        if self._format == "json":
-            return json.dumps(records, indent=1) + "\n"
+        raise NotImplementedError
+
+
+class TextSidecars(Sidecars):
+    """The answers, a line each."""
+
+    suffix = "txt"
+
+    def _content(self, records: Sequence[dict[str, Any]]) -> str:
         return "".join(f"{record['answer']}\n" for record in records if record["status"] == "ok")
 
 
-def place(path: str, format: Format, folder: Path | None) -> Path:
+class JsonSidecars(Sidecars):
+    """The records, as a list."""
+
+    suffix = "json"
+
+    def _content(self, records: Sequence[dict[str, Any]]) -> str:
+        return json.dumps(records, indent=1) + "\n"
+
+
+def place(path: str, suffix: str, folder: Path | None) -> Path:
     """Where a medium's sidecar is: `clip.txt` for `clip.mp4`, but `clip.mp4.txt` where there is a `clip.webm` too.
 
     Under a folder of their own, sidecars keep the folders that the media are in: no two media share one. Those of
     URLs go there, or into the current folder: `example.org/videos/clip.mp4.txt`.
     """
     if is_url(path):
-        return (folder or Path()) / _place_of_url(path, format)
+        return (folder or Path()) / _place_of_url(path, suffix)
     whole = os.path.abspath(path)  # noqa: PTH100 - resolves "..", but no links
     above, name = os.path.split(whole)
     stem = os.path.splitext(name)[0]
-    name = f"{stem if stem not in _shared_stems(above) else name}.{format}"
+    name = f"{stem if stem not in _shared_stems(above) else name}.{suffix}"
     if folder is None:
         return Path(above) / name
     inside = os.path.relpath(above) if _is_under(above, os.getcwd()) else above  # noqa: PTH109
     return folder / inside.lstrip("/") / name
 
 
-def _place_of_url(url: str, format: Format) -> Path:
+def _place_of_url(url: str, suffix: str) -> Path:
     """A path of plain names, whatever the URL holds: nothing in it leads up, hides a file, or is too long a name."""
     *folders, name = map(_plain, url.partition("://")[2].split("/"))
-    return Path(*folders, f"{name}.{format}")
+    return Path(*folders, f"{name}.{suffix}")
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The batch road: groups of jobs are decoded ahead, asked in batches, and each record is written at once.
+
+One thread drives everything. It never waits while there is something to ask, so that the engine waits only where
+decoding is slower than answering. What fits, and what to do where it does not, the session says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from llava_cli.answer import Answer, Prepared
+from llava_cli.batch.admission import Admission
+from llava_cli.batch.batcher import Batcher
+from llava_cli.batch.feed import Feed
+from llava_cli.batch.jobs import Job
+from llava_cli.batch.ledger import Ledger, MemoryLedger
+from llava_cli.batch.stop import Stop
+from llava_cli.batch.tally import Tally
+from llava_cli.batch.task import RecordGroup, Result, Task, bug, bytes_of
+from llava_cli.batch.writers import Writer
+from llava_cli.errors import InputError, LlavaError
+from llava_cli.media.opened import tell_of
+from llava_cli.media.worker.pool import Decoded
+from llava_cli.media.worker.wire import DecoderBug
+from llava_cli.session import Session
+
+_TICK_S = 0.2
+"""How long to wait for something at most before looking at signals again."""
+
+HELD_BYTES = 1 << 30
+"""Decoded pictures that may wait for the engine; one group more is always allowed."""
+
+
+class Scheduler:
+    """Takes groups from a feed until it ends; see `results`."""
+
+    def __init__(
+        self,
+        session: Session,
+        feed: Feed,
+        ledger: Ledger | MemoryLedger,
+        batcher: Batcher,
+        tally: Tally,
+        writers: Sequence[Writer] = (),
+        strict: bool = False,
+        window: int = 2 * 64,
+    ) -> None:
+        """Make ready.
+
+        Args:
+            strict: stop at the first failure.
+            window: how many groups are in work at the same time.
+        """
+        self.tally = tally
+        self.on_progress: Callable[[Tally], None] = lambda tally: None
+        """Called now and then."""
+        self._session, self._feed, self._ledger, self._batcher = session, feed, ledger, batcher
+        self._writers, self._strict, self._window = writers, strict, window
+        self._admission = Admission(ledger, tally, keep_records=bool(writers))
+        self._decoding: dict[Future[Decoded], tuple[list[Task], RecordGroup]] = {}
+        self._decoded: SimpleQueue[Future[Decoded]] = SimpleQueue()
+        self._ready: list[list[Task]] = []
+        """Tasks that can be asked, those about the same media together."""
+        self._results: deque[Result] = deque()
+        self._typical = 0
+        """Bytes of what was decoded last."""
+        self._over = False
+
+    def results(self, stop: Stop | None = None) -> Iterator[Result]:
+        """Answer all jobs; each result comes once its record is in the ledger.
+
+        Ends early where the user wants to stop, or at the first failure where that is the rule.
+
+        Raises:
+            LlavaError: the list cannot be read, the checkpoint cannot be loaded, or a record cannot be written.
+        """
+        stop = stop or Stop()
+        while not (stop.wanted or self._over):
+            self._admit(stop)
+            self._collect(stop)
+            self.on_progress(self.tally)
+            yield from self._made()
+            batch = [] if stop.wanted or self._over else self._batcher.choose(self._ready)
+            if batch:
+                yield from self._answer(batch, stop)
+            elif self._feed.ended and not self._decoding:
+                return
+
+    def close(self) -> None:
+        """Give up what is still to be decoded."""
+        for future in self._decoding:
+            future.cancel()
+        self._admission.close()
+
+    def _made(self) -> Iterator[Result]:
+        while self._results:
+            yield self._results.popleft()
+
+    # From the list to the decoders.
+
+    def _admit(self, stop: Stop) -> None:
+        """Take groups from the feed; not for ever where it brings nothing but what is done already."""
+        for _ in range(self._window):
+            if stop.wanted or not self._has_room():
+                return
+            idle = not (self._ready or self._decoding or self._results)
+            group = self._feed.next(_TICK_S if idle else 0)
+            if group is None:
+                return
+            self._open(group)
+
+    def _has_room(self) -> bool:
+        # What is being decoded may be there before the engine is done with its batch; it will be about as large.
+        held = sum(bytes_of(tasks[0].media) for tasks in self._ready) + len(self._decoding) * self._typical
+        groups = len(self._decoding) + len(self._ready) + self._admission.waiting
+        return not self._over and groups < self._window and (held < HELD_BYTES or not groups)
+
+    def _open(self, group: RecordGroup) -> None:
+        tasks = self._admission.admit(group)
+        group.waiting = len(tasks) + 1
+        todo = [task for task in tasks if not self._settled_at_once(task)]
+        shown = any(writer.needs_media for writer in self._writers) and bool(tasks or group.records)
+        if (todo or shown) and group.tasks[0].request.names:
+            self._decode(todo, group)
+        self._release(group)
+
+    def _settled_at_once(self, task: Task) -> bool:
+        """Whether nothing needs to be decoded for this task, or another one has it done."""
+        if task.error is not None:
+            self._fail(task, task.error)
+            return True
+        found = self._ledger.done(task.key)
+        if found is not None:
+            self._write(task, task.copied(found))
+            return True
+        return not self._admission.begin(task)
+
+    def _decode(self, tasks: list[Task], group: RecordGroup) -> None:
+        """Have decoded what these tasks show, all of them the same; none are given for the pictures only."""
+        request = (tasks or group.tasks)[0].request
+        group.waiting += 1
+        future = self._session.pool.submit(request.names, self._session.view(request))
+        self._decoding[future] = tasks, group
+        future.add_done_callback(self._decoded.put)
+
+    # From the decoders to the engine.
+
+    def _collect(self, stop: Stop) -> None:
+        """Take what is decoded; wait for it only where there is nothing else to do."""
+        while self._decoding and not stop.wanted:
+            busy = bool(self._ready or self._results)
+            try:
+                future = self._decoded.get_nowait() if busy else self._decoded.get(timeout=_TICK_S)
+            except Empty:
+                return
+            self._take(future, *self._decoding.pop(future))
+
+    def _take(self, future: Future[Decoded], tasks: list[Task], group: RecordGroup) -> None:
+        error = future.exception()
+        if isinstance(error, NotStarted):
+            raise error  # of no file's making: not each of them is to be called broken
+        if error is None:
+            decoded = future.result()
+            if tasks and not group.media:
+                for medium in decoded.media:
+                    tell_of(medium)
+            group.media = decoded.media
+            self._typical = bytes_of(decoded.media)
+            self._show(tasks, decoded)
+        else:
+            for task in tasks:
+                self._fail(task, _failure(error, task))
+        self._release(group)
+
+    def _show(self, tasks: list[Task], decoded: Decoded) -> None:
+        if tasks:
+            self._session.check_memory()  # of the checkpoint alone: were it too large, no file would be at fault
+        for task in tasks:
+            task.media = decoded.media
+            task.decode_s += decoded.seconds
+            try:
+                task.prepared = self._prepared(task)
+            except LlavaError as error:
+                self._refit(task, error)
+            except Exception as error:
+                self._fail(task, bug(error))
+        ready = [task for task in tasks if task.prepared is not None]
+        if ready:
+            self._ready.append(ready)
+
+    def _prepared(self, task: Task) -> Prepared:
+        shown = dict(zip(task.request.names, task.media, strict=True))
+        prepared = self._session.show(task.request, shown, task.decode_s)
+        self._session.check_memory(prepared)
+        return prepared
+
+    def _refit(self, task: Task, error: LlavaError) -> None:
+        """Show fewer frames, where that may help and is wanted; otherwise this is the end of it."""
+        task.prepared = None
+        try:
+            task.request = self._session.fewer_frames(task.request, task.media, error)
+        except LlavaError as final:
+            self._fail(task, final)
+        else:
+            self._decode([task], task.group)
+
+    # From the engine to the records.
+
+    def _answer(self, batch: Sequence[Task], stop: Stop) -> Iterator[Result]:
+        self.tally.current = ", ".join(batch[0].request.names)
+        self.on_progress(self.tally)
+        _ = self._session.engine  # loading takes a while; whoever wants to stop meanwhile need not wait for more
+        if stop.wanted:
+            return
+        for task, answer, size in self._batcher.answer(batch, stop):
+            if isinstance(answer, Answer):
+                self._write(task, task.answered(answer, size), answer)
+            else:
+                self._refit(task, answer)
+            yield from self._made()
+            if self._over:
+                return
+
+    def _fail(self, task: Task, error: LlavaError) -> None:
+        error = error.with_traceback(None)  # which holds on to pictures
+        self._write(task, task.failed(error, self._session.loader.info), error=error)
+
+    def _write(
+        self, task: Task, record: dict[str, Any], answer: Answer | None = None, error: LlavaError | None = None
+    ) -> None:
+        """Write a record; what waited for the same work gets it too, or has to do it itself."""
+        if self._over:
+            return
+        self._ledger.append(record)
+        ok = error is None
+        self.tally.done += ok
+        self.tally.failed += not ok
+        self._over = self._strict and not ok
+        self._results.append(Result(task.item, record, answer, error))
+        task.group.records.append((record, True))
+        self._release(task.group)
+        for other in self._admission.settle(task, ok):
+            if ok:
+                self._write(other, other.copied(record), answer and other.shared(answer))
+            else:
+                self._decode([other], other.group)
+
+    def _release(self, group: RecordGroup) -> None:
+        """One thing less that the group waits for."""
+        group.waiting -= 1
+        if group.waiting == 0 and group.records:
+            for writer in self._writers:
+                writer.put(group.records, group.media)
+            group.media = ()
+
+
+def _failure(error: BaseException, task: Task) -> LlavaError:
+    """What a decoder raised, as the error of the job that it was about."""
+    if isinstance(error, LlavaError):
+        return error
+    if isinstance(error, DecoderBug):
+        names = ", ".join(task.request.names)
+        return InputError(f"{names}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
+    return bug(error)

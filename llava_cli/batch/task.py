@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job on its way from the list to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from llava_cli.answer import Answer, Prepared
+from llava_cli.batch.identity import identity
+from llava_cli.batch.jobs import Item, Job
+from llava_cli.engine.types import ModelInfo
+from llava_cli.errors import ExitCode, LlavaError
+from llava_cli.media.clip import Clip, Media
+from llava_cli.record import error_record, path_entry
+from llava_cli.request import Request
+
+RECORD_KEYS = frozenset(
+    {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
+    | {"usage", "timing", "warnings", "versions", "error", "batch_size", "system", "job", "same_as"}
+)
+"""What records hold; a list's own keys of these names are carried under `job`."""
+
+
+@dataclass(eq=False)
+class RecordGroup:
+    """Jobs that follow each other in the list and show the same media. Their records are handed on together."""
+
+    tasks: list[Task] = field(default_factory=list)
+    media: Sequence[Media] = ()
+    """What was shown last."""
+    records: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
+    """Each with whether it was made in this run."""
+    waiting: int = 0
+    """How many things must happen before the last record is there."""
+
+
+@dataclass(eq=False)
+class Task:
+    """One job's life: what the list says, and what has become of it so far."""
+
+    item: Item
+    key: str
+    """Of the work: see `identity`."""
+    id: str | int
+    request: Request
+    """As it was made to fit."""
+    group: RecordGroup
+    error: LlavaError | None = None
+    """Why it cannot be asked, where that is known before its files are looked at."""
+    media: Sequence[Media] = ()
+    decode_s: float = 0.0
+    prepared: Prepared | None = None
+    """Once its media are there and its prompt fits."""
+
+    @cached_property
+    def identity(self) -> bytes:
+        """What the ledger knows its record by."""
+        return identity(self.key, self.id, self.request.names)
+
+    @property
+    def ready(self) -> Prepared:
+        """The request that can be answered now."""
+        if self.prepared is None:
+            raise ValueError("its media have not been shown yet")
+        return self.prepared
+
+    def answered(self, answer: Answer, batch_size: int) -> dict[str, Any]:
+        """The record of an answer."""
+        return self._completed(answer.record(), batch_size=batch_size)
+
+    def failed(self, error: LlavaError, model: ModelInfo) -> dict[str, Any]:
+        """The record of a failure, with all that is known."""
+        asked = self.request
+        question = asked.text(self.media)
+        return self._completed(error_record(question, asked.names, error, asked.generation, self.media, model))
+
+    def copied(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of the same work, done for the same contents under another name or id."""
+        bare = [{k: v for k, v in medium.items() if not k.startswith("path")} for medium in found["media"]]
+        record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job", "system"}}
+        names = map(path_entry, self.request.names)
+        record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]
+        return self._completed(record, same_as=found["id"])
+
+    def shared(self, answer: Answer) -> Answer:
+        """The answer to the same question about the same contents, under this job's names."""
+        job = self.item if isinstance(self.item, Job) else None
+        named = {
+            id(medium): replace(medium, info=replace(medium.info, path=name))
+            for medium, name in zip(answer.media, self.request.names, strict=True)
+        }
+        media = tuple(named[id(medium)] for medium in answer.media)
+        prepared = replace(answer.prepared, request=self.request, media=media)
+        completion = replace(answer.completion, media=tuple(named[id(medium)] for medium in answer.completion.media))
+        return replace(answer, prepared=prepared, completion=completion, job=job)
+
+    def _completed(self, record: dict[str, Any], **more: Any) -> dict[str, Any]:
+        extra = dict(self.item.extra) if isinstance(self.item, Job) else {}
+        taken = {key: extra.pop(key) for key in RECORD_KEYS & extra.keys()}
+        system = self.request.system
+        return {
+            **record,
+            "id": self.id,
+            "key": self.key,
+            **({"system": system} if system else {}),
+            **more,
+            **({"job": taken} if taken else {}),
+            **extra,
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one job; its record is in the ledger."""
+
+    job: Item
+    record: dict[str, Any]
+    answer: Answer | None = None
+    """None where it failed, or where an earlier run has answered the same."""
+    error: LlavaError | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """In the place of the answer to a job that has none."""
+
+    job: Item
+    error: LlavaError
+    known: Mapping[str, Any] = field(repr=False)
+
+    def record(self) -> dict[str, Any]:
+        """The same keys as the command line's records of failures; see llava-record(5)."""
+        return dict(self.known)
+
+
+def bug(error: BaseException) -> LlavaError:
+    """The error of one job that nobody foresaw: it must not end a run."""
+    failure = LlavaError(f"this is a bug in llava: {type(error).__name__}: {error}", code="bug")
+    failure.exit_code = ExitCode.BUG
+    return failure
+
+
+def bytes_of(media: Sequence[Media]) -> int:
+    """How much memory decoded pictures take."""
+    return sum((medium.frames if isinstance(medium, Clip) else medium.pixels).nbytes for medium in media)
