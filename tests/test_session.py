@@ -102,7 +102,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_loading_or_fitted(folde
             if not fit:
                 with monkeypatch.context() as patch:
                     patch.setattr(type(session.loader), "load", None)
-                    with pytest.raises(OutOfMemory, match="fewer --frames"):
+                    with pytest.raises(OutOfMemory, match="of 0\\.9 GiB free"):
                         session.ask(request)
                 continue
             answer = session.ask(replace(request, fit=True))
