@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -30,6 +32,10 @@ class LlavaError(Exception):
 
     code = "error"
     exit_code = ExitCode.BUG
+    known: Mapping[str, Any] = {}
+    """What is known of the question that failed: arguments of `error_record`."""
+    recorded = False
+    """Whether its record has been written, where records were asked for."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -45,7 +51,7 @@ class UsageError(LlavaError):
 
 
 class InputError(LlavaError):
-    """A file cannot be read, holds no picture, or may not be read."""
+    """A file cannot be read, has no picture in it, or may not be read."""
 
     code = "input"
     exit_code = ExitCode.INPUT

@@ -12,11 +12,12 @@ import typer
 from llava_cli.atomic import write_file
 from llava_cli.cli import options, steps
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.request import Request, read_request
 from llava_cli.errors import LlavaError
 from llava_cli.media.worker.parent import Worker
 from llava_cli.output import AnswerWriter, Output, check_writable, guarded_stdout
-from llava_cli.record import answer_record, error_record, plan_record, plan_text, time_text, to_json
+from llava_cli.record import answer_record, plan_record, plan_text, time_text, to_json
 
 if TYPE_CHECKING:
     from llava_cli.engine.types import Generation, LoadOptions
@@ -41,19 +42,19 @@ Arguments = Annotated[
         metavar="MEDIA... QUESTION",
         help="Videos and images (files, URLs, '-' for standard input), then the question. <video> and <image> in "
         "the question place the media.",
-        show_default=False,
     ),
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question; then all arguments are media."),
+    typer.Option("--prompt", "-p", metavar="TEXT", help="The question; all arguments are media then."),
+    COMMON,
 ]
 Conversation = Annotated[
     Path | None,
     typer.Option(
+        "--conversation",
         metavar="FILE",
-        help="A JSON list of messages (role, content with text, image and video parts); a question given too follows.",
-        show_default=False,
+        help="Continue this conversation: a JSON list of messages with role and content (text, image, video).",
     ),
 ]
 
@@ -88,8 +89,7 @@ def ask(
             writer = AnswerWriter(out) if streamed else None
             record = _answered(request, choice, showing, worker, generation, loading, dry_run, out, writer, sheet)
         except LlavaError as error:
-            if json:
-                out.write(to_json(error_record(request.question, request.paths, error, generation)) + "\n")
+            error.known = {"question": request.question, "paths": request.paths, "generation": generation}
             raise
         if output is not None:
             write_file(output, to_json(record).encode() + b"\n")

@@ -11,6 +11,7 @@ import typer
 
 from llava_cli.atomic import make_folder
 from llava_cli.cli import options, steps
+from llava_cli.cli.help import COMMON
 from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import ExitCode
 from llava_cli.output import Output, guarded_stdout, progress_bar
@@ -31,16 +32,17 @@ Folder = Annotated[
     typer.Option(
         "--output-dir",
         metavar="DIR",
-        help="Keep the clip, the still and the contact sheets here.  [default: the user's cache folder]",
-        show_default=False,
+        help="Keep the clip, the image and the contact sheets here.",
+        show_default="the user's cache folder",
     ),
+    COMMON,
 ]
 Retrain = Annotated[
     Path | None,
     typer.Option(
+        "--retrain",
         metavar="DIR",
-        help="Train the demo checkpoint again, from nothing, into this folder: about 50 minutes on two cores.",
-        show_default=False,
+        help="Train the demo checkpoint from scratch into this folder: about 50 minutes on two cores.",
     ),
 ]
 
@@ -48,8 +50,8 @@ Retrain = Annotated[
 def demo(output_dir: Folder = None, retrain: Retrain = None, quiet: options.Quiet = False) -> None:
     """See it work, without a download.
 
-    The built-in checkpoint is asked about a clip that is drawn on the spot, and its answers are checked. Ends
-    with exit code 1 if an answer is wrong.
+    Asks the built-in checkpoint about a clip that is drawn on the spot, and checks its answers. Exit code 1: an
+    answer was wrong.
     """
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from llava_cli.cli import values
+from llava_cli.cli.help import COMMON
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
@@ -49,10 +50,10 @@ class ModelOptions:
             "-m",
             metavar="NAME",
             autocompletion=values.model_names,
-            help="A short name (see `llava models`), a hub id, a local folder, or 'demo' (the built-in tiny "
-            "checkpoint).",
+            help="A short name (see `llava models`), a hub id, a local folder, or 'demo'.",
             rich_help_panel=_CHECKPOINT,
         ),
+        COMMON,
     ] = DEFAULT
     revision: Revision = None
     rope_factor: Annotated[
@@ -61,7 +62,7 @@ class ModelOptions:
             "--rope-scaling",
             parser=values.rope_factor,
             metavar="linear:FACTOR",
-            help="Stretch positions so that prompts may be FACTOR times as long as in training.",
+            help="Stretch positions for prompts up to FACTOR times as long as in training.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = None
@@ -69,7 +70,7 @@ class ModelOptions:
         bool,
         typer.Option(
             "--dummy-weights",
-            help="Random weights of a short name's size, without a download: to measure a machine, never to answer.",
+            help="Use random weights of a short name's size, without a download: to measure a machine, not to answer.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = False
@@ -85,48 +86,57 @@ class FrameOptions:
             "--frames",
             "-n",
             metavar="N",
-            min=1,
-            max=media_limits.MAX_FRAMES,
-            help="How many frames to show at most.",
+            parser=values.whole(1, media_limits.MAX_FRAMES),
+            help="Show at most N frames per video.",
+            show_default="as trained",
             rich_help_panel=_FRAMES,
         ),
+        COMMON,
     ] = None
     fps: Annotated[
         float | None,
         typer.Option(
-            metavar="R",
-            callback=values.positive,
-            help="Frames a second, instead of a number of frames.",
+            "--fps",
+            metavar="RATE",
+            parser=values.positive,
+            help="Show RATE frames per second instead of a fixed number.",
             rich_help_panel=_FRAMES,
         ),
     ] = None
     sampling: Annotated[
         Literal["uniform", "linspace"] | None,
         typer.Option(
+            "--sampling",
             metavar="POLICY",
-            help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last. "
-            "Without it, as the checkpoint was trained.",
+            parser=values.one_of(Literal["uniform", "linspace"]),
+            help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last.",
+            show_default="as trained",
             rich_help_panel=_FRAMES,
         ),
     ] = None
     start: Annotated[
         float | None,
         typer.Option(
-            parser=values.seconds, metavar="TIME", help="Start here: seconds or hh:mm:ss.", rich_help_panel=_FRAMES
+            "--start",
+            parser=values.seconds,
+            metavar="TIME",
+            help="Start of the part to show: seconds or h:mm:ss.",
+            rich_help_panel=_FRAMES,
         ),
+        COMMON,
     ] = None
     end: Annotated[
         float | None,
         typer.Option(
-            parser=values.seconds, metavar="TIME", help="End here: seconds or hh:mm:ss.", rich_help_panel=_FRAMES
+            "--end", parser=values.seconds, metavar="TIME", help="End of the part to show.", rich_help_panel=_FRAMES
         ),
+        COMMON,
     ] = None
     exact_pixels: Annotated[
         bool,
         typer.Option(
             "--exact-pixels/--no-exact-pixels",
-            show_default=False,
-            help="Scale frames with Pillow, to the byte as the checkpoint's authors did. Slower.",
+            help="Scale frames with Pillow, to the same bytes as the checkpoint's authors. Slower.",
             rich_help_panel=_FRAMES,
         ),
     ] = False
@@ -134,8 +144,7 @@ class FrameOptions:
         bool,
         typer.Option(
             "--fit/--no-fit",
-            show_default=False,
-            help="Show fewer frames where the context is too short for all.",
+            help="Show fewer frames if the context is too short for all of them.",
             rich_help_panel=_FRAMES,
         ),
     ] = False
@@ -158,36 +167,48 @@ class GenerationOptions:
     """How the model answers."""
 
     system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A system prompt.", rich_help_panel=_ANSWER, show_default=False)
+        str | None, typer.Option("--system", metavar="TEXT", help="The system prompt.", rich_help_panel=_ANSWER)
     ] = None
     max_new_tokens: Annotated[
         int,
-        typer.Option(metavar="N", min=1, max=1_000_000, help="Longest answer, in tokens.", rich_help_panel=_ANSWER),
+        typer.Option(
+            "--max-new-tokens",
+            metavar="N",
+            parser=values.whole(1, 1_000_000),
+            help="Stop an answer after N tokens.",
+            rich_help_panel=_ANSWER,
+        ),
+        COMMON,
     ] = 256
     temperature: Annotated[
         float | None,
         typer.Option(
+            "--temperature",
             metavar="T",
-            min=0,
-            callback=values.finite,
-            help="Sample the answer; without it decoding is greedy.",
+            parser=values.at_least_0,
+            help="Sample the answer at this temperature; without it, decoding is greedy.",
             rich_help_panel=_ANSWER,
         ),
     ] = None
     top_p: Annotated[
         float | None,
         typer.Option(
+            "--top-p",
             metavar="P",
-            min=0,
-            max=1,
-            callback=values.positive,
-            help="Sample from this much probability.",
+            parser=values.probability,
+            help="Sample from the likeliest tokens that have probability P together.",
             rich_help_panel=_ANSWER,
         ),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, max=2**63 - 1, help="Make sampling repeatable.", rich_help_panel=_ANSWER),
+        typer.Option(
+            "--seed",
+            metavar="N",
+            parser=values.whole(0, 2**63 - 1),
+            help="Sample the same answer again.",
+            rich_help_panel=_ANSWER,
+        ),
     ] = None
 
     @property
@@ -207,46 +228,49 @@ class DeviceOptions:
     """Where and in which numbers the checkpoint runs."""
 
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps …", rich_help_panel=_MACHINE)
+        str,
+        typer.Option(
+            "--device", metavar="NAME", help="Where to run: auto, cpu, cuda, cuda:1, mps…", rich_help_panel=_MACHINE
+        ),
     ] = "auto"
     dtype: Annotated[
         Dtype,
         typer.Option(
+            "--dtype",
             metavar="TYPE",
-            help="Number format of weights and arithmetic: auto, float32, bfloat16 or float16.",
+            parser=values.one_of(Dtype),
+            help="Data type of the weights: auto, float32, bfloat16 or float16.",
             rich_help_panel=_MACHINE,
         ),
     ] = "auto"
     attention: Annotated[
         Attention,
         typer.Option(
-            metavar="NAME", help="Attention implementation: sdpa, eager or flash_attention_2.", rich_help_panel=_MACHINE
+            "--attention",
+            metavar="NAME",
+            parser=values.one_of(Attention),
+            help="Attention implementation: sdpa, eager or flash_attention_2.",
+            rich_help_panel=_MACHINE,
         ),
     ] = "sdpa"
     four_bit: Annotated[
         bool,
         typer.Option(
             "--4bit/--no-4bit",
-            show_default=False,
-            help="Quantize the language model to 4 bit (nf4) while loading.",
+            help="Load the language model in 4 bits (NF4), for less memory.",
             rich_help_panel=_MACHINE,
         ),
+        COMMON,
     ] = False
     eight_bit: Annotated[
         bool,
-        typer.Option(
-            "--8bit/--no-8bit",
-            show_default=False,
-            help="Quantize the language model to 8 bit while loading.",
-            rich_help_panel=_MACHINE,
-        ),
+        typer.Option("--8bit/--no-8bit", help="Load the language model in 8 bits.", rich_help_panel=_MACHINE),
     ] = False
     quantize_all: Annotated[
         bool,
         typer.Option(
             "--quantize-all/--no-quantize-all",
-            show_default=False,
-            help="Quantize the vision tower and the projector too.",
+            help="With --4bit or --8bit, quantize the vision tower and the projector too.",
             rich_help_panel=_MACHINE,
         ),
     ] = False
@@ -258,7 +282,7 @@ class DeviceOptions:
             UsageError: the options contradict each other.
         """
         if self.four_bit and self.eight_bit:
-            raise UsageError("--4bit and --8bit exclude each other")
+            raise UsageError("--4bit and --8bit cannot be used together")
         if self.quantize_all and not (self.four_bit or self.eight_bit):
             raise UsageError("--quantize-all needs --4bit or --8bit")
         quantization: Quantization | None = "4bit" if self.four_bit else "8bit" if self.eight_bit else None
@@ -275,15 +299,19 @@ class LimitOptions:
             "--max-bytes",
             parser=values.size,
             metavar="SIZE",
-            help="Most to take from standard input, a pipe or a URL: bytes, 500M, 2G.  [default: 2G]",
+            help="Most to read from standard input, a pipe or a URL: bytes, 500M, 2G.",
+            show_default="2G",
             rich_help_panel=_LIMITS,
-            show_default=False,
         ),
     ] = media_limits.DEFAULT.max_bytes
     max_pixels: Annotated[
         int,
         typer.Option(
-            "--max-pixels", metavar="N", min=1, help="Largest picture, width times height.", rich_help_panel=_LIMITS
+            "--max-pixels",
+            metavar="N",
+            parser=values.whole(1),
+            help="Largest picture, width times height.",
+            rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.max_pixels
     max_walk: Annotated[
@@ -291,8 +319,8 @@ class LimitOptions:
         typer.Option(
             "--max-walk",
             metavar="N",
-            min=1,
-            help="Most frames to decode one by one in files that cannot be sampled by seeking.",
+            parser=values.whole(1),
+            help="Most frames to decode one by one, in files without reliable seeking.",
             rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.max_walk
@@ -300,9 +328,9 @@ class LimitOptions:
         float,
         typer.Option(
             "--timeout",
-            callback=values.positive,
             metavar="SECONDS",
-            help="Longest that decoding a file may take.",
+            parser=values.positive,
+            help="Longest time for decoding a file.",
             rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.timeout
@@ -312,14 +340,14 @@ class LimitOptions:
             "--max-memory",
             parser=values.size,
             metavar="SIZE",
-            help="Most memory that decoding a file may take.  [default: half of the machine's]",
+            help="Most memory for decoding a file.",
+            show_default="half of the machine's",
             rich_help_panel=_LIMITS,
-            show_default=False,
         ),
     ] = media_limits.DEFAULT.max_memory
     allow_urls: Annotated[
         bool,
-        typer.Option("--allow-urls", help="Read URLs (http, https) that the list names.", rich_help_panel=_LIMITS),
+        typer.Option("--allow-urls", help="Read URLs (http, https) named in the list.", rich_help_panel=_LIMITS),
     ] = True
     allow_private_urls: Annotated[
         bool,
@@ -344,30 +372,36 @@ class LimitOptions:
 
 DryRun = Annotated[
     bool,
-    typer.Option(
-        "--dry-run", help="Print frames, tokens and memory; read no weights, give no answer.", rich_help_panel=_MACHINE
-    ),
+    typer.Option("--dry-run", help="Print frames, tokens and memory without answering.", rich_help_panel=_MACHINE),
+    COMMON,
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the record, one line of JSON.", rich_help_panel=_OUTPUT)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the record as one line of JSON.", rich_help_panel=_OUTPUT), COMMON
+]
 OutputFile = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write the record there instead of printing.", rich_help_panel=_OUTPUT
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the record to FILE instead of printing.",
+        rich_help_panel=_OUTPUT,
     ),
+    COMMON,
 ]
 Sheet = Annotated[
     Path | None,
     typer.Option(
+        "--sheet",
         metavar="FILE",
-        help="Save a contact sheet (PNG) of what the model is shown, each frame with its index and time.",
+        help="Save the frames shown as a contact sheet (PNG).",
         rich_help_panel=_OUTPUT,
     ),
+    COMMON,
 ]
-Time = Annotated[bool, typer.Option("--time", help="Say on stderr where the time went.", rich_help_panel=_OUTPUT)]
+Time = Annotated[bool, typer.Option("--time", help="Report on stderr where the time went.", rich_help_panel=_OUTPUT)]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Say on stderr what is loaded and shown, and why.", rich_help_panel=_OUTPUT),
+    typer.Option("--verbose", "-v", help="Report on stderr what is loaded and shown.", rich_help_panel=_OUTPUT),
 ]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=_OUTPUT)
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.", rich_help_panel=_OUTPUT)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llava_cli.media.clip import Clip
     from llava_cli.models.family import Family
 
-_INSTALL = "install the versions that were tested: pip install -c constraints.txt ."
+_INSTALL = "install the tested versions: pip install -c constraints.txt ."
 
 
 class Wrong(Exception):
@@ -63,7 +63,7 @@ def _clip(path: Path, family: Family) -> Clip:
 
     clip = load_media(path, family.view)
     if not isinstance(clip, Clip):
-        raise Wrong("a video was taken for an image")
+        raise Wrong("a video was read as an image")
     return clip
 
 
@@ -84,7 +84,7 @@ def _decoders_agree(path: Path, family: Family) -> str:
     with open_source(path) as source:
         second = opencv.read_clip(source, family.view)
     if first.indices != second.indices or first.frames.shape != second.frames.shape:
-        raise Wrong(f"PyAV shows frames {first.indices}, OpenCV {second.indices}")
+        raise Wrong(f"PyAV reads frames {first.indices}, OpenCV {second.indices}")
     difference = float(np.abs(first.frames.astype(int) - second.frames.astype(int)).mean())
     if difference > 4:
         raise Wrong(f"the two decoders' pixels differ by {difference:.1f} of 255 on average")
@@ -99,7 +99,7 @@ def _answers(engine: Engine, clip: Clip, model: str) -> str:
     question, truth = CLIP_QUESTIONS[0]
     answer = engine.answer([ask(question, [clip])], Generation(32))[0].text
     if model == "demo" and answer != truth:
-        raise Wrong(f"asked {question!r}, it says {answer!r} instead of {truth!r}")
+        raise Wrong(f"{question!r} is answered {answer!r} instead of {truth!r}")
     return f"{question} {answer}"
 
 
@@ -112,7 +112,7 @@ def _batch_is_single(engine: Engine, clip: Clip) -> str:
     together = [answer.text for answer in engine.answer(asks, Generation(32))]
     single = [engine.answer([one], Generation(32))[0].text for one in asks]
     if together != single:
-        raise Wrong("questions asked together are answered differently than one by one")
+        raise Wrong("answers in a batch differ from single answers")
     return f"{len(asks)} questions, the same answers"
 
 
@@ -122,5 +122,5 @@ def _four_bit(family: Family, clip: Clip) -> str:
 
     answer = _load(family, four_bit=True).answer([ask("What shape is it?", [clip])], Generation(8))[0]
     if not answer.completion_tokens:
-        raise Wrong("the quantized checkpoint says nothing")
+        raise Wrong("the quantized checkpoint gives no answer")
     return "and answers"

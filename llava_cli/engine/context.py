@@ -23,10 +23,8 @@ class TooLong(UsageError):
     code = "context"
 
     def __init__(self, tokens: int, context: int, frames: int) -> None:
-        remedy = (
-            f"--frames {frames} would fit, or --fit chooses it" if frames else "show fewer media, or a shorter text"
-        )
-        super().__init__(f"prompt and answer take {tokens} tokens, but the checkpoint reads {context}; {remedy}")
+        remedy = f"--frames {frames} would fit, or let --fit choose" if frames else "use fewer media or a shorter text"
+        super().__init__(f"prompt and answer take {tokens} tokens, but the context has {context}; {remedy}")
         self.frames = frames
         """The largest number of frames of each video that fits; 0 if not even one does."""
 

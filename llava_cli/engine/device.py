@@ -34,7 +34,7 @@ def choose_device(wanted: str) -> str:
         torch.empty(0, device=torch.device(wanted))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         line = str(error).partition("\n")[0]
-        raise UsageError(f"--device {wanted}: not on this machine ({line}); try --device cpu") from error
+        raise UsageError(f"--device {wanted}: not available on this machine ({line}); try --device cpu") from error
     return "cuda:0" if wanted == "cuda" else wanted
 
 
