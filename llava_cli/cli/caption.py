@@ -86,8 +86,8 @@ def caption(
 ) -> None:
     """Describe many videos and images, or ask each the same questions.
 
-    Prints a record per file and question, or appends them to --output; the same command, run again, continues where
-    it stopped. Exit code 1: some files failed.
+    Without --prompt it asks "Describe this video in detail." Prints a record per file and question, or appends them
+    to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
     questions = _questions(prompt)
     _check(paths, files_from, null, delivery)
