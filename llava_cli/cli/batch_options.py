@@ -88,8 +88,7 @@ class OutputOptions:
         bool, typer.Option("--retry-failed", help="Retry failed jobs.", rich_help_panel=_OUTPUT)
     ] = False
     force: Annotated[
-        bool,
-        typer.Option("--force", help="Do all jobs again, whatever the output file has.", rich_help_panel=_OUTPUT),
+        bool, typer.Option("--force", help="Do all jobs again, whatever the output file has.", rich_help_panel=_OUTPUT)
     ] = False
     sidecar: Annotated[
         Literal["txt", "json"] | None,
@@ -116,9 +115,6 @@ class OutputOptions:
     report: Annotated[
         Path | None,
         typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Also write an HTML page with the frames shown.",
-            rich_help_panel=_OUTPUT,
+            "--report", metavar="FILE", help="Also write an HTML page with the frames shown.", rich_help_panel=_OUTPUT
         ),
     ] = None

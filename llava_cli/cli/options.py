@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,24 +19,17 @@ from llava_cli.media import limits as media_limits
 from llava_cli.media.clip import Sampling, View
 from llava_cli.models.checkpoint import DEFAULT
 
-_CHECKPOINT = "Checkpoint"
-_FRAMES = "Frames"
-_ANSWER = "Answer"
-_MACHINE = "Machine"
-_LIMITS = "Limits"
-_OUTPUT = "Output"
-
-CONFIGURABLE_GROUPS = (_CHECKPOINT, _FRAMES, _ANSWER, _MACHINE)
+CONFIGURABLE_GROUPS = ("Checkpoint", "Frames", "Answer", "Machine")
 """Groups whose options the configuration file and LLAVA_* variables may set."""
 NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--dry-run")
 """Options of these groups that belong to one question."""
 
+_checkpoint, _frames, _answer, _machine, _limits, _output = (
+    partial(typer.Option, rich_help_panel=group) for group in (*CONFIGURABLE_GROUPS, "Limits", "Output")
+)
 
 Revision = Annotated[
-    str | None,
-    typer.Option(
-        "--revision", metavar="REV", help="Branch, tag or commit of a hub checkpoint.", rich_help_panel=_CHECKPOINT
-    ),
+    str | None, _checkpoint("--revision", metavar="REV", help="Branch, tag or commit of a hub checkpoint.")
 ]
 
 
@@ -45,33 +39,30 @@ class ModelOptions:
 
     model: Annotated[
         str,
-        typer.Option(
+        _checkpoint(
             "--model",
             "-m",
             metavar="NAME",
             autocompletion=values.model_names,
             help="A short name (see `llava models`), a hub id, a local folder, or 'demo'.",
-            rich_help_panel=_CHECKPOINT,
         ),
         COMMON,
     ] = DEFAULT
     revision: Revision = None
     rope_factor: Annotated[
         float | None,
-        typer.Option(
+        _checkpoint(
             "--rope-scaling",
             parser=values.rope_factor,
             metavar="linear:FACTOR",
             help="Stretch positions for prompts up to FACTOR times as long as in training.",
-            rich_help_panel=_CHECKPOINT,
         ),
     ] = None
     dummy: Annotated[
         bool,
-        typer.Option(
+        _checkpoint(
             "--dummy-weights",
             help="Use random weights of a short name's size, without a download: to measure a machine, not to answer.",
-            rich_help_panel=_CHECKPOINT,
         ),
     ] = False
 
@@ -82,71 +73,54 @@ class FrameOptions:
 
     frames: Annotated[
         int | None,
-        typer.Option(
+        _frames(
             "--frames",
             "-n",
             metavar="N",
             parser=values.whole(1, media_limits.MAX_FRAMES),
             help="Show at most N frames per video.",
             show_default="as trained",
-            rich_help_panel=_FRAMES,
         ),
         COMMON,
     ] = None
     fps: Annotated[
         float | None,
-        typer.Option(
+        _frames(
             "--fps",
             metavar="RATE",
             parser=values.positive,
             help="Show RATE frames per second instead of a fixed number.",
-            rich_help_panel=_FRAMES,
         ),
     ] = None
     sampling: Annotated[
         Literal["uniform", "linspace"] | None,
-        typer.Option(
+        _frames(
             "--sampling",
             metavar="POLICY",
             parser=values.one_of(Literal["uniform", "linspace"]),
             help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last.",
             show_default="as trained",
-            rich_help_panel=_FRAMES,
         ),
     ] = None
     start: Annotated[
         float | None,
-        typer.Option(
-            "--start",
-            parser=values.seconds,
-            metavar="TIME",
-            help="Start of the part to show: seconds or h:mm:ss.",
-            rich_help_panel=_FRAMES,
+        _frames(
+            "--start", parser=values.seconds, metavar="TIME", help="Start of the part to show: seconds or h:mm:ss."
         ),
         COMMON,
     ] = None
     end: Annotated[
-        float | None,
-        typer.Option(
-            "--end", parser=values.seconds, metavar="TIME", help="End of the part to show.", rich_help_panel=_FRAMES
-        ),
-        COMMON,
+        float | None, _frames("--end", parser=values.seconds, metavar="TIME", help="End of the part to show."), COMMON
     ] = None
     exact_pixels: Annotated[
         bool,
-        typer.Option(
+        _frames(
             "--exact-pixels/--no-exact-pixels",
             help="Scale frames with Pillow, to the same bytes as the checkpoint's authors. Slower.",
-            rich_help_panel=_FRAMES,
         ),
     ] = False
     fit: Annotated[
-        bool,
-        typer.Option(
-            "--fit/--no-fit",
-            help="Show fewer frames if the context is too short for all of them.",
-            rich_help_panel=_FRAMES,
-        ),
+        bool, _frames("--fit/--no-fit", help="Show fewer frames if the context is too short for all of them.")
     ] = False
 
     def of(self, view: View) -> View:
@@ -166,49 +140,35 @@ class FrameOptions:
 class GenerationOptions:
     """How the model answers."""
 
-    system: Annotated[
-        str | None, typer.Option("--system", metavar="TEXT", help="The system prompt.", rich_help_panel=_ANSWER)
-    ] = None
+    system: Annotated[str | None, _answer("--system", metavar="TEXT", help="The system prompt.")] = None
     max_new_tokens: Annotated[
         int,
-        typer.Option(
-            "--max-new-tokens",
-            metavar="N",
-            parser=values.whole(1, 1_000_000),
-            help="Stop an answer after N tokens.",
-            rich_help_panel=_ANSWER,
+        _answer(
+            "--max-new-tokens", metavar="N", parser=values.whole(1, 1_000_000), help="Stop an answer after N tokens."
         ),
         COMMON,
     ] = 256
     temperature: Annotated[
         float | None,
-        typer.Option(
+        _answer(
             "--temperature",
             metavar="T",
             parser=values.at_least_0,
             help="Sample the answer at this temperature; without it, decoding is greedy.",
-            rich_help_panel=_ANSWER,
         ),
     ] = None
     top_p: Annotated[
         float | None,
-        typer.Option(
+        _answer(
             "--top-p",
             metavar="P",
             parser=values.probability,
             help="Sample from the likeliest tokens that have probability P together.",
-            rich_help_panel=_ANSWER,
         ),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            parser=values.whole(0, 2**63 - 1),
-            help="Sample the same answer again.",
-            rich_help_panel=_ANSWER,
-        ),
+        _answer("--seed", metavar="N", parser=values.whole(0, 2**63 - 1), help="Sample the same answer again."),
     ] = None
 
     @property
@@ -227,51 +187,36 @@ class GenerationOptions:
 class DeviceOptions:
     """Where and in which numbers the checkpoint runs."""
 
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="NAME", help="Where to run: auto, cpu, cuda, cuda:1, mps…", rich_help_panel=_MACHINE
-        ),
-    ] = "auto"
+    device: Annotated[str, _machine("--device", metavar="NAME", help="Where to run: auto, cpu, cuda, cuda:1, mps…")] = (
+        "auto"
+    )
     dtype: Annotated[
         Dtype,
-        typer.Option(
+        _machine(
             "--dtype",
             metavar="TYPE",
             parser=values.one_of(Dtype),
             help="Data type of the weights: auto, float32, bfloat16 or float16.",
-            rich_help_panel=_MACHINE,
         ),
     ] = "auto"
     attention: Annotated[
         Attention,
-        typer.Option(
+        _machine(
             "--attention",
             metavar="NAME",
             parser=values.one_of(Attention),
             help="Attention implementation: sdpa, eager or flash_attention_2.",
-            rich_help_panel=_MACHINE,
         ),
     ] = "sdpa"
     four_bit: Annotated[
-        bool,
-        typer.Option(
-            "--4bit/--no-4bit",
-            help="Load the language model in 4 bits (NF4), for less memory.",
-            rich_help_panel=_MACHINE,
-        ),
-        COMMON,
+        bool, _machine("--4bit/--no-4bit", help="Load the language model in 4 bits (NF4), for less memory."), COMMON
     ] = False
-    eight_bit: Annotated[
-        bool,
-        typer.Option("--8bit/--no-8bit", help="Load the language model in 8 bits.", rich_help_panel=_MACHINE),
-    ] = False
+    eight_bit: Annotated[bool, _machine("--8bit/--no-8bit", help="Load the language model in 8 bits.")] = False
     quantize_all: Annotated[
         bool,
-        typer.Option(
+        _machine(
             "--quantize-all/--no-quantize-all",
             help="With --4bit or --8bit, quantize the vision tower and the projector too.",
-            rich_help_panel=_MACHINE,
         ),
     ] = False
 
@@ -295,66 +240,45 @@ class LimitOptions:
 
     max_bytes: Annotated[
         int,
-        typer.Option(
+        _limits(
             "--max-bytes",
             parser=values.size,
             metavar="SIZE",
             help="Most to read from standard input, a pipe or a URL: bytes, 500M, 2G.",
             show_default="2G",
-            rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.max_bytes
     max_pixels: Annotated[
-        int,
-        typer.Option(
-            "--max-pixels",
-            metavar="N",
-            parser=values.whole(1),
-            help="Largest picture, width times height.",
-            rich_help_panel=_LIMITS,
-        ),
+        int, _limits("--max-pixels", metavar="N", parser=values.whole(1), help="Largest picture, width times height.")
     ] = media_limits.DEFAULT.max_pixels
     max_walk: Annotated[
         int,
-        typer.Option(
+        _limits(
             "--max-walk",
             metavar="N",
             parser=values.whole(1),
             help="Most frames to decode one by one, in files without reliable seeking.",
-            rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.max_walk
     timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            parser=values.positive,
-            help="Longest time for decoding a file.",
-            rich_help_panel=_LIMITS,
-        ),
+        float, _limits("--timeout", metavar="SECONDS", parser=values.positive, help="Longest time for decoding a file.")
     ] = media_limits.DEFAULT.timeout
     max_memory: Annotated[
         int | None,
-        typer.Option(
+        _limits(
             "--max-memory",
             parser=values.size,
             metavar="SIZE",
             help="Most memory for decoding a file.",
             show_default="half of the machine's",
-            rich_help_panel=_LIMITS,
         ),
     ] = media_limits.DEFAULT.max_memory
-    allow_urls: Annotated[
-        bool,
-        typer.Option("--allow-urls", help="Read URLs (http, https) named in the list.", rich_help_panel=_LIMITS),
-    ] = True
+    allow_urls: Annotated[bool, _limits("--allow-urls", help="Read URLs (http, https) named in the list.")] = True
     allow_private_urls: Annotated[
         bool,
-        typer.Option(
+        _limits(
             "--allow-private-urls",
             help="Read URLs at addresses that are not public, such as this machine's own network.",
-            rich_help_panel=_LIMITS,
         ),
     ] = False
 
@@ -370,38 +294,14 @@ class LimitOptions:
         return media_limits.Limits(self.max_bytes, self.max_pixels, self.max_walk, self.timeout, self.max_memory, urls)
 
 
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Print frames, tokens and memory without answering.", rich_help_panel=_MACHINE),
-    COMMON,
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the record as one line of JSON.", rich_help_panel=_OUTPUT), COMMON
-]
+DryRun = Annotated[bool, _machine("--dry-run", help="Print frames, tokens and memory without answering."), COMMON]
+Json = Annotated[bool, _output("--json", help="Print the record as one line of JSON."), COMMON]
 OutputFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="Write the record to FILE instead of printing.",
-        rich_help_panel=_OUTPUT,
-    ),
-    COMMON,
+    Path | None, _output("--output", "-o", metavar="FILE", help="Write the record to FILE instead of printing."), COMMON
 ]
 Sheet = Annotated[
-    Path | None,
-    typer.Option(
-        "--sheet",
-        metavar="FILE",
-        help="Save the frames shown as a contact sheet (PNG).",
-        rich_help_panel=_OUTPUT,
-    ),
-    COMMON,
+    Path | None, _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet (PNG)."), COMMON
 ]
-Time = Annotated[bool, typer.Option("--time", help="Report on stderr where the time went.", rich_help_panel=_OUTPUT)]
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", help="Report on stderr what is loaded and shown.", rich_help_panel=_OUTPUT),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.", rich_help_panel=_OUTPUT)]
+Time = Annotated[bool, _output("--time", help="Report on stderr where the time went.")]
+Verbose = Annotated[bool, _output("--verbose", "-v", help="Report on stderr what is loaded and shown.")]
+Quiet = Annotated[bool, _output("--quiet", "-q", help="Print only errors on stderr.")]
