@@ -15,7 +15,8 @@ import typer
 
 from llava_cli import __version__
 from llava_cli.cli.app import app
-from llava_cli.cli.command import examples, long_name, walk
+from llava_cli.cli.command import walk
+from llava_cli.cli.help import examples, long_name
 
 HEAVY = ("torch", "transformers", "av", "cv2", "numpy", "PIL", "bitsandbytes", "accelerate")
 

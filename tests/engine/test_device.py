@@ -34,5 +34,5 @@ def test_the_number_format_follows_from_the_machine_s_memory_not_from_what_is_fr
 
 
 def test_a_device_that_is_not_there_says_what_to_do():
-    with pytest.raises(UsageError, match=r"--device cuda:99: not on this machine .*; try --device cpu"):
+    with pytest.raises(UsageError, match=r"--device cuda:99: not available on this machine .*; try --device cpu"):
         choose_device("cuda:99")
