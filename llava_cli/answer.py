@@ -122,5 +122,11 @@ class AnswerStream(Iterator[str]):
         return self.answer
 
     def close(self) -> None:
-        """Give the answer up."""
+        """Give the answer up, if it has not ended."""
         self._pieces.close()
+
+    def __enter__(self) -> AnswerStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -31,7 +31,7 @@ def read_config(known: Collection[str]) -> dict[str, str | int | float | bool]:
     """The file's values by key; {} where there is no file.
 
     Raises:
-        UsageError: the file is no TOML, or holds a key that is not `known`, or a value that no option takes.
+        UsageError: the file is not valid TOML, or has a key that is not `known`, or a value that no option takes.
     """
     path = config_path()
     try:
@@ -40,8 +40,8 @@ def read_config(known: Collection[str]) -> dict[str, str | int | float | bool]:
         return {}
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # no TOML, or no UTF-8
-        raise UsageError(f"{path}: is no TOML: {error}") from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise UsageError(f"{path}: is not valid TOML: {error}") from error
     for key, value in content.items():
         _check(key, value, known, path)
     return content
@@ -53,4 +53,4 @@ def _check(key: str, value: Any, known: Collection[str], path: Path) -> None:
         remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
         raise UsageError(f"{path}: unknown key {key!r}; {remedy}")
     if not isinstance(value, str | int | float | bool):
-        raise UsageError(f"{path}: {key}: must be a text, a number, true or false")
+        raise UsageError(f"{path}: {key}: must be a string, a number, true or false")

@@ -51,7 +51,7 @@ class UsageError(LlavaError):
 
 
 class InputError(LlavaError):
-    """A file cannot be read, holds no picture, or may not be read."""
+    """A file cannot be read, has no picture in it, or may not be read."""
 
     code = "input"
     exit_code = ExitCode.INPUT

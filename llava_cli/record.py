@@ -116,14 +116,14 @@ def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
 
 
 def error_record(
-    question: str,
+    question: str | None,
     paths: Sequence[str],
     error: LlavaError,
     generation: Generation | None = None,
     media: Sequence[Media] = (),
     model: ModelInfo | None = None,
 ) -> dict[str, Any]:
-    """The record of a failure, with all that is known."""
+    """The record of a failure, with all that is known: what is not is null or empty, and so is its id then."""
     known = {medium.info.path: _media(medium, None) for medium in media}
     return _record(
         question,
@@ -145,12 +145,13 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _record(question: str, status: str, **known: Any) -> dict[str, Any]:
-    question = printable(question)
+def _record(question: str | None, status: str, **known: Any) -> dict[str, Any]:
+    question = None if question is None else printable(question)
     asked = [question, [medium["path"] for medium in known["media"]], known["model"], known["generation"]]
+    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     return {
         "schema_version": SCHEMA_VERSION,
-        "id": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16],
+        "id": None if question is None else name,
         "status": status,
         "question": question,
         **known,

@@ -35,9 +35,10 @@ class FrameChoice:
     def of(self, view: View, most_frames: int) -> View:
         """A family's view with these choices; a rate of frames is bounded by `most_frames`, or by their number."""
         default = view.sampling
+        most = default.frames if self.fps is None else most_frames
         sampling = Sampling(
             policy="fps" if self.fps is not None else self.sampling or default.policy,
-            frames=self.frames or (default.frames if self.fps is None else most_frames),
+            frames=most if self.frames is None else self.frames,
             fps=self.fps,
             start=self.start,
             end=self.end,

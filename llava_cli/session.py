@@ -86,6 +86,7 @@ class Session:
         """
         self.load_options, self.limits, self._progress = load, limits, progress
         self.rope_factor = rope_factor
+        self._told_of_device = False
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
@@ -133,8 +134,6 @@ class Session:
             "%s: %s, %s on %s, %s", info.checkpoint, info.family, info.quantization or info.dtype, info.device,
             info.attention,
         )  # fmt: skip
-        if self.load_options.device == "auto" and loader.device == "cpu" and self.family.checkpoint.name != DEMO:
-            log.info("no GPU was found: running on the CPU")
         return loader
 
     @cached_property
@@ -235,6 +234,7 @@ class Session:
         prompt = self.loader.prompt(conversation, request.generation.max_new_tokens)
         log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
         media = tuple(shown[name] for name in request.names)
+        self._tell_of_device()
         return Prepared(request, media, Query(conversation, request.generation, prompt), decode_s)
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
@@ -298,6 +298,14 @@ class Session:
         loader = self.loader
         if answering and media.busy and loader.family.checkpoint.is_here:
             _ = self.engine
+
+    def _tell_of_device(self) -> None:
+        """Say once, when media have turned out to be in order, that there is no GPU."""
+        if self._told_of_device:
+            return
+        self._told_of_device = True
+        if self.load_options.device == "auto" and self.loader.device == "cpu" and self.family.checkpoint.name != DEMO:
+            log.info("no GPU was found: running on the CPU")
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

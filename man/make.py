@@ -20,7 +20,8 @@ import typer
 from llava_cli import __version__
 from llava_cli.cli import chat
 from llava_cli.cli.app import app
-from llava_cli.cli.command import all_configurable, examples, groups, walk
+from llava_cli.cli.command import HELP, all_configurable, walk
+from llava_cli.cli.help import examples, first_sentence, groups
 from llava_cli.config import variable
 from man.record import ABOUT, KEYS
 
@@ -28,9 +29,9 @@ ROOT = Path(__file__).parents[1]
 
 EXIT_STATUS = [
     ("0", "an answer"),
-    ("1", "some jobs failed; for demo, an answer was wrong; for doctor, there is a problem"),
-    ("2", "the command line or the configuration makes no sense, or the media are too many for the context"),
-    ("3", "a file cannot be read, or shows nothing"),
+    ("1", "some jobs failed; demo: an answer was wrong; doctor: there is a problem"),
+    ("2", "a mistake in the command line or the configuration, or media that do not fit into the context"),
+    ("3", "a file cannot be read, or has no video or image in it"),
     ("4", "the checkpoint cannot be found, reached or used"),
     ("5", "too little memory"),
     ("6", "the result cannot be written"),
@@ -38,16 +39,16 @@ EXIT_STATUS = [
     ("130, 143", "interrupted, terminated"),
 ]
 ENVIRONMENT = [
-    ("HF_HOME, HF_HUB_CACHE", "where checkpoints are kept"),
-    ("HF_TOKEN", "for checkpoints whose access is restricted"),
-    ("HF_HUB_OFFLINE", "1: the network is never asked"),
+    ("HF_HOME, HF_HUB_CACHE", "where checkpoints are stored"),
+    ("HF_TOKEN", "for checkpoints with restricted access"),
+    ("HF_HUB_OFFLINE", "1: never use the network"),
     ("NO_COLOR, TERM=dumb", "no colour, no progress bars"),
     ("CUDA_VISIBLE_DEVICES", "the GPUs that may be used"),
 ]
 FILES = [
     ("$XDG_CONFIG_HOME/llava/config.toml", 'defaults: a key for each variable below, e.g. model = "onevision-7b"'),
-    ("$XDG_STATE_HOME/llava/", "logs of crashes, and what was typed in llava chat"),
-    ("$XDG_CACHE_HOME/llava/", "what llava demo drew"),
+    ("$XDG_STATE_HOME/llava/", "crash logs, and the history of llava chat"),
+    ("$XDG_CACHE_HOME/llava/", "files written by llava demo"),
 ]
 
 
@@ -89,9 +90,9 @@ def _first_tab(script: str) -> str:
 
 
 def _page(name: str, command: Any, root: Any, every: Sequence[tuple[str, Any]]) -> str:
-    ctx = typer.Context(command, info_name=name, help_option_names=["-h", "--help"])
+    ctx = typer.Context(command, info_name=name, help_option_names=list(HELP))
     page, about = name.replace(" ", "-"), cleandoc(command.help or "").split("\n\n")
-    lines = [_title(page, 1), ".SH NAME", f"{_text(page)} \\- {_text(_short(about[0]))}"]
+    lines = [_title(page, 1), ".SH NAME", f"{_text(page)} \\- {_text(_short(command))}"]
     lines += [".SH SYNOPSIS", f".B {_text(name)}", _text(" ".join(command.collect_usage_pieces(ctx)))]
     lines += [".SH DESCRIPTION", *_paragraphs(about)]
     if examples(command):
@@ -100,12 +101,15 @@ def _page(name: str, command: Any, root: Any, every: Sequence[tuple[str, Any]]) 
         lines += [f".SH {_text(title.upper())}", *_definitions(rows)]
     below = [(child, c) for child, c in every if child.rpartition(" ")[0] == name]
     if below:
-        lines += [".SH COMMANDS", *_definitions((child, _short(c.help)) for child, c in below)]
+        lines += [".SH COMMANDS", *_definitions((child, _short(c)) for child, c in below)]
     if name == "llava chat":
         lines += [".SH AT THE PROMPT", ".nf", *(_text(line) for line in chat.HELP.splitlines()), ".fi"]
     if command is root:
         lines += [".SH EXIT STATUS", *_definitions(EXIT_STATUS), ".SH FILES", *_definitions(FILES)]
-        lines += [".SH ENVIRONMENT", _text("A flag comes before a variable, a variable before the file.")]
+        lines += [
+            ".SH ENVIRONMENT",
+            _text("Options override variables, which override the configuration file."),
+        ]
         lines += [*_definitions(_variables(root)), *_definitions(ENVIRONMENT)]
     others = [other.replace(" ", "-") for other, _ in every if other != name]
     lines += [".SH SEE ALSO", *_see_also([*((other, 1) for other in others), ("llava-record", 5)])]
@@ -131,9 +135,9 @@ def _title(name: str, section: int) -> str:
     return f'.TH {_text(name.upper())} {section} "" "llava {__version__}" "llava"'
 
 
-def _short(about: str | None) -> str:
-    """The first sentence, as NAME wants it: no capital, no full stop."""
-    first = " ".join((about or "").split("\n\n")[0].split()).rstrip(".")
+def _short(command: Any) -> str:
+    """What a command does, as NAME wants it: no capital, no full stop."""
+    first = first_sentence(command).rstrip(".")
     return first[:1].lower() + first[1:]
 
 

@@ -3,21 +3,21 @@
 
 ABOUT = [
     "llava ask --json prints one record: one line of JSON in ASCII. llava ask --output FILE writes the same to a file. "
-    "A record tells what was asked, what was answered, and what the model was really shown.",
+    "A record has the question, the answer, and what the model was really shown.",
     "Scripts may rely on these keys. schema_version changes when one of them changes its meaning. A failure is a "
-    "record too: its status is error, and it keeps all that is known. llava ask --dry-run --json prints a record of "
-    "status planned, with the memory that the answer would take.",
+    "record too: its status is error, and what is not known is null or empty. llava ask --dry-run --json prints a "
+    "record of status planned, with the memory that the answer would take.",
 ]
 
 KEYS = [
     ("schema_version", "number: 1"),
-    ("id", "text: the same for the same question, media names, model and settings"),
+    ("id", "text: the same for the same question, media names, model and settings; null if the question is not known"),
     ("status", "ok, planned or error"),
-    ("question", "text: the question"),
+    ("question", "text: the question; null if a failure came before it was known"),
     ("answer", "text: the answer; only if status is ok"),
     ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
     ("error.code", "usage, context, input, model, not_found, gated, offline, out_of_memory, output"),
-    ("error.message", "text: what stderr says"),
+    ("error.message", "text: the message on stderr"),
     ("model.checkpoint", "as it was named, a short name as its hub id"),
     ("model.revision", "the commit on the hub; null for a folder"),
     ("model.family", "which family read it"),
@@ -27,8 +27,8 @@ KEYS = [
     ("model.attention", "which implementation"),
     ("model.dummy", "true: random weights, the answer means nothing"),
     ("model.template", "whose chat template wrote the prompt: checkpoint or family"),
-    ("media[].path", "the file's name; bytes that are no text as escapes"),
-    ("media[].path_b64", "the name's very bytes in base64, where they are no text"),
+    ("media[].path", "the file's name; bytes that are not text are escaped"),
+    ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),
     ("media[].kind", "video or image"),
     ("media[].width", "pixels, upright"),
     ("media[].height", "pixels, upright"),
@@ -45,7 +45,7 @@ KEYS = [
     ("generation.do_sample", "whether it was sampled"),
     ("generation.temperature", "number or null"),
     ("generation.top_p", "number or null"),
-    ("generation.seed", "with which the sample can be repeated; or null"),
+    ("generation.seed", "repeats the sample; or null"),
     ("usage.prompt_tokens", "number: all tokens of the prompt"),
     ("usage.visual_tokens", "number: those of them that stand for media"),
     ("usage.completion_tokens", "number: tokens of the answer"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from llava_cli.errors import OutputError
-from llava_cli.output import Output, check_writable, complain
+from llava_cli.output import Output, check_writable, complain, console
 
 
 def test_what_libraries_print_goes_to_stderr():
@@ -62,10 +63,19 @@ def test_complaints_are_one_line(capfd):
     assert capfd.readouterr().err == "llava: bad name\\udcff[31m: no such file\n"
 
 
-def test_quiet_says_nothing(capfd):
-    Output(1, quiet=True).say("a notice")
-    Output(1, quiet=False).say("another")
-    assert capfd.readouterr().err == "another\n"
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, "notice warning error"), ({"quiet": True}, "error"), ({"verbose": True}, "detail notice warning error")],
+)
+def test_what_is_logged_is_said_on_stderr(capfd, options, said):
+    log = logging.getLogger("llava_cli.test")
+    with console(**options):
+        log.debug("detail")
+        log.info("notice")
+        log.warning("warning")
+        log.error("error")
+    log.error("nobody's")
+    assert capfd.readouterr().err == "".join(f"llava: {word}\n" for word in said.split())
 
 
 @pytest.mark.parametrize("name", ["missing/record.json", "."])

@@ -8,7 +8,7 @@ import json
 
 from pictures import clip, still
 
-from llava_cli.engine.types import Answer, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import InputError
 from llava_cli.record import SCHEMA_VERSION, answer_record, error_record, to_json
 
@@ -19,7 +19,7 @@ CLIP, STILL = clip(2, 8, 8), still(9, 7)
 def answered(question: str = "What?", **changes: object) -> dict:
     shown = {"text": "A cat.", "finish_reason": "stop", "media": (STILL, CLIP), "visual_tokens": (70, 8)}
     counts = {"prompt_tokens": 90, "completion_tokens": 4, "template": "checkpoint", "timing": Timing(load_s=1.23456)}
-    answer = Answer(**(shown | counts | changes))  # type: ignore[arg-type]
+    answer = Completion(**(shown | counts | changes))  # type: ignore[arg-type]
     return answer_record(question, [CLIP, STILL], answer, MODEL, Generation(), decode_s=0.5)
 
 

@@ -16,25 +16,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, chat, demo, doctor, frames, models
+from llava_cli.cli import ask, chat, demo, doctor, frames, help, models
 from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
-SHORT_PAGE = """\
-llava answers questions about videos and images with LLaVA-family models,
-on your own machine.
-
-  llava demo                                  see it work: no download, no GPU
-  llava ask video.mp4 "why is this funny?"    one answer
-  llava chat video.mp4                        a conversation
-  llava caption -r videos/ -o captions.jsonl  thousands of files, resumable
-  llava frames video.mp4 --sheet frames.png   what the model is shown
-  llava models                                checkpoints, and their memory
-  llava doctor                                what this machine can do
-
-llava --help lists all commands, llava COMMAND --help explains one;
-so does `man llava`.
-"""
+FIRST_STEPS = (
+    ("llava demo", "see it work: no download, no GPU"),
+    ('llava ask video.mp4 "why is this funny?"', "one answer"),
+    ("llava chat video.mp4", "a conversation"),
+    ("llava caption -r videos/ -o captions.jsonl", "thousands of files, resumable"),
+    ("llava frames video.mp4 --sheet frames.png", "what the model is shown"),
+    ("llava models", "checkpoints, and their memory"),
+    ("llava doctor", "what this machine can do"),
+)
+"""What `llava` alone shows."""
 
 app = App(
     name="llava",
@@ -67,7 +62,7 @@ def _llava(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        typer.echo(SHORT_PAGE, nl=False)
+        typer.echo(help.overview(context.command, FIRST_STEPS, help.columns()))
 
 
 def main() -> NoReturn:

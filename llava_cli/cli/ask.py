@@ -16,6 +16,7 @@ from llava_cli.atomic import write_file
 from llava_cli.cli import options
 from llava_cli.cli.frames import save_sheet
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.errors import InputError, UsageError
 from llava_cli.models.messages import Message, read_chat
 from llava_cli.output import check_writable, console
@@ -44,19 +45,19 @@ Arguments = Annotated[
         metavar="MEDIA... QUESTION",
         help="Videos and images (files, URLs, '-' for standard input), then the question. <video> and <image> in "
         "the question place the media.",
-        show_default=False,
     ),
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question; then all arguments are media."),
+    typer.Option("--prompt", "-p", metavar="TEXT", help="The question; all arguments are media then."),
+    COMMON,
 ]
 Conversation = Annotated[
     Path | None,
     typer.Option(
+        "--conversation",
         metavar="FILE",
-        help="A JSON list of messages (role, content with text, image and video parts); a question given too follows.",
-        show_default=False,
+        help="Continue this conversation: a JSON list of messages with role and content (text, image, video).",
     ),
 ]
 

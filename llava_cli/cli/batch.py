@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llava_cli.cli import batch_options, options
+from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.caption import open_list
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.work import List, work
 from llava_cli.errors import UsageError
 from llava_cli.output import Output, guarded_stdout
@@ -27,7 +28,7 @@ Examples:
 
   llava batch jobs.csv -o answers.jsonl --report answers.html
 
-  jq -c '{id, media: .file, question: "Is a dog visible?"}' list.jsonl | llava batch - | jq -r .answer
+  jq -c '{id, media: .file, question: "Why?"}' list.jsonl | llava batch -
 
 A job: {"id": "7", "media": "clip.mp4", "question": "What happens?", "start": 10, "end": "1:30", "frames": 16}
 """
@@ -37,15 +38,23 @@ Jobs = Annotated[
     typer.Argument(
         metavar="JOBS",
         help="JSON Lines or CSV with media (a path or a list of paths) and question, and perhaps id, system, start, "
-        "end, frames; anything else is carried to the record. '-' is standard input.",
+        "end, frames; anything else is copied to the record. '-' is standard input.",
     ),
 ]
 Prompt = Annotated[
-    str | None, typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs that have none.")
+    str | None,
+    typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs without one."),
+    COMMON,
 ]
 Format = Annotated[
     Literal["jsonl", "csv"] | None,
-    typer.Option(help="What the list is written in.  [default: by its name]", show_default=False),
+    typer.Option(
+        "--format",
+        metavar="jsonl|csv",
+        parser=values.one_of(Literal["jsonl", "csv"]),
+        help="Format of the list.",
+        show_default="by its name",
+    ),
 ]
 
 
@@ -66,7 +75,8 @@ def batch(
 ) -> None:
     """Answer a list of questions about videos and images.
 
-    The same command again goes on where it ended. Exit code 1: some jobs failed.
+    Prints a record per job, or appends them to --output; the same command, run again, continues where it stopped.
+    Exit code 1: some jobs failed.
     """
     if prompt is not None and not prompt.strip():
         raise UsageError("the question is empty")

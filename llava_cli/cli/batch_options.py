@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from llava_cli.cli import options, values
+from llava_cli.cli.help import COMMON
 
 _LIST = "List"
 _BATCH = "Batches"
@@ -25,16 +26,16 @@ class ListOptions:
 
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after so many jobs of the list.", rich_help_panel=_LIST, show_default=False),
+        typer.Option("--limit", metavar="N", parser=values.whole(1), help="Stop after N jobs.", rich_help_panel=_LIST),
     ] = None
     shard: Annotated[
         values.Part | None,
         typer.Option(
+            "--shard",
             parser=values.part,
             metavar="I/N",
-            help="Do only part I of N. What is in a part depends on the files' names alone.",
+            help="Do only part I of N. Which jobs are in a part depends on the files' names alone.",
             rich_help_panel=_LIST,
-            show_default=False,
         ),
     ] = None
 
@@ -49,18 +50,20 @@ class BatchOptions:
             "--batch-size",
             parser=values.batch_size,
             metavar="auto|N",
-            help="How many questions are answered at once: what fits into memory, or at most N.",
+            help="Answer at most N questions at once; auto: as many as fit into memory.",
+            show_default="auto",
             rich_help_panel=_BATCH,
         ),
     ] = None
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            max=256,
-            help="How many processes decode.  [default: by the cores]",
+            "--workers",
+            metavar="N",
+            parser=values.whole(1, 256),
+            help="Number of decoding processes.",
+            show_default="by the number of cores",
             rich_help_panel=_BATCH,
-            show_default=False,
         ),
     ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first failure.", rich_help_panel=_BATCH)] = False
@@ -76,43 +79,42 @@ class OutputOptions:
             "--output",
             "-o",
             metavar="FILE",
-            help="The ledger: records are appended to it, one a line, and what it holds is not done again. "
-            "Without it, records go to standard output.",
+            help="Append records to FILE, and skip the jobs it has already.",
             rich_help_panel=_OUTPUT,
-            show_default=False,
         ),
+        COMMON,
     ] = None
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Do again what failed in an earlier run.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--retry-failed", help="Retry failed jobs.", rich_help_panel=_OUTPUT)
     ] = False
     force: Annotated[
-        bool, typer.Option("--force", help="Do everything again, whatever the ledger holds.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--force", help="Do all jobs again, whatever the output file has.", rich_help_panel=_OUTPUT)
     ] = False
     sidecar: Annotated[
         Literal["txt", "json"] | None,
-        typer.Option(help="Write answers (txt) or records (json) next to each file too.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--sidecar",
+            metavar="txt|json",
+            parser=values.one_of(Literal["txt", "json"]),
+            help="Also write answers (txt) or records (json) beside files.",
+            rich_help_panel=_OUTPUT,
+        ),
+        COMMON,
     ] = None
     output_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep sidecars here instead.", rich_help_panel=_OUTPUT, show_default=False),
-    ] = None
+        typer.Option(
+            "--output-dir", metavar="DIR", help="Write sidecars here instead of next to the files.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None  # fmt: skip
     csv: Annotated[
         Path | None,
-        typer.Option(
-            "--csv",
-            metavar="FILE",
-            help="Write the records as a table too.",
-            rich_help_panel=_OUTPUT,
-            show_default=False,
-        ),
+        typer.Option("--csv", metavar="FILE", help="Also write the records as a table.", rich_help_panel=_OUTPUT),
     ] = None
     report: Annotated[
         Path | None,
         typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write an HTML page too, with the frames that were shown.",
-            rich_help_panel=_OUTPUT,
-            show_default=False,
+            "--report", metavar="FILE", help="Also write an HTML page with the frames shown.", rich_help_panel=_OUTPUT
         ),
     ] = None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import options, steps
+from llava_cli.cli import options, steps, values
 from llava_cli.cli.batch_options import LIMITS, BatchOptions, OutputOptions
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.work import List, work
 from llava_cli.output import Output, guarded_stdout
 
@@ -35,7 +36,11 @@ QUESTIONS = ("What colour is it?", "Which way does it move?", "Describe the vide
 CHOICE = options.ModelOptions("demo")
 ANSWERING = options.GenerationOptions(max_new_tokens=64)
 
-Clips = Annotated[int, typer.Option(min=1, max=10_000, help="How many clips to draw and ask about.")]
+Clips = Annotated[
+    int,
+    typer.Option("--clips", metavar="N", parser=values.whole(1, 10_000), help="Draw N clips and ask about them."),
+    COMMON,
+]
 
 
 def bench(
@@ -48,10 +53,10 @@ def bench(
     manner: Annotated[BatchOptions, Without("strict")],
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure how much faster many questions are answered in batches than one after the other.
+    """Measure how much faster batches are answered than single questions.
 
-    The plain loop is what model cards show: for each question, decode the whole video, keep the frames that are
-    wanted, encode, generate. Loading is in neither time.
+    The plain loop is what model cards show: for each question, decode the whole video, keep the frames needed,
+    encode, generate. Neither time includes loading.
     """
     loading, generation = machine.load_options(), answering.asked
     with guarded_stdout() as stdout, tempfile.TemporaryDirectory(prefix="llava-bench-") as name:

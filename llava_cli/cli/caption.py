@@ -13,6 +13,7 @@ import typer
 
 from llava_cli.cli import batch_options, options
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.work import List, work
 from llava_cli.errors import InputError, UsageError
 from llava_cli.output import Output, guarded_stdout
@@ -25,14 +26,14 @@ Examples:
 
   llava caption -r videos/ -o captions.jsonl
 
-  llava caption -r videos/ --sidecar txt -p "Describe the scene in one sentence."
+  llava caption -r videos/ --sidecar txt -p "Describe it in one sentence."
 
-  find . -name '*.mp4' -print0 | llava caption -0 --files-from - -o captions.jsonl
+  find . -name '*.mp4' -print0 | llava caption -0 --files-from - -o out.jsonl
 """
 
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH…", help="Videos, images, and folders of them.", show_default=False),
+    typer.Argument(metavar="PATH...", help="Videos, images, and folders of them."),
 ]
 Prompt = Annotated[
     list[str] | None,
@@ -40,23 +41,29 @@ Prompt = Annotated[
         "--prompt",
         "-p",
         metavar="TEXT",
-        help="The question; several are asked of each file.  [default: Describe this video in detail.]",
-        show_default=False,
+        help="Ask this of each file; repeatable.",
+        show_default="describe",
     ),
+    COMMON,
 ]
 FilesFrom = Annotated[
     str | None,
-    typer.Option("--files-from", metavar="FILE", help="Read names from this file, or '-' for standard input."),
+    typer.Option("--files-from", metavar="FILE", help="Read names from FILE, or '-' for standard input."),
+    COMMON,
 ]
-Null = Annotated[bool, typer.Option("--null", "-0", help="Names in --files-from end with NUL, not with a newline.")]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Go into folders of folders.")]
+Null = Annotated[
+    bool, typer.Option("--null", "-0", help="Names in --files-from end with a null byte, not with a newline.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders within folders."), COMMON]
 Extensions = Annotated[
     list[str] | None,
     typer.Option(
-        "--ext", metavar="EXT", help="Take these from folders, such as mp4,webm.  [default: videos and images]",
-        show_default=False,
+        "--ext",
+        metavar="EXT",
+        help="Read only files with these extensions in folders, such as mp4,webm.",
+        show_default="videos and images",
     ),
-]  # fmt: skip
+]
 
 
 def caption(
@@ -77,9 +84,10 @@ def caption(
     delivery: batch_options.OutputOptions,
     quiet: options.Quiet = False,
 ) -> None:
-    """Describe many videos and images, or ask the same of each.
+    """Describe many videos and images, or ask each the same questions.
 
-    The same command again goes on where it ended. Exit code 1: some files failed.
+    Without --prompt it asks "Describe this video in detail." Prints a record per file and question, or appends them
+    to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
     questions = _questions(prompt)
     _check(paths, files_from, null, delivery)

@@ -45,16 +45,14 @@ HELP = """\
 /add FILE      show another video or image with the next question
 /frames [PNG]  list what the model is shown; save it as a contact sheet
 /system TEXT   set the system prompt; without a text, remove it
-/undo          take back the last question and its answer
-/save FILE     write the conversation, for `llava ask --conversation FILE`
-/stats         what each turn cost: tokens run, tokens cached, time
-/help          this list
+/undo          remove the last question and its answer
+/save FILE     save the conversation, for `llava ask --conversation FILE`
+/stats         what each turn cost: tokens computed, tokens cached, time
+/help          show this list
 /quit          leave, as Ctrl-D does; Ctrl-C stops an answer
 """
 
-MediaFiles = Annotated[
-    list[str] | None, typer.Argument(metavar="[MEDIA...]", help="Videos and images.", show_default=False)
-]
+MediaFiles = Annotated[list[str] | None, typer.Argument(metavar="[MEDIA...]", help="Videos and images.")]
 
 
 def chat(
@@ -70,8 +68,8 @@ def chat(
 ) -> None:
     """Talk about videos and images.
 
-    The model sees them once, and each question costs only its own tokens. Type /help at the prompt for its
-    commands. Ctrl-C stops an answer, Ctrl-D leaves. Questions can also come from a pipe, one a line.
+    The model reads them once, and each question costs only its own tokens. Type /help at the prompt for its
+    commands. Ctrl-C stops an answer, Ctrl-D leaves. Questions can also come from a pipe, one per line.
     """
     from llava_cli.chat import Chat
     from llava_cli.session import Session

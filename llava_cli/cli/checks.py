@@ -42,7 +42,7 @@ def _versions() -> Check:
     listed = ", ".join(f"{name} {number or 'MISSING'}" for name, number in found.items())
     detail = f"llava {__version__}, Python {platform.python_version()}, {listed}"
     if None in found.values():
-        return Check("versions", "problem", detail, "install again: pip install -c constraints.txt .")
+        return Check("versions", "problem", detail, "reinstall: pip install -c constraints.txt .")
     return Check("versions", "ok", detail)
 
 
@@ -50,7 +50,7 @@ def _devices() -> list[Check]:
     try:
         from llava_cli.engine import device
     except Exception as error:  # a broken driver can raise anything here
-        return [Check("device", "problem", f"torch cannot be imported: {first_line(error)}", "install torch again")]
+        return [Check("device", "problem", f"torch cannot be imported: {first_line(error)}", "reinstall torch")]
     memory = f"{available_memory() / GIB:.1f} of {memory_limit() / GIB:.1f} GiB memory free"
     found = [Check(name, "ok", detail) for name, detail in device.accelerators()]
     return [Check("cpu", "ok", f"{cores()} cores, {memory}"), *(found or [_no_gpu(device.CUDA_BUILD)])]
@@ -60,9 +60,9 @@ def _no_gpu(built_for: str | None) -> Check:
     if Path("/proc/driver/nvidia/version").exists():
         why = "this torch is built without CUDA" if built_for is None else "its driver may be too old for this torch"
         return Check("gpu", "problem", f"there is an NVIDIA driver, but torch sees no GPU: {why}",
-                     "install the torch from pytorch.org that fits what `nvidia-smi` shows")  # fmt: skip
+                     "install the torch build from pytorch.org for your driver (see `nvidia-smi`)")  # fmt: skip
     return Check(
-        "gpu", "note", "none: answers come from the CPU", "small checkpoints run well: --model interleave-0.5b"
+        "gpu", "note", "none found: models run on the CPU", "use a small checkpoint, such as --model interleave-0.5b"
     )
 
 
@@ -117,7 +117,7 @@ def _cache() -> Check:
     free = shutil.disk_usage(there).free
     detail = f"{folder}: {len(sizes)} checkpoints, {sum(sizes.values()) / GIB:.1f} GiB; {free / GIB:.1f} GiB free"
     if not os.access(there, os.W_OK):
-        return Check("cache", "problem", f"{detail}; it cannot be written", "set HF_HOME to a folder that can")
+        return Check("cache", "problem", f"{detail}; it is not writable", "set HF_HOME to a writable folder")
     if free < _NEEDED_ON_DISK:
         return Check("cache", "note", detail, "a 7B checkpoint takes 14 GB: set HF_HOME to a larger disk")
     return Check("cache", "ok", detail)
@@ -127,7 +127,7 @@ def _hub() -> Check:
     from huggingface_hub import HfApi, constants
 
     if constants.HF_HUB_OFFLINE:
-        return Check("hub", "note", "HF_HUB_OFFLINE is set: nothing is downloaded", "unset HF_HUB_OFFLINE")
+        return Check("hub", "note", "HF_HUB_OFFLINE is set: nothing can be downloaded", "unset HF_HUB_OFFLINE")
     try:
         HfApi().model_info("llava-hf/LLaVA-NeXT-Video-7B-hf", timeout=10)
     except Exception as error:  # whatever the network can do wrong

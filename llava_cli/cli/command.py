@@ -1,57 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all commands have in common: help with examples first and options in groups, and defaults of the user's own."""
+"""What all commands have in common: help, defaults of the user's own, and failures that are records where asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from llava_cli.cli import help
 from llava_cli.cli.grouping import expand_groups
+from llava_cli.cli.help import long_name
 from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE
 from llava_cli.config import config_path, read_config, variable
+from llava_cli.errors import LlavaError, OutputError, UsageError
 
-HELP = {"-h", "--help"}
+HELP = ("-h", "--help")
+_EVERYTHING = "llava.help.everything"
+_JSON = "--json"
+_BadUsage: Any = typer.BadParameter.__base__
+"""What the library raises for any command line that makes no sense. It exports only the subclass."""
 
 
-class Command(TyperCommand):
-    """A command. Every shared option can be set by the configuration file and by a variable."""
+class _Shared:
+    """What commands and groups of commands have in common. Every shared option can be set by the configuration file
+    and by a variable."""
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+    def __init__(self: Any, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         for key, option in configurable(self).items():
             option.envvar = variable(key)
             option.show_envvar = False
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = configurable(self)
-        if own and not ctx.resilient_parsing and not HELP & set(args):
-            values = read_config(all_configurable(ctx.find_root().command))
-            ctx.default_map = {option.name: values[key] for key, option in own.items() if key in values}
-        try:
-            return list(super().parse_args(ctx, args))
-        except typer.BadParameter as error:
-            where = _origin(ctx, error.param)
-            if where:
-                error.message += f" (set by {where})"
-            raise
+    def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_EVERYTHING] = "--help" in args
+        options = args[: args.index("--")] if "--" in args else list(args)
+        with _failures_recorded(_json_option(self) is not None and _JSON in options):
+            own = configurable(self)
+            if own and not ctx.resilient_parsing and set(options).isdisjoint(HELP):
+                values = read_config(all_configurable(ctx.find_root().command))
+                ctx.default_map = {option.name: values[key] for key, option in own.items() if key in values}
+            try:
+                return list(super().parse_args(ctx, args))  # type: ignore[misc]
+            except typer.BadParameter as error:
+                _explain(ctx, error)
+                raise
+
+    def invoke(self: Any, ctx: Any) -> Any:
+        option = _json_option(self)
+        with _failures_recorded(option is not None and ctx.params[option.name]):
+            return super().invoke(ctx)  # type: ignore[misc]
+
+    def get_help_option(self: Any, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        option.help = "Show a summary (-h) or everything (--help), and exit."
+        return option
+
+    def get_help(self: Any, ctx: Any) -> str:
+        page = help.reference if ctx.meta.get(_EVERYTHING) else help.summary
+        return page(self, ctx, help.columns())
+
+    def get_usage(self: Any, ctx: Any) -> str:
+        return help.usage(self, ctx, help.columns())
+
+
+class Command(_Shared, TyperCommand):
+    """A command."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return ["[OPTIONS]", *(str(param.metavar) for param in self.params if param.param_type_name == "argument")]
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        format_help(self, ctx, formatter)
 
-
-class Group(TyperGroup):
+class Group(_Shared, TyperGroup):
     """A command that has commands of its own."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        format_help(self, ctx, formatter)
-        self.format_commands(ctx, formatter)
 
 
 class App(typer.Typer):
@@ -59,11 +82,15 @@ class App(typer.Typer):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
-            cls=Group, rich_markup_mode=None, context_settings={"help_option_names": sorted(HELP)}, **settings
+            cls=Group, rich_markup_mode=None, context_settings={"help_option_names": list(HELP)}, **settings
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         register = super().command(name, **({"cls": Command} | settings))
+        return lambda function: register(expand_groups(function))
+
+    def callback(self, **settings: Any) -> Callable[[Any], Any]:
+        register = super().callback(**settings)
         return lambda function: register(expand_groups(function))
 
 
@@ -92,52 +119,48 @@ def walk(command: Any, name: str = "llava") -> Iterator[tuple[str, Any]]:
             yield from walk(below, f"{name} {child}")
 
 
-def long_name(option: Any) -> str:
-    """An option as it is spelt out: `--frames`."""
-    return str(max(option.opts, key=len))
+@contextmanager
+def _failures_recorded(wanted: bool) -> Iterator[None]:
+    """Print the record of a failure that ends the command, if `wanted` and nobody has done so."""
+    try:
+        yield
+    except (LlavaError, _BadUsage) as error:
+        if wanted and not getattr(error, "recorded", False):
+            _print_record(error if isinstance(error, LlavaError) else UsageError(error.format_message()))
+            error.recorded = True
+        raise
 
 
-def examples(command: Any) -> list[str]:
-    """The command lines of a command's epilog: its indented lines."""
-    return [line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  ")]
+def _print_record(error: LlavaError) -> None:
+    from llava_cli.output import Output
+    from llava_cli.record import error_record, to_json
+
+    known = {"question": None, "paths": ()} | dict(error.known)
+    with suppress(OutputError, OSError):  # stderr and the exit code must still tell of the failure itself
+        Output(1).write(to_json(error_record(error=error, **known)) + "\n")
 
 
-def groups(command: Any, ctx: Any) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The arguments and options of a command in named groups, each as (how it is written, what it does)."""
-    records = []
-    for param in command.get_params(ctx):
-        record = param.get_help_record(ctx)
-        if record is not None:
-            if param.param_type_name == "argument":
-                records.append(("Arguments", (param.metavar, param.help)))
-            else:
-                records.append((getattr(param, "rich_help_panel", None) or "Options", record))
-    order = list(dict.fromkeys(["Arguments", "Options", *(name for name, _ in records)]))
-    by_group = sorted(records, key=lambda pair: order.index(pair[0]))
-    return [(name, [record for _, record in rows]) for name, rows in groupby(by_group, key=lambda pair: pair[0])]
+def _json_option(command: Any) -> Any | None:
+    return next((param for param in command.params if _JSON in param.opts), None)
 
 
-def format_help(command: Any, ctx: Any, formatter: Any) -> None:
-    """Usage, what it does, examples, and then everything in groups."""
-    command.format_usage(ctx, formatter)
-    command.format_help_text(ctx, formatter)
-    lines = examples(command)
-    if lines:
-        with formatter.section("Examples"):
-            for line in lines:
-                formatter.write(f"  {line}\n")
-    for name, rows in groups(command, ctx):
-        with formatter.section(name):
-            formatter.write_dl(rows)
+def _explain(ctx: Any, error: Any) -> None:
+    """Say in our words what is wrong with a value, and where it comes from."""
+    option = error.param
+    if option is None:
+        return
+    if getattr(option, "is_flag", False):
+        error.message = "must be true or false"
+    origin = _origin(ctx, option)
+    if origin:
+        error.message += f" (set by {origin})"
 
 
-def _origin(ctx: Any, param: Any) -> str | None:
-    """Where a bad value came from, if not from the command line."""
-    if param is None:
-        return None
-    match getattr(ctx.get_parameter_source(param.name), "name", None):
+def _origin(ctx: Any, option: Any) -> str | None:
+    """Where a value came from, if not from the command line."""
+    match getattr(ctx.get_parameter_source(option.name), "name", None):
         case "ENVIRONMENT":
-            return str(param.envvar)
+            return str(option.envvar)
         case "DEFAULT_MAP":
-            return f"{long_name(param).removeprefix('--')} in {config_path()}"
+            return f"{long_name(option).removeprefix('--')} in {config_path()}"
     return None

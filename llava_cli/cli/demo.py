@@ -13,6 +13,7 @@ import typer
 
 from llava_cli.atomic import make_folder
 from llava_cli.cli import options
+from llava_cli.cli.help import COMMON
 from llava_cli.errors import ExitCode
 from llava_cli.models.checkpoint import DEMO
 from llava_cli.output import Output, console
@@ -36,17 +37,18 @@ Folder = Annotated[
     typer.Option(
         "--output-dir",
         metavar="DIR",
-        help="Keep the clip, the still and the contact sheets here.  [default: the user's cache folder]",
-        show_default=False,
+        help="Keep the clip, the image and the contact sheets here.",
+        show_default="the user's cache folder",
     ),
+    COMMON,
 ]
 
 
 def demo(output_dir: Folder = None, quiet: options.Quiet = False) -> None:
     """See it work, without a download.
 
-    The built-in checkpoint is asked about a clip that is drawn on the spot, and its answers are checked. Ends
-    with exit code 1 if an answer is wrong.
+    Asks the built-in checkpoint about a clip that is drawn on the spot, and checks its answers. Exit code 1: an
+    answer was wrong.
     """
     from llava_cli.demo import show
     from llava_cli.session import Session

@@ -13,6 +13,7 @@ import typer
 
 from llava_cli.cli import options
 from llava_cli.cli.command import all_configurable
+from llava_cli.cli.help import COMMON
 from llava_cli.errors import ExitCode
 from llava_cli.output import console
 
@@ -29,10 +30,11 @@ Examples:
 
 SelfTest = Annotated[
     bool,
-    typer.Option("--self-test/--no-self-test", help="Load the built-in checkpoint, and compare what must be the same."),
+    typer.Option("--self-test/--no-self-test", help="Test the built-in checkpoint and the decoders."),
+    COMMON,
 ]
-Hub = Annotated[bool, typer.Option("--hub", help="Find out too whether the hub can be reached, over the network.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+Hub = Annotated[bool, typer.Option("--hub", help="Also check over the network whether the hub can be reached."), COMMON]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as one line of JSON."), COMMON]
 
 _LEGIBLE = 30
 """Columns that a text must have beside its head."""
@@ -46,10 +48,10 @@ def doctor(
     json: Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find out what this machine can do.
+    """Check what this machine can do.
 
-    Looks at devices, libraries, decoders, quantization and settings, and tests the built-in checkpoint. Says of
-    each problem what to do about it, and ends with exit code 1 if there is one.
+    Checks devices, libraries, decoders, quantization and settings, and tests the built-in checkpoint. Says what to
+    do about each problem. Exit code 1: there is a problem.
     """
     from llava_cli.cli import checks
     from llava_cli.cli.settings import settings

@@ -13,6 +13,7 @@ import typer
 from llava_cli.atomic import make_folder
 from llava_cli.cli import options
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.tables import table
 from llava_cli.errors import UsageError
 from llava_cli.output import check_writable, console
@@ -36,13 +37,16 @@ Examples:
 
 MediaFiles = Annotated[
     list[str],
-    typer.Argument(metavar="MEDIA...", help="Videos and images ('-' for standard input).", show_default=False),
+    typer.Argument(metavar="MEDIA...", help="Videos and images (files, URLs, '-' for standard input)."),
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option("--dir", metavar="DIR", help="Save every frame there, as a PNG of its own.", rich_help_panel="Output"),
+    typer.Option("--dir", metavar="DIR", help="Save every frame as a PNG in this folder.", rich_help_panel="Output"),
+    COMMON,
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each file.", rich_help_panel="Output")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one line of JSON per file.", rich_help_panel="Output"), COMMON
+]
 
 
 def frames(
@@ -58,8 +62,8 @@ def frames(
 ) -> None:
     """Show which frames a model would see.
 
-    Each is told with its time, and how many tokens they take. Frames come in the checkpoint's own size and
-    sampling. Released checkpoints are known by their short names: nothing is downloaded, and no model is loaded.
+    Prints the time of each frame, and how many tokens they take. Frames have the checkpoint's own size and sampling.
+    Released checkpoints are known by their short names: nothing is downloaded, and no model is loaded.
     """
     from llava_cli.session import Session
 

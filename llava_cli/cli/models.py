@@ -99,7 +99,6 @@ def show(name: Name, revision: options.Revision = None, json: Json = False, quie
     nothing is downloaded; of another hub id, its small files.
     """
     from llava_cli.cli import showing
-
     from llava_cli.session import open_family
 
     with console(quiet) as out:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from llava_cli.cli import values
+from llava_cli.cli.help import COMMON
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
@@ -17,24 +19,17 @@ from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.models.published import PUBLISHED
 from llava_cli.request import FrameChoice
 
-_CHECKPOINT = "Checkpoint"
-_FRAMES = "Frames"
-_ANSWER = "Answer"
-_MACHINE = "Machine"
-_LIMITS = "Limits"
-_OUTPUT = "Output"
-
-CONFIGURABLE_GROUPS = (_CHECKPOINT, _FRAMES, _ANSWER, _MACHINE)
+CONFIGURABLE_GROUPS = ("Checkpoint", "Frames", "Answer", "Machine")
 """Groups whose options the configuration file and LLAVA_* variables may set."""
 NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--dry-run")
 """Options of these groups that belong to one question."""
 
+_checkpoint, _frames, _answer, _machine, _limits, _output = (
+    partial(typer.Option, rich_help_panel=group) for group in (*CONFIGURABLE_GROUPS, "Limits", "Output")
+)
 
 Revision = Annotated[
-    str | None,
-    typer.Option(
-        "--revision", metavar="REV", help="Branch, tag or commit of a hub checkpoint.", rich_help_panel=_CHECKPOINT
-    ),
+    str | None, _checkpoint("--revision", metavar="REV", help="Branch, tag or commit of a hub checkpoint.")
 ]
 
 
@@ -44,33 +39,30 @@ class ModelOptions:
 
     model: Annotated[
         str,
-        typer.Option(
+        _checkpoint(
             "--model",
             "-m",
             metavar="NAME",
             autocompletion=values.model_names,
-            help="A short name (see `llava models`), a hub id, a local folder, or 'demo' (the built-in tiny "
-            "checkpoint).",
-            rich_help_panel=_CHECKPOINT,
+            help="A short name (see `llava models`), a hub id, a local folder, or 'demo'.",
         ),
+        COMMON,
     ] = DEFAULT
     revision: Revision = None
     rope_factor: Annotated[
         float | None,
-        typer.Option(
+        _checkpoint(
             "--rope-scaling",
             parser=values.rope_factor,
             metavar="linear:FACTOR",
-            help="Stretch positions so that prompts may be FACTOR times as long as in training.",
-            rich_help_panel=_CHECKPOINT,
+            help="Stretch positions for prompts up to FACTOR times as long as in training.",
         ),
     ] = None
     dummy: Annotated[
         bool,
-        typer.Option(
+        _checkpoint(
             "--dummy-weights",
-            help="Random weights of a short name's size, without a download: to measure a machine, never to answer.",
-            rich_help_panel=_CHECKPOINT,
+            help="Use random weights of a short name's size, without a download: to measure a machine, not to answer.",
         ),
     ] = False
 
@@ -94,63 +86,54 @@ class FrameOptions:
 
     frames: Annotated[
         int | None,
-        typer.Option(
+        _frames(
             "--frames",
             "-n",
             metavar="N",
-            min=1,
-            max=media_limits.MAX_FRAMES,
-            help="How many frames to show at most.",
-            rich_help_panel=_FRAMES,
+            parser=values.whole(1, media_limits.MAX_FRAMES),
+            help="Show at most N frames per video.",
+            show_default="as trained",
         ),
+        COMMON,
     ] = None
     fps: Annotated[
         float | None,
-        typer.Option(
-            metavar="R",
-            callback=values.positive,
-            help="Frames a second, instead of a number of frames.",
-            rich_help_panel=_FRAMES,
+        _frames(
+            "--fps",
+            metavar="RATE",
+            parser=values.positive,
+            help="Show RATE frames per second instead of a fixed number.",
         ),
     ] = None
     sampling: Annotated[
         Literal["uniform", "linspace"] | None,
-        typer.Option(
+        _frames(
+            "--sampling",
             metavar="POLICY",
-            help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last. "
-            "Without it, as the checkpoint was trained.",
-            rich_help_panel=_FRAMES,
+            parser=values.one_of(Literal["uniform", "linspace"]),
+            help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last.",
+            show_default="as trained",
         ),
     ] = None
     start: Annotated[
         float | None,
-        typer.Option(
-            parser=values.seconds, metavar="TIME", help="Start here: seconds or hh:mm:ss.", rich_help_panel=_FRAMES
+        _frames(
+            "--start", parser=values.seconds, metavar="TIME", help="Start of the part to show: seconds or h:mm:ss."
         ),
+        COMMON,
     ] = None
     end: Annotated[
-        float | None,
-        typer.Option(
-            parser=values.seconds, metavar="TIME", help="End here: seconds or hh:mm:ss.", rich_help_panel=_FRAMES
-        ),
+        float | None, _frames("--end", parser=values.seconds, metavar="TIME", help="End of the part to show."), COMMON
     ] = None
     exact_pixels: Annotated[
         bool,
-        typer.Option(
+        _frames(
             "--exact-pixels/--no-exact-pixels",
-            show_default=False,
-            help="Scale frames with Pillow, to the byte as the checkpoint's authors did. Slower.",
-            rich_help_panel=_FRAMES,
+            help="Scale frames with Pillow, to the same bytes as the checkpoint's authors. Slower.",
         ),
     ] = False
     fit: Annotated[
-        bool,
-        typer.Option(
-            "--fit/--no-fit",
-            show_default=False,
-            help="Show fewer frames where the context is too short for all.",
-            rich_help_panel=_FRAMES,
-        ),
+        bool, _frames("--fit/--no-fit", help="Show fewer frames if the context is too short for all of them.")
     ] = False
 
     def choice(self) -> FrameChoice:
@@ -162,37 +145,35 @@ class FrameOptions:
 class GenerationOptions:
     """How the model answers."""
 
-    system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A system prompt.", rich_help_panel=_ANSWER, show_default=False)
-    ] = None
+    system: Annotated[str | None, _answer("--system", metavar="TEXT", help="The system prompt.")] = None
     max_new_tokens: Annotated[
         int,
-        typer.Option(metavar="N", min=1, max=1_000_000, help="Longest answer, in tokens.", rich_help_panel=_ANSWER),
+        _answer(
+            "--max-new-tokens", metavar="N", parser=values.whole(1, 1_000_000), help="Stop an answer after N tokens."
+        ),
+        COMMON,
     ] = 256
     temperature: Annotated[
         float | None,
-        typer.Option(
+        _answer(
+            "--temperature",
             metavar="T",
-            min=0,
-            callback=values.finite,
-            help="Sample the answer; without it decoding is greedy.",
-            rich_help_panel=_ANSWER,
+            parser=values.at_least_0,
+            help="Sample the answer at this temperature; without it, decoding is greedy.",
         ),
     ] = None
     top_p: Annotated[
         float | None,
-        typer.Option(
+        _answer(
+            "--top-p",
             metavar="P",
-            min=0,
-            max=1,
-            callback=values.positive,
-            help="Sample from this much probability.",
-            rich_help_panel=_ANSWER,
+            parser=values.probability,
+            help="Sample from the likeliest tokens that have probability P together.",
         ),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, max=2**63 - 1, help="Make sampling repeatable.", rich_help_panel=_ANSWER),
+        _answer("--seed", metavar="N", parser=values.whole(0, 2**63 - 1), help="Sample the same answer again."),
     ] = None
 
     @property
@@ -209,48 +190,36 @@ class GenerationOptions:
 class DeviceOptions:
     """Where and in which numbers the checkpoint runs."""
 
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps …", rich_help_panel=_MACHINE)
-    ] = "auto"
+    device: Annotated[str, _machine("--device", metavar="NAME", help="Where to run: auto, cpu, cuda, cuda:1, mps…")] = (
+        "auto"
+    )
     dtype: Annotated[
         Dtype,
-        typer.Option(
+        _machine(
+            "--dtype",
             metavar="TYPE",
-            help="Number format of weights and arithmetic: auto, float32, bfloat16 or float16.",
-            rich_help_panel=_MACHINE,
+            parser=values.one_of(Dtype),
+            help="Data type of the weights: auto, float32, bfloat16 or float16.",
         ),
     ] = "auto"
     attention: Annotated[
         Attention,
-        typer.Option(
-            metavar="NAME", help="Attention implementation: sdpa, eager or flash_attention_2.", rich_help_panel=_MACHINE
+        _machine(
+            "--attention",
+            metavar="NAME",
+            parser=values.one_of(Attention),
+            help="Attention implementation: sdpa, eager or flash_attention_2.",
         ),
     ] = "sdpa"
     four_bit: Annotated[
-        bool,
-        typer.Option(
-            "--4bit/--no-4bit",
-            show_default=False,
-            help="Quantize the language model to 4 bit (nf4) while loading.",
-            rich_help_panel=_MACHINE,
-        ),
+        bool, _machine("--4bit/--no-4bit", help="Load the language model in 4 bits (NF4), for less memory."), COMMON
     ] = False
-    eight_bit: Annotated[
-        bool,
-        typer.Option(
-            "--8bit/--no-8bit",
-            show_default=False,
-            help="Quantize the language model to 8 bit while loading.",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = False
+    eight_bit: Annotated[bool, _machine("--8bit/--no-8bit", help="Load the language model in 8 bits.")] = False
     quantize_all: Annotated[
         bool,
-        typer.Option(
+        _machine(
             "--quantize-all/--no-quantize-all",
-            show_default=False,
-            help="Quantize the vision tower and the projector too.",
-            rich_help_panel=_MACHINE,
+            help="With --4bit or --8bit, quantize the vision tower and the projector too.",
         ),
     ] = False
 
@@ -261,7 +230,7 @@ class DeviceOptions:
             UsageError: the options contradict each other.
         """
         if self.four_bit and self.eight_bit:
-            raise UsageError("--4bit and --8bit exclude each other")
+            raise UsageError("--4bit and --8bit cannot be used together")
         if self.quantize_all and not (self.four_bit or self.eight_bit):
             raise UsageError("--quantize-all needs --4bit or --8bit")
         quantization: Quantization | None = "4bit" if self.four_bit else "8bit" if self.eight_bit else None
@@ -274,62 +243,45 @@ class LimitOptions:
 
     max_bytes: Annotated[
         int,
-        typer.Option(
+        _limits(
             "--max-bytes",
             parser=values.size,
             metavar="SIZE",
-            help="Most to take from standard input, a pipe or a URL: bytes, 500M, 2G.  [default: 2G]",
-            rich_help_panel=_LIMITS,
-            show_default=False,
+            help="Most to read from standard input, a pipe or a URL: bytes, 500M, 2G.",
+            show_default="2G",
         ),
     ] = media_limits.DEFAULT.max_bytes
     max_pixels: Annotated[
-        int,
-        typer.Option(
-            "--max-pixels", metavar="N", min=1, help="Largest picture, width times height.", rich_help_panel=_LIMITS
-        ),
+        int, _limits("--max-pixels", metavar="N", parser=values.whole(1), help="Largest picture, width times height.")
     ] = media_limits.DEFAULT.max_pixels
     max_walk: Annotated[
         int,
-        typer.Option(
+        _limits(
             "--max-walk",
             metavar="N",
-            min=1,
-            help="Most frames to decode one by one in files that cannot be sampled by seeking.",
-            rich_help_panel=_LIMITS,
+            parser=values.whole(1),
+            help="Most frames to decode one by one, in files without reliable seeking.",
         ),
     ] = media_limits.DEFAULT.max_walk
     timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            callback=values.positive,
-            metavar="SECONDS",
-            help="Longest that decoding a file may take.",
-            rich_help_panel=_LIMITS,
-        ),
+        float, _limits("--timeout", metavar="SECONDS", parser=values.positive, help="Longest time for decoding a file.")
     ] = media_limits.DEFAULT.timeout
     max_memory: Annotated[
         int | None,
-        typer.Option(
+        _limits(
             "--max-memory",
             parser=values.size,
             metavar="SIZE",
-            help="Most memory that decoding a file may take.  [default: half of the machine's]",
-            rich_help_panel=_LIMITS,
-            show_default=False,
+            help="Most memory for decoding a file.",
+            show_default="half of the machine's",
         ),
     ] = media_limits.DEFAULT.max_memory
-    allow_urls: Annotated[
-        bool,
-        typer.Option("--allow-urls", help="Read URLs (http, https) that the list names.", rich_help_panel=_LIMITS),
-    ] = True
+    allow_urls: Annotated[bool, _limits("--allow-urls", help="Read URLs (http, https) named in the list.")] = True
     allow_private_urls: Annotated[
         bool,
-        typer.Option(
+        _limits(
             "--allow-private-urls",
             help="Read URLs at addresses that are not public, such as this machine's own network.",
-            rich_help_panel=_LIMITS,
         ),
     ] = False
 
@@ -345,32 +297,14 @@ class LimitOptions:
         return media_limits.Limits(self.max_bytes, self.max_pixels, self.max_walk, self.timeout, self.max_memory, urls)
 
 
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run", help="Print frames, tokens and memory; read no weights, give no answer.", rich_help_panel=_MACHINE
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the record, one line of JSON.", rich_help_panel=_OUTPUT)]
+DryRun = Annotated[bool, _machine("--dry-run", help="Print frames, tokens and memory without answering."), COMMON]
+Json = Annotated[bool, _output("--json", help="Print the record as one line of JSON."), COMMON]
 OutputFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write the record there instead of printing.", rich_help_panel=_OUTPUT
-    ),
+    Path | None, _output("--output", "-o", metavar="FILE", help="Write the record to FILE instead of printing."), COMMON
 ]
 Sheet = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Save a contact sheet (PNG) of what the model is shown, each frame with its index and time.",
-        rich_help_panel=_OUTPUT,
-    ),
+    Path | None, _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet (PNG)."), COMMON
 ]
-Time = Annotated[bool, typer.Option("--time", help="Say on stderr where the time went.", rich_help_panel=_OUTPUT)]
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", help="Say on stderr what is loaded and shown, and why.", rich_help_panel=_OUTPUT),
-]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=_OUTPUT)
-]
+Time = Annotated[bool, _output("--time", help="Report on stderr where the time went.")]
+Verbose = Annotated[bool, _output("--verbose", "-v", help="Report on stderr what is loaded and shown.")]
+Quiet = Annotated[bool, _output("--quiet", "-q", help="Print only errors on stderr.")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llava_cli.media.opened import OpenMedia
     from llava_cli.session import Session
 
-_INSTALL = "install the versions that were tested: pip install -c constraints.txt ."
+_INSTALL = "install the tested versions: pip install -c constraints.txt ."
 
 
 class Wrong(Exception):
@@ -68,11 +68,11 @@ def _decoders_agree(path: Path, session: Session, media: OpenMedia) -> str:
     request = Request(media=(str(path),))
     first = session.look(request, media)[str(path)]
     if not isinstance(first, Clip):
-        raise Wrong("a video was taken for an image")
+        raise Wrong("a video was read as an image")
     with open_source(path) as source:
         second = opencv.read_clip(source, session.view(request))
     if first.indices != second.indices or first.frames.shape != second.frames.shape:
-        raise Wrong(f"PyAV shows frames {first.indices}, OpenCV {second.indices}")
+        raise Wrong(f"PyAV reads frames {first.indices}, OpenCV {second.indices}")
     difference = float(np.abs(first.frames.astype(int) - second.frames.astype(int)).mean())
     if difference > 4:
         raise Wrong(f"the two decoders' pixels differ by {difference:.1f} of 255 on average")
@@ -82,7 +82,7 @@ def _decoders_agree(path: Path, session: Session, media: OpenMedia) -> str:
 def _answers(session: Session, prepared: Prepared, truth: str | None) -> str:
     answer = session.engine.answer([prepared.query])[0].text
     if truth is not None and answer != truth:
-        raise Wrong(f"asked {prepared.question!r}, it says {answer!r} instead of {truth!r}")
+        raise Wrong(f"asked {prepared.question!r}, it answers {answer!r} instead of {truth!r}")
     return f"{prepared.question} {answer}"
 
 
@@ -90,7 +90,7 @@ def _batch_is_single(session: Session, prepared: Sequence[Prepared]) -> str:
     queries = [one.query for one in prepared]
     together = [answer.text for answer in session.engine.answer(queries)]
     if together != [session.engine.answer([query])[0].text for query in queries]:
-        raise Wrong("questions asked together are answered differently than one by one")
+        raise Wrong("answers in a batch differ from single answers")
     return f"{len(queries)} questions, the same answers"
 
 
@@ -100,5 +100,5 @@ def _four_bit(model: str, request: Request) -> str:
 
     with Session(model, load=LoadOptions("cpu", "float32", quantization="4bit")) as session:
         if not session.ask(request).completion.completion_tokens:
-            raise Wrong("the quantized checkpoint says nothing")
+            raise Wrong("the quantized checkpoint gives no answer")
     return "and answers"

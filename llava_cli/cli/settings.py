@@ -17,10 +17,10 @@ def settings(known: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Check
     path = config_path()
     try:
         file = read_config(known)
-        said = Check("configuration", "ok", f"{path}" if file else f"none ({path} does not exist or sets nothing)")
+        said = Check("configuration", "ok", f"{path}" if file else f"none ({path} does not exist or is empty)")
     except UsageError as error:
         file = {}
-        said = Check("configuration", "problem", str(error), "correct the file, or remove it")
+        said = Check("configuration", "problem", str(error), "fix the file, or remove it")
     return [_setting(key, option, file, str(path)) for key, option in sorted(known.items())], [said]
 
 

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the values of options are read: what does not make sense is a usage error."""
+"""How the values of options are read, as text from the command line or as numbers from the configuration file.
+
+What makes no sense is a usage error that says what would.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import typer
 
@@ -13,25 +18,58 @@ from llava_cli.errors import UsageError
 from llava_cli.media.limits import parse_size
 
 
-def finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter("must be a finite number")
-    return value
+def whole(least: int, most: int | None = None) -> Callable[[Any], int]:
+    """Reads a whole number in bounds."""
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(value: Any) -> int:
+        number = _integer(value)
+        if number is None or number < least or (most is not None and number > most):
+            raise typer.BadParameter(f"must be a whole number {bounds}, not {_shown(value)}")
+        return number
+
+    return read
 
 
-def positive(value: float | None) -> float | None:
-    if finite(value) is not None and value is not None and value <= 0:
-        raise typer.BadParameter("must be more than 0")
-    return value
+def number(fits: Callable[[float], bool], bounds: str) -> Callable[[Any], float]:
+    """Reads a finite number that fits."""
+
+    def read(value: Any) -> float:
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or not fits(number):
+            raise typer.BadParameter(f"must be a number {bounds}, not {_shown(value)}")
+        return number
+
+    return read
 
 
-def seconds(text: str) -> float:
+positive = number(lambda value: value > 0, "above 0")
+at_least_0 = number(lambda value: value >= 0, "of at least 0")
+probability = number(lambda value: 0 < value <= 1, "above 0 and at most 1")
+
+
+def one_of(choices: Any) -> Callable[[Any], str]:
+    """Reads one of a `Literal`'s texts."""
+    names = get_args(choices)
+
+    def read(value: Any) -> str:
+        if value not in names:
+            raise typer.BadParameter(f"must be {', '.join(names[:-1])} or {names[-1]}, not {_shown(value)}")
+        return str(value)
+
+    return read
+
+
+def seconds(value: Any) -> float:
     """A time as seconds or hh:mm:ss."""
     from llava_cli.media.sampling import parse_time
 
     try:
-        return parse_time(text)
-    except ValueError as error:
+        return parse_time(str(value))
+    except (UsageError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
 
@@ -39,29 +77,30 @@ def size(value: str | int) -> int:
     """Bytes; Typer has a default read too, which is a number already."""
     try:
         return value if isinstance(value, int) else parse_size(value)
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from error
+    except (UsageError, ValueError) as error:
+        raise typer.BadParameter(f"must be bytes, or like 500M or 2G, not {_shown(value)}") from error
 
 
-def rope_factor(text: str) -> float:
+def rope_factor(value: Any) -> float:
     """The factor of linear:FACTOR."""
-    kind, _, factor = text.partition(":")
+    kind, _, factor = str(value).partition(":")
     try:
-        value = float(factor)
+        stretch = float(factor)
     except ValueError:
-        value = math.nan
-    if kind != "linear" or not 1 <= value <= 64:
-        raise typer.BadParameter(f"{text!r} is not of the form linear:FACTOR, with a factor from 1 to 64")
-    return value
+        stretch = math.nan
+    if kind != "linear" or not 1 <= stretch <= 64:
+        raise typer.BadParameter(f"must be linear:FACTOR with a factor from 1 to 64, not {_shown(value)}")
+    return stretch
 
 
 def batch_size(text: str) -> int:
     """A number of questions; 0 is 'auto'."""
     if text == "auto":
         return 0
-    if not text.isdecimal() or not 1 <= int(text) <= 4096:
-        raise typer.BadParameter("must be 'auto' or a whole number from 1 to 4096")
-    return int(text)
+    number = _integer(text)
+    if number is None or not 1 <= number <= 4096:
+        raise typer.BadParameter(f"must be auto or a whole number from 1 to 4096, not {_shown(text)}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -76,7 +115,7 @@ def part(text: str) -> Part:
     """The part of I/N."""
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise typer.BadParameter(f"{text!r} is not of the form I/N, with I from 1 to N")
+        raise typer.BadParameter(f"must be I/N with I from 1 to N, not {_shown(text)}")
     return Part(int(found[1]), int(found[2]))
 
 
@@ -86,3 +125,16 @@ def model_names(incomplete: str) -> list[str]:
     from llava_cli.models.published import PUBLISHED
 
     return [name for name in (DEMO, *PUBLISHED) if name.startswith(incomplete)]
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
+def _shown(value: Any) -> str:
+    """A bad value, quoted; of a long one its beginning."""
+    text = str(value)
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")

@@ -24,9 +24,7 @@ class TooLong(UsageError):
     code = "context"
 
     def __init__(self, tokens: int, context: int, frames: int) -> None:
-        remedy = (
-            f"--frames {frames} would fit, or --fit chooses it" if frames else "show fewer media, or a shorter text"
-        )
+        remedy = f"--frames {frames} would fit, or let --fit choose" if frames else "use fewer media or a shorter text"
         super().__init__(f"prompt and answer take {tokens} tokens, but its context is {context} tokens; {remedy}")
         self.frames = frames
         """The largest number of frames of each video that fits; 0 if not even one does."""

@@ -31,7 +31,9 @@ def choose_device(wanted: str) -> str:
     try:
         torch.empty(0, device=torch.device(wanted))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"--device {wanted}: not on this machine ({first_line(error)}); try --device cpu") from error
+        raise UsageError(
+            f"--device {wanted}: not available on this machine ({first_line(error)}); try --device cpu"
+        ) from error
     return "cuda:0" if wanted == "cuda" else wanted
 
 

@@ -125,13 +125,13 @@ class LocalEngine:
         for medium, wanted, given in zip(prompt.media, prompt.visual_tokens, features, strict=True):
             if len(given) != wanted:
                 raise ModelError(
-                    f"{medium.info.path}: the prompt holds {wanted} placeholders but the checkpoint makes {len(given)} "
+                    f"{medium.info.path}: the prompt has {wanted} placeholders, but the checkpoint makes {len(given)} "
                     "features: its files contradict each other"
                 )
         ids = torch.tensor(prompt.ids, device=self._model.device)
         visual = torch.isin(ids, torch.tensor(list(self.family.placeholder_ids.values()), device=ids.device))
         if int(visual.sum()) != sum(prompt.visual_tokens):
-            raise ModelError("the prompt holds placeholders that belong to no medium")
+            raise ModelError("the prompt has placeholders without a video or image")
         # Placeholder ids may lie outside of the vocabulary; what they embed to is overwritten anyway.
         embeddings = self._model.get_input_embeddings()(ids.masked_fill(visual, 0))
         if features:

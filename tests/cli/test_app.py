@@ -15,7 +15,8 @@ import typer
 
 from llava_cli import __version__
 from llava_cli.cli.app import app
-from llava_cli.cli.command import examples, long_name, walk
+from llava_cli.cli.command import walk
+from llava_cli.cli.help import examples, long_name
 
 HEAVY = ("torch", "transformers", "av", "cv2", "numpy", "PIL", "bitsandbytes", "accelerate")
 
@@ -77,7 +78,7 @@ def test_an_unknown_command_suggests_and_is_a_usage_error(llava):
 
 def test_a_bug_is_one_line_and_a_log(llava, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr("llava_cli.cli.steps.open_family", lambda *_: 1 / 0)
+    monkeypatch.setattr("llava_cli.session.open_family", lambda *_: 1 / 0)
     result = llava("ask", "x.mp4", "Why?", "-m", "demo")
     assert result.code == 70
     assert result.err.count("\n") == 1

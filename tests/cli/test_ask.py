@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from llava_cli.cli.request import split_arguments
+from llava_cli.cli.ask import split_arguments
 from llava_cli.errors import UsageError
+from llava_cli.media.worker import parent
 
 
 @pytest.fixture(scope="session")
@@ -169,12 +170,8 @@ def test_a_missing_checkpoint_is_exit_code_4(llava, picture):
 
 
 def test_the_second_decoder_is_said_and_recorded(llava, rendered, tiny, monkeypatch):
-    import av
-
-    def broken(*_, **__):
-        raise av.error.InvalidDataError(1, "made to fail")
-
-    monkeypatch.setattr(av, "open", broken)
+    broken = "import av\ndef broken(*_, **__): raise av.error.InvalidDataError(1, 'made to fail')\nav.open = broken\n"
+    monkeypatch.setattr(parent, "PROGRAM", broken + parent.PROGRAM.replace("; ", "\n"))
     result = llava("ask", rendered("h264"), "Why?", "-m", tiny, "--json", "-n", "4", "--max-new-tokens", "2")
     assert result.code == 0, result.err
     assert "OpenCV" in result.err

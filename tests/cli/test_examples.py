@@ -22,7 +22,8 @@ from media.rendering import Spec, render
 from PIL import Image
 
 from llava_cli.cli.app import app
-from llava_cli.cli.command import examples, walk
+from llava_cli.cli.command import walk
+from llava_cli.cli.help import examples
 from llava_cli.demo import CHECKPOINT
 
 ROOT = Path(__file__).parents[2]

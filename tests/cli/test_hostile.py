@@ -11,21 +11,10 @@ import pytest
 from media.test_worker import bad, spoilt
 from media.web_server import serving
 
-from llava_cli.media.worker import parent as worker
-
 COMMANDS = {"ask": ["Why?"], "chat": [], "frames": [], "caption": []}
 """The commands that read files within limits, and what each takes besides the file."""
 SOME_FAILED = {"caption"}
 """Commands that tell failures in records, and go on."""
-START, LOAD = worker.Worker._start, worker.Worker.load
-
-
-@pytest.fixture
-def isolated(llava, monkeypatch):
-    """The command line with decoding in a process of its own, as users have it."""
-    monkeypatch.setattr(worker.Worker, "_start", START)
-    monkeypatch.setattr(worker.Worker, "load", LOAD)
-    return llava
 
 
 def code(command: str) -> int:
@@ -33,10 +22,10 @@ def code(command: str) -> int:
     return 1 if command in SOME_FAILED else 3
 
 
-def test_a_decoder_that_crashes_is_exit_code_3(isolated, rendered, tiny, tmp_path, monkeypatch):
+def test_a_decoder_that_crashes_is_exit_code_3(llava, rendered, tiny, tmp_path, monkeypatch):
     spoilt(monkeypatch, "os.kill(os.getpid(), signal.SIGSEGV)")
     path = bad(rendered, tmp_path)
-    result = isolated("ask", path, "Why?", "-m", tiny, "--json")
+    result = llava("ask", path, "Why?", "-m", tiny, "--json")
     assert result.code == 3
     assert result.err == f"llava: the decoder crashed on {path} (SIGSEGV): it is damaged, or hostile\n"
     record = json.loads(result.out)
@@ -55,10 +44,10 @@ def test_a_decoder_that_crashes_is_exit_code_3(isolated, rendered, tiny, tmp_pat
     ],
 )  # fmt: skip
 def test_a_decoder_that_takes_too_much_is_ended(
-    isolated, rendered, tiny, tmp_path, monkeypatch, command, statement, option, value, message
+    llava, rendered, tiny, tmp_path, monkeypatch, command, statement, option, value, message
 ):
     spoilt(monkeypatch, statement)
-    result = isolated(command, bad(rendered, tmp_path), *COMMANDS[command], "-m", tiny, option, value)
+    result = llava(command, bad(rendered, tmp_path), *COMMANDS[command], "-m", tiny, option, value)
     assert result.code == code(command)
     assert message in result.err
 
@@ -96,65 +85,69 @@ def test_limits_that_make_no_sense_are_usage_errors(llava, rendered, tiny, comma
     assert (result.code, result.out) == (2, "")
 
 
-def test_a_url_is_media_where_its_address_may_be_read(isolated, rendered, tiny):
+def test_a_url_is_media_where_its_address_may_be_read(llava, rendered, tiny):
     with serving() as site:
         url = site.add("/clip.mp4", rendered("h264"))
         options = ("Why?", "-m", tiny, "--json", "-n", "4", "--max-new-tokens", "2")
-        refused = isolated("ask", url, *options)
+        refused = llava("ask", url, *options)
         assert refused.code == 3
         assert "is no public address; --allow-private-urls allows that" in refused.err
         assert not site.requests
-        record = json.loads(isolated("ask", url, *options, "--allow-private-urls").out)
+        record = json.loads(llava("ask", url, *options, "--allow-private-urls").out)
     assert record["media"][0]["path"] == url
     assert [frame["index"] for frame in record["media"][0]["frames"]] == [0, 25, 50, 75]
 
 
 @pytest.mark.parametrize("command", ["chat", "frames"])
-def test_other_commands_read_urls_alike(isolated, rendered, tiny, monkeypatch, command):
+def test_other_commands_read_urls_alike(llava, rendered, tiny, monkeypatch, command):
     monkeypatch.setattr("sys.stdin", io.StringIO("/frames\n"))
     with serving() as site:
         url = site.add("/clip.mp4", rendered("h264"))
         options = (url, "-m", tiny, "-n", "4")
-        refused = isolated(command, *options)
+        refused = llava(command, *options)
         assert refused.code == 3
         assert "is no public address; --allow-private-urls allows that" in refused.err
         assert not site.requests
-        allowed = isolated(command, *options, "--allow-private-urls")
+        allowed = llava(command, *options, "--allow-private-urls")
     assert allowed.code == 0, allowed.err
     assert [line.split()[0] for line in allowed.out.splitlines()[-4:]] == ["0", "25", "50", "75"]
 
 
-def test_a_url_in_a_conversation_is_not_read(llava, rendered, tiny, tmp_path):
+def test_a_url_in_a_conversation_is_read_only_where_its_address_may_be(llava, rendered, tiny, tmp_path):
     """A conversation file may come from anyone."""
     chat = tmp_path / "chat.json"
     with serving() as site:
         url = site.add("/clip.mp4", rendered("h264"))
         parts = [{"type": "video", "path": url}, {"type": "text", "text": "Why?"}]
         chat.write_text(json.dumps([{"role": "user", "content": parts}]))
-        result = llava("ask", "--conversation", chat, "-m", tiny, "--allow-private-urls")
-        assert result.code == 3
+        options = ("--conversation", chat, "-m", tiny, "--json", "-n", "4", "--max-new-tokens", "2")
+        refused = llava("ask", *options)
+        assert refused.code == 3
+        assert f"{url}: is not read" in refused.err
         assert not site.requests
+        record = json.loads(llava("ask", *options, "--allow-private-urls").out)
+    assert record["media"][0]["path"] == url
 
 
 @pytest.mark.parametrize("command", ["caption", "batch"])
-def test_a_list_has_urls_read_only_where_that_is_allowed(isolated, rendered, tiny, tmp_path, command):
+def test_a_list_has_urls_read_only_where_that_is_allowed(llava, rendered, tiny, tmp_path, command):
     ledger, job = tmp_path / "ledger.jsonl", tmp_path / "list"
     run = [command, *(["--files-from"] if command == "caption" else []), job, "-p", "Why?", "-m", tiny]
     run += ["-o", ledger, "--max-new-tokens", "2", "-n", "4"]
     with serving() as site:
         url = site.add("/clip.mp4", rendered("h264"))
         job.write_text(f"{url}\n" if command == "caption" else json.dumps({"media": url}) + "\n")
-        refused = isolated(*run)
+        refused = llava(*run)
         assert refused.code == 1
         assert f"{url}: is a URL; --allow-urls has lists read them" in refused.err
-        refused = isolated(*run, "--retry-failed", "--allow-urls")
+        refused = llava(*run, "--retry-failed", "--allow-urls")
         assert refused.code == 1
         assert "is no public address; --allow-private-urls allows that" in refused.err
         assert not site.requests
-        assert isolated(*run, "--retry-failed", "--allow-urls", "--allow-private-urls").code == 0
+        assert llava(*run, "--retry-failed", "--allow-urls", "--allow-private-urls").code == 0
         asked = len(site.requests)
         assert asked
-        assert isolated(*run, "--allow-urls", "--allow-private-urls").code == 0
+        assert llava(*run, "--allow-urls", "--allow-private-urls").code == 0
         assert len(site.requests) == asked, "what is done is not asked for again"
     record = json.loads(ledger.read_text().splitlines()[-1])
     assert (record["status"], record["media"][0]["path"]) == ("ok", url)
@@ -167,14 +160,14 @@ def test_private_urls_in_lists_need_both_options(llava, rendered, tiny):
     assert "--allow-private-urls needs --allow-urls" in result.err
 
 
-def test_sidecars_of_urls_stay_in_their_folder(isolated, rendered, tiny, tmp_path, monkeypatch):
+def test_sidecars_of_urls_stay_in_their_folder(llava, rendered, tiny, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with serving() as site:
         host = site.url.removeprefix("http://").replace(":", "%3A")
         urls = [site.add(path, rendered("h264")) for path in ("/a/clip.mp4", "/../../../b.mp4", "/..%2f..%2fc.mp4")]
         options = ["--allow-urls", "--allow-private-urls", "-m", tiny, "--max-new-tokens", "2", "--sidecar", "txt"]
-        assert isolated("caption", *urls, *options, "--output-dir", "out").code == 0
+        assert llava("caption", *urls, *options, "--output-dir", "out").code == 0
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     names = ["a/clip.mp4.txt", "%2E./%2E./%2E./b.mp4.txt", "%2E.%252f..%252fc.mp4.txt"]
     assert found == {f"here/out/{host}/{name}" for name in names}
@@ -191,9 +184,9 @@ def test_a_warning_about_a_file_carries_no_control_sequences(llava, tiny, tmp_pa
 def test_folders_of_our_own_are_private(llava, rendered, tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def explode(*_: object) -> None:
+    def explode(**_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(worker.Worker, "load", explode)
+    monkeypatch.setattr("llava_cli.session.open_family", explode)
     assert llava("ask", rendered("h264"), "Why?", "-m", tiny).code == 70
     assert stat.S_IMODE((tmp_path / "state" / "llava").stat().st_mode) == 0o700

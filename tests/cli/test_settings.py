@@ -61,7 +61,7 @@ def test_every_shared_option_can_be_set():
         ("max_new_tokens = 5", "did you mean 'max-new-tokens'?"),
         ("[ask]\nframes = 4", "unknown key 'ask'"),
         ("frames = [4]", "frames: must be"),
-        ("frames = ", "is no TOML"),
+        ("frames = ", "is not valid TOML"),
         ('frames = "many"', "frames in "),
         ("frames = 0", "frames in "),
         ('dtype = "int3"', "dtype in "),

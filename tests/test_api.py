@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door for Python users: README's example on the demo checkpoint, and what importing it costs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llava_cli as llava
+from llava_cli.demo.show import write_clip, write_still
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("media")
+    write_clip(folder / "video.mp4")
+    for name in ("before.jpg", "after.jpg"):
+        write_still(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    with llava.load("demo") as model:
+        yield model
+
+
+def test_the_public_names_are_these_and_all_of_them_are_there():
+    assert llava.__all__ == sorted([
+        "Answer", "AnswerStream", "Chat", "Clip", "ExitCode", "Failure", "InputError", "Job", "Limits", "LlavaError",
+        "Model", "ModelError", "OutOfMemory", "OutputError", "Still", "UsageError", "__version__", "frames", "load",
+    ])  # fmt: skip
+    assert all(getattr(llava, name) is not None for name in llava.__all__)
+    assert dir(llava) == llava.__all__
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        llava.lode  # noqa: B018
+
+
+@pytest.mark.parametrize("statement", ["import llava_cli", "from llava_cli import UsageError, Limits"])
+def test_importing_it_imports_nothing_heavy(statement):
+    heavy = ["torch", "transformers", "av", "cv2", "numpy", "PIL", "typer", "rich", "huggingface_hub", "jinja2"]
+    program = f"{statement}\nimport sys\nprint(sorted(set({heavy!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_readme_s_example_runs(folder, monkeypatch, capfd):
+    (example,) = re.findall(r"```python\n(import llava_cli as llava\n.*?)```", README.read_text(), re.DOTALL)
+    monkeypatch.chdir(folder)
+    capfd.readouterr()
+    exec(compile(example.replace('"onevision-7b", quantization="4bit"', '"demo"'), "README.md", "exec"), {})
+    out, err = capfd.readouterr()
+    assert "red circle" in out
+    assert err == ""
+
+
+def test_an_answer_says_all_there_is_to_know(model, folder):
+    answer = model.ask("What colour is it?", folder / "video.mp4", frames=6, start="0:01", seed=None)
+    assert (answer.text, str(answer)) == ("The circle is red.",) * 2
+    assert (answer.finish_reason, answer.warnings) == ("stop", ())
+    assert len(answer.media[0].times) == 6
+    assert min(answer.media[0].times) >= 1
+    assert 0 < answer.visual_tokens < answer.prompt_tokens
+
+
+def test_a_record_is_the_command_line_s(model, folder):
+    path = folder / "video.mp4"
+    record = model.ask("What happens?", path, frames=4, max_new_tokens=9).record()
+    command = [sys.executable, "-m", "llava_cli", "ask", path, "What happens?", "-m", "demo", "-n", "4", "--json"]
+    done = subprocess.run([*command, "--max-new-tokens", "9"], capture_output=True, check=True)
+    other = json.loads(done.stdout)
+    assert record.keys() == other.keys()
+    del record["timing"], other["timing"]
+    assert record == other
+
+
+def test_pieces_join_to_the_answer(model, folder):
+    stream = model.stream("What happens?", folder / "video.mp4")
+    pieces = list(stream)
+    assert len(pieces) > 2
+    assert "".join(pieces) == stream.answer.text == model.ask("What happens?", folder / "video.mp4").text
+
+
+def test_a_stream_may_be_given_up(model, folder):
+    with model.stream("What happens?", folder / "video.mp4") as stream:
+        next(stream)
+    assert stream.answer is None
+    assert model.ask("What happens?", folder / "video.mp4").text
+
+
+def test_frames_need_no_torch(folder):
+    program = (
+        "import sys, llava_cli as llava\n"
+        f"clip = llava.frames({str(folder / 'video.mp4')!r}, count=3, size=(20, 30))\n"
+        "print(clip.frames.shape, clip.indices, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "(3, 20, 30, 3) (0, 24, 48) False\n"
+
+
+def test_errors_are_the_commands_and_nothing_is_printed(model, folder, capfd):
+    cases = [
+        (llava.InputError, 3, lambda: model.ask("Why?", folder / "none.mp4")),
+        (llava.UsageError, 2, lambda: model.ask(" ", folder / "video.mp4")),
+        (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", frames=0)),
+        (llava.UsageError, 2, lambda: model.ask("Why? " * 3000, folder / "video.mp4")),
+        (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", start="soon")),
+        (llava.ModelError, 4, lambda: llava.load(folder)),
+        (llava.InputError, 3, lambda: llava.frames(folder / "none.mp4")),
+    ]
+    for kind, code, fails in cases:
+        with pytest.raises(kind) as raised:
+            fails()
+        assert raised.value.exit_code == code
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_is_told_stage_by_stage(folder):
+    told: list[tuple[str, int, int]] = []
+    with llava.load("demo", progress=lambda *stage: told.append(stage)) as model:
+        model.ask("What happens?", folder / "video.mp4")
+    stages = [stage for stage, count, _ in told if count == 0]
+    assert stages[0] == "starting"
+    assert f"reading {folder / 'video.mp4'}" in stages
+    assert "loading demo" in stages
+    assert all((stage, total, total) in told for stage, _, total in told)
