@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from llava_cli.api import Model as Model
     from llava_cli.api import frames as frames
     from llava_cli.api import load as load
+    from llava_cli.batch.jobs import Job as Job
+    from llava_cli.batch.task import Failure as Failure
     from llava_cli.chat import Chat as Chat
     from llava_cli.errors import ExitCode as ExitCode
     from llava_cli.errors import InputError as InputError
@@ -35,6 +37,8 @@ _HOMES = {
     "Chat": "chat",
     "Answer": "answer",
     "AnswerStream": "answer",
+    "Job": "batch.jobs",
+    "Failure": "batch.task",
     "Clip": "media.clip",
     "Still": "media.clip",
     "Limits": "media.limits",

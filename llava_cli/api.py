@@ -6,9 +6,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llava_cli.answer import Answer, AnswerStream
+from llava_cli.batch.jobs import Job, items_of
+from llava_cli.batch.task import Failure
 from llava_cli.chat import Chat
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
@@ -19,9 +21,6 @@ from llava_cli.media.worker.parent import Worker
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.request import FrameChoice, Request
 from llava_cli.session import Progress, Session, no_progress
-
-if TYPE_CHECKING:
-    from llava_cli.batch.jobs import Job
 
 MediaName = str | os.PathLike[str]
 Time = float | str
@@ -132,9 +131,31 @@ class Model:
         """A conversation about media. Options are those of `ask`; they are for all of its questions."""
         return Chat(self._session, make_request(None, media, **options))
 
-    def map(self, jobs: Iterable[Job | Mapping[str, Any]], **options: Any) -> Iterator[Any]:
-        """Answer many jobs, in batches, in the order of completion."""
-        raise NotImplementedError
+    def map(
+        self, jobs: Iterable[Job | Mapping[str, Any]], *, question: str | None = None, **options: Any
+    ) -> Iterator[Answer | Failure]:
+        """Answer many jobs, in batches, in the order of completion.
+
+        A job that cannot be answered gives a `Failure` and costs no other one. Each result's `job` says which it
+        belongs to; a job that is given twice is answered once.
+
+        Args:
+            jobs: each with its media and question; as mappings, the keys are those of a line for `llava batch`.
+            question: for jobs that ask none.
+            options: those of `ask`, for jobs that do not say it themselves.
+
+        Raises:
+            ModelError, OutOfMemory: the checkpoint cannot be loaded.
+        """
+        from llava_cli.batch.run import open_batch
+
+        defaults = make_request(question, **options)
+        with open_batch(self._session, lambda: items_of(jobs, question), defaults) as batch:
+            for result in batch.results():
+                if result.answer is not None:
+                    yield result.answer
+                elif result.error is not None:
+                    yield Failure(result.job, result.error, result.record)
 
     def close(self) -> None:
         """End the processes that decode."""

@@ -27,7 +27,7 @@ class Admission:
         return sum(map(len, self._same.values()))
 
     def admit(self, group: RecordGroup) -> list[Task]:
-        """Those of a group that are this process's to do; records of the others go to the group, where they are kept."""
+        """Those of a group that are to be done here; records of the others go to the group, where they are kept."""
         fresh: dict[bytes, Task] = {}
         for task in group.tasks:
             if task.identity in self._in_hand or task.identity in fresh:

@@ -8,7 +8,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
@@ -48,7 +48,7 @@ class Job:
             try:
                 os.fsencode(name)
             except UnicodeEncodeError as error:
-                raise InputError(f"media: {ascii(name)} cannot be a file's name") from error
+                raise InputError(f"media: {name!a} cannot be a file's name") from error
 
     @property
     def scene(self) -> tuple[object, ...]:
@@ -120,6 +120,15 @@ def read_csv(stream: BinaryIO, name: str, question: str | None = None) -> Iterat
             yield job_of(_from_row(columns, row), question)
         except LlavaError as error:
             yield _unusable(rows.line_num, json.dumps(row), name, error)
+
+
+def items_of(jobs: Iterable[Job | Mapping[str, Any]], question: str | None = None) -> Iterator[Item]:
+    """The jobs of a program; those that are mappings have the keys of a list's lines."""
+    for number, job in enumerate(jobs, 1):
+        try:
+            yield job if isinstance(job, Job) else job_of(job, question)
+        except LlavaError as error:
+            yield _unusable(number, str(job), "jobs", error)
 
 
 def lines(stream: BinaryIO, separator: bytes = b"\n") -> Iterator[bytes]:

@@ -49,7 +49,7 @@ def open_batch(
     session: Session,
     items: Callable[[], Iterable[Item]],
     defaults: Request,
-    outputs: Outputs = Outputs(),  # noqa: B008 - frozen
+    outputs: Outputs = Outputs(),
     *,
     asked: Generation | None = None,
     batch_size: int | None = None,

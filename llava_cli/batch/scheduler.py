@@ -17,7 +17,6 @@ from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.admission import Admission
 from llava_cli.batch.batcher import Batcher
 from llava_cli.batch.feed import Feed
-from llava_cli.batch.jobs import Job
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
@@ -162,8 +161,8 @@ class Scheduler:
 
     def _take(self, future: Future[Decoded], tasks: list[Task], group: RecordGroup) -> None:
         error = future.exception()
-        if isinstance(error, NotStarted):
-            raise error  # of no file's making: not each of them is to be called broken
+        if isinstance(error, LlavaError) and error.code == "decoder_start":
+            raise error  # which is no file's fault: not each of them is to be called broken
         if error is None:
             decoded = future.result()
             if tasks and not group.media:

@@ -11,7 +11,6 @@ from types import FrameType
 
 from llava_cli.errors import Terminated
 
-
 NOTICE = b"llava: stopping after what is in hand; once more ends at once\n"
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__
-from llava_cli.cli import ask, chat, demo, doctor, frames, help, models
+from llava_cli.cli import ask, batch, caption, chat, demo, doctor, frames, help, models
 from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
@@ -39,8 +39,8 @@ app = App(
 )
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=chat.EXAMPLES)(chat.chat)
-# app.command(epilog=caption.EXAMPLES)(caption.caption)
-# app.command(epilog=batch.EXAMPLES)(batch.batch)
+app.command(epilog=caption.EXAMPLES)(caption.caption)
+app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command(epilog=frames.EXAMPLES)(frames.frames)
 app.add_typer(models.app, name="models")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
 from llava_cli.cli import batch_options, options, values
-from llava_cli.cli.caption import open_list
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
-from llava_cli.cli.work import List, work
-from llava_cli.errors import UsageError
-from llava_cli.output import Output, guarded_stdout
+from llava_cli.errors import ExitCode, InputError, UsageError
+from llava_cli.output import batch_bar, check_writable, console, stdin_is_terminal
+from llava_cli.record import to_json
+from llava_cli.request import Request
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = """
 Examples:
@@ -64,13 +68,13 @@ def batch(
     format: Format = None,
     *,
     selection: batch_options.ListOptions,
-    choice: Annotated[options.ModelOptions, Without("dummy")],
-    showing: options.FrameOptions,
-    answering: options.GenerationOptions,
-    machine: options.DeviceOptions,
-    manner: batch_options.BatchOptions,
+    model: Annotated[options.ModelOptions, Without("dummy")],
+    frames: options.FrameOptions,
+    generation: options.GenerationOptions,
+    device: options.DeviceOptions,
+    batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
-    delivery: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir")],
+    outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir")],
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a list of questions about videos and images.
@@ -80,16 +84,109 @@ def batch(
     """
     if prompt is not None and not prompt.strip():
         raise UsageError("the question is empty")
-    if jobs == "-" and sys.stdin is not None and sys.stdin.isatty():
+    if jobs == "-" and stdin_is_terminal():
         raise UsageError("standard input is a terminal; pipe a list of jobs into it, or name one")
     as_csv = format == "csv" or (format is None and jobs.lower().endswith(".csv"))
-    rereadable = jobs != "-" and Path(jobs).is_file()
-    if rereadable or (jobs != "-" and not Path(jobs).exists()):
+    if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         open_list(jobs).close()  # says now that it cannot be read
-    listed = List(lambda: _read(jobs, as_csv, prompt), rereadable, selection)
-    loading, reading = machine.load_options(), limits.for_media()
-    with guarded_stdout() as stdout:
-        work(listed, choice, showing, answering, loading, delivery, manner, reading, Output(stdout, quiet))
+    listed = JobList(lambda: _read(jobs, as_csv, prompt), is_regular(jobs), selection)
+    answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet)
+
+
+@dataclass(frozen=True)
+class JobList:
+    """Where jobs come from."""
+
+    items: Callable[[], Iterable[Item]]
+    rereadable: bool
+    """A file or a folder, not a pipe: it can be counted beforehand."""
+    selection: batch_options.ListOptions
+
+    def read(self) -> Iterator[Item]:
+        """The jobs that are to be done."""
+        from llava_cli.batch.feed import selected
+
+        part = self.selection.shard
+        return selected(self.items(), None if part is None else (part.number, part.count), self.selection.limit)
+
+
+def answer_all(
+    jobs: JobList,
+    model: options.ModelOptions,
+    frames: options.FrameOptions,
+    generation: options.GenerationOptions,
+    device: options.DeviceOptions,
+    batching: batch_options.BatchOptions,
+    limits: options.LimitOptions,
+    outputs: batch_options.OutputOptions,
+    quiet: bool,
+) -> None:
+    """Answer a list, and say how it went.
+
+    Raises:
+        typer.Exit: some jobs failed.
+    """
+    from llava_cli.batch.feed import Count
+    from llava_cli.batch.run import Outputs, default_workers, open_batch
+    from llava_cli.batch.stop import deferred_signals, say_nothing, say_so
+    from llava_cli.session import Session
+
+    settings = model.session() | {"load": device.load_options(), "limits": replace(limits.for_media(), pipes=False)}
+    defaults = Request(
+        system=generation.system, choice=frames.choice(), fit=frames.fit, generation=generation.generation()
+    )
+    for path in (outputs.ledger, outputs.csv, outputs.report):
+        check_writable(path)
+    with (
+        console(quiet) as out,
+        Session(**settings, workers=batching.workers or default_workers(), progress=out.progress) as session,
+    ):
+        with (
+            open_batch(
+                session,
+                jobs.read,
+                defaults,
+                Outputs(**vars(outputs)),
+                asked=generation.asked,
+                batch_size=batching.batch_size,
+                strict=batching.strict,
+            ) as batch,
+            deferred_signals(say_nothing if quiet else say_so) as stop,
+            batch_bar(out) as bar,
+        ):
+            count = Count(jobs.read if jobs.rereadable else None)
+            batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
+            try:
+                for result in batch.results(stop):
+                    if outputs.ledger is None:
+                        out.write(to_json(result.record) + "\n")
+                    if result.error is not None:
+                        log.warning("%s", result.error)
+            finally:
+                log.info(batch.tally.summary())
+        stop.check()
+        failures = batch.tally.failures(outputs.ledger is not None)
+        if failures:
+            log.error(failures)
+            raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def open_list(name: str) -> BinaryIO:
+    """A list to read from; '-' is standard input.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        # Not sys.stdin: a thread that is still reading it when the program ends would keep it from ending.
+        return os.fdopen(os.dup(0), "rb") if name == "-" else open(name, "rb")  # noqa: PTH123
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def is_regular(name: str) -> bool:
+    """Whether a list is a file that can be read again."""
+    return name != "-" and Path(name).is_file()
 
 
 def _read(name: str, as_csv: bool, prompt: str | None) -> Iterator[Item]:

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llava_cli.cli import batch_options, options
+from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
-from llava_cli.cli.work import List, work
-from llava_cli.errors import InputError, UsageError
-from llava_cli.output import Output, guarded_stdout
+from llava_cli.errors import UsageError
+from llava_cli.output import stdin_is_terminal
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
@@ -75,13 +73,13 @@ def caption(
     ext: Extensions = None,
     *,
     selection: batch_options.ListOptions,
-    choice: Annotated[options.ModelOptions, Without("dummy")],
-    showing: options.FrameOptions,
-    answering: options.GenerationOptions,
-    machine: options.DeviceOptions,
-    manner: batch_options.BatchOptions,
+    model: Annotated[options.ModelOptions, Without("dummy")],
+    frames: options.FrameOptions,
+    generation: options.GenerationOptions,
+    device: options.DeviceOptions,
+    batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
-    delivery: batch_options.OutputOptions,
+    outputs: batch_options.OutputOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Describe many videos and images, or ask each the same questions.
@@ -90,61 +88,38 @@ def caption(
     to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
     questions = _questions(prompt)
-    _check(paths, files_from, null, delivery)
+    _check(paths, files_from, null, outputs)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
-    jobs = List(files.read, files_from is None or _is_regular(files_from), selection)
-    loading, reading = machine.load_options(), limits.for_media()
-    with guarded_stdout() as stdout:
-        work(jobs, choice, showing, answering, loading, delivery, manner, reading, Output(stdout, quiet))
+    jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
+    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet)
 
 
+@dataclass(frozen=True)
 class _Files:
     """The jobs of a command line that names files."""
 
-    def __init__(
-        self,
-        paths: tuple[str, ...],
-        files_from: str | None,
-        null: bool,
-        recursive: bool,
-        extensions: frozenset[str] | None,
-        questions: list[str | None],
-    ) -> None:
-        self._paths, self._files_from, self._null = paths, files_from, null
-        self._recursive, self._extensions, self._questions = recursive, extensions, questions
+    paths: tuple[str, ...]
+    files_from: str | None
+    null: bool
+    recursive: bool
+    extensions: frozenset[str] | None
+    questions: list[str | None]
 
     def read(self) -> Iterable[Item]:
         from llava_cli.batch.files import EXTENSIONS, caption_jobs, expand
 
-        found = (
-            file for path in self._names() for file in expand(path, self._recursive, self._extensions or EXTENSIONS)
+        wanted = self.extensions or EXTENSIONS
+        return caption_jobs(
+            (file for path in self._names() for file in expand(path, self.recursive, wanted)), self.questions
         )
-        return caption_jobs(found, self._questions)
 
     def _names(self) -> Iterator[str]:
         from llava_cli.batch.files import names
 
-        yield from self._paths
-        if self._files_from is not None:
-            with open_list(self._files_from) as stream:
-                yield from names(stream, self._null)
-
-
-def open_list(name: str) -> BinaryIO:
-    """A list to read from; '-' is standard input.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        # Not sys.stdin: a thread that is still reading it when the program ends would keep it from ending.
-        return os.fdopen(os.dup(0), "rb") if name == "-" else open(name, "rb")  # noqa: PTH123
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _is_regular(name: str) -> bool:
-    return name != "-" and Path(name).is_file()
+        yield from self.paths
+        if self.files_from is not None:
+            with open_list(self.files_from) as stream:
+                yield from names(stream, self.null)
 
 
 def _questions(prompt: list[str] | None) -> list[str | None]:
@@ -158,14 +133,14 @@ def _extensions(ext: list[str] | None) -> frozenset[str] | None:
     return found - {""} or None
 
 
-def _check(paths: list[str] | None, files_from: str | None, null: bool, delivery: batch_options.OutputOptions) -> None:
+def _check(paths: list[str] | None, files_from: str | None, null: bool, outputs: batch_options.OutputOptions) -> None:
     if not paths and files_from is None:
         raise UsageError("files are missing; try: llava caption -r videos/ -o captions.jsonl")
     if "-" in (paths or ()):
         raise UsageError("standard input (-) is no file here; --files-from - reads names from it")
-    if files_from == "-" and sys.stdin is not None and sys.stdin.isatty():
+    if files_from == "-" and stdin_is_terminal():
         raise UsageError("--files-from -: standard input is a terminal; pipe a list into it")
     if null and files_from is None:
         raise UsageError("--null is about the names in --files-from")
-    if delivery.output_dir is not None and delivery.sidecar is None:
+    if outputs.output_dir is not None and outputs.sidecar is None:
         raise UsageError("--output-dir needs --sidecar")
