@@ -8,11 +8,21 @@ import shutil
 
 import pytest
 
-from llava_cli.batch.identity import Identifier, checkpoint_identity, content
-from llava_cli.batch.jobs import Job
+from llava_cli.batch.identity import (
+    checkpoint_identity,
+    content,
+    default_id,
+    identity,
+    line_key,
+    settings_of,
+    work_key,
+)
+from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.engine.types import Generation, LoadOptions
+from llava_cli.errors import InputError
 from llava_cli.media.clip import Sampling, View
 from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.request import FrameChoice, Request
 
 
 def test_names_and_dates_change_nothing_but_every_byte_of_a_small_file_does(tmp_path):
@@ -67,11 +77,10 @@ BASE = {"checkpoint": {"files": 1}, "generation": Generation(), "system": None}
 
 def key(job: Job, contents=("c",), sampling=None, **changes: object) -> str:
     settings = BASE | changes
-
-    def view_of(job: Job) -> View:
-        return View((56, 56), "crop", sampling or Sampling(start=job.start, frames=job.frames or 8))
-
-    return Identifier(settings["checkpoint"], settings["generation"], view_of, settings["system"]).key(job, contents)
+    request = job.request(Request(system=settings["system"]))
+    choice = request.choice
+    view = View((56, 56), "crop", sampling or Sampling(start=choice.start, frames=choice.frames or 8))
+    return work_key(settings_of(settings["checkpoint"], settings["generation"]), view, request, contents)
 
 
 def test_each_setting_counts():
@@ -123,3 +132,53 @@ def test_a_url_is_known_by_its_text_and_its_server_is_not_asked(monkeypatch):
     assert one == content("https://example.org/a.mp4")
     assert one != two
     assert one != content("./https://example.org/a.mp4")
+
+
+FAMILY_VIEW = View((336, 336), "crop", Sampling("uniform", 8))
+WHY = Job(("a.mp4",), "Why?")
+ALL_OPTIONS = {
+    "defaults": Request(
+        system="Be kind.", choice=FrameChoice(4, None, "linspace", 2.0, 3.0, True), fit=True,
+        generation=Generation(32, 0.5, 0.9),
+    ),
+    "options": LoadOptions("cpu", "float32", "eager", "4bit", True),
+    "rope_factor": 2.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("job", "settings", "work", "id", "record"),
+    [
+        (WHY, {}, "9c747067de503f365823d43d7baed45ba207b95912d534a624003739f7d2862a", "8f13ce12c737b62c",
+         "5fe17765c5566de42e3e00afd5c9b4d0"),
+        (Job(("a.mp4",)), {}, "be1d03b9f2bccf5ff95f4ed3ebbc0d97c7d6936b21593a1594918b63cfef9d31", "caad0705413f98c7",
+         "f23abc12a7e12fecad00fbe124d76369"),
+        (Job(("a.mp4", "b.png"), "Why?", 7, "Be brief.", 1.5, 90.0, 16, {"x": 1}), {},
+         "37d99d5f5f4c7507b913c60d266370248387f8f1a88fd710b83b61e159305cde", "52ef7f30e6a91eeb",
+         "e9f81bc2e868ec6817dd799309bcce51"),
+        (WHY, ALL_OPTIONS, "dd809d7068dbaaaf4ac8b064ac095e950ae662586df7dc72ffcef28f6fb1527f", "bebf095700db1400",
+         "f5f3395ba3e35e51da99bb12d5bfcb4c"),
+        (WHY, {"defaults": Request(generation=Generation(temperature=0.5, seed=3))},
+         "7620b5e11095c0bfccccae394147fe4e58d62d7a886dfd9536776d4acbf470bf", "dad3886b99fdadfe",
+         "fc72ddba113dafc8c7fe68fc5863ee55"),
+    ],
+    ids=["plain", "description", "job", "options", "seed"],
+)  # fmt: skip
+def test_ledgers_of_earlier_versions_are_understood(tmp_path, job, settings, work, id, record):
+    """Written down from the first version that had ledgers: a change would do all of everybody's work again."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    defaults, options = settings.get("defaults", Request()), settings.get("options", LoadOptions())
+    known = checkpoint_identity(Checkpoint("x", tmp_path, {}), options, settings.get("rope_factor"))
+    request = job.request(defaults)
+    contents = ["c0ffee", "beef"][: len(job.media)]
+    view = request.choice.of(FAMILY_VIEW, 64)
+    key = work_key(settings_of(known, defaults.generation), view, request, contents)
+    assert (key, default_id(key, ["a.mp4"]), identity(key, default_id(key, ["a.mp4"]), ["a.mp4"]).hex()) == (
+        work, id, record,
+    )  # fmt: skip
+
+
+def test_a_line_s_key_is_of_its_place_and_text():
+    key = line_key(Unusable(7, "{", InputError("list, line 7: is not valid JSON")))
+    assert key == "8a2d0ffbc1edf2efa2c047403d209f5190633093b9c7226e1a0244a227935ba3"

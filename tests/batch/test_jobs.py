@@ -8,11 +8,14 @@ import json
 import os
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, lines, read_csv, read_jsonl
+from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, lines, read_csv, read_jsonl
 from llava_cli.errors import InputError
+from llava_cli.request import FrameChoice, Request
 
 
 def jobs(*content: object) -> list:
@@ -36,7 +39,8 @@ def test_a_question_for_jobs_that_have_none():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{\n", "no JSON"), ("[1]\n", "no JSON object"), ("\x00\n", "no JSON"), ("[" * 100_000 + "\n", "no JSON"),
+        ("{\n", "not valid JSON"), ("[1]\n", "not a JSON object"), ("\x00\n", "not valid JSON"),
+        ("[" * 100_000 + "\n", "not valid JSON"),
         ({"media": "a.mp4"}, "no question"), ({"media": "a.mp4", "question": " "}, "no question"),
         ({"media": "a.mp4", "question": 3}, "no question"), ({"question": "Why?"}, "no media"),
         ({"media": [], "question": "Why?"}, "no media"), ({"media": ["a", 1], "question": "Why?"}, "no media"),
@@ -46,6 +50,9 @@ def test_a_question_for_jobs_that_have_none():
         ({"media": "a", "question": "Why?", "start": "soon"}, "start"),
         ('{"media": "a", "question": "Why?", "end": NaN}\n', "end"),
         ({"media": "a", "question": "Why?", "system": 1}, "system"),
+        ({"media": "a\ud800.mp4", "question": "Why?"}, "media: 'a\\ud800.mp4' cannot be a file's name"),
+        ({"media": "a", "question": "Why?", "start": 10**400}, "start"),
+        ('{"media": "a", "question": "Why?", "score": NaN}\n', "score: cannot be kept in a record"),
     ],
 )  # fmt: skip
 def test_a_bad_line_names_its_number_and_the_list_goes_on(line, message):
@@ -73,6 +80,31 @@ def test_csv_with_quotes_lists_and_empty_cells():
     assert first == Job(("a, b.mp4",), 'What "is"\nthat?', "1", frames=8, extra={"label": "x"})
     assert second == Job(("a.mp4", "b.mp4"), "Why?", "2", start=10.0)
     assert [str(item.error).partition(": ")[0] for item in bad] == [f"list.csv, line {n}" for n in (6, 7, 8)]
+
+
+def test_csv_cells_that_are_too_much_cost_their_row():
+    rows = f"{'[' * 100_000},Why?,\na.mp4,Why?,{'9' * 5000}\na.mp4,Why?,8\n"
+    first, bad, last = read_csv(io.BytesIO(b"media,question,frames\n" + rows.encode()), "list.csv")
+    assert first.media == ("[" * 100_000,)
+    assert str(bad.error).startswith("list.csv, line 3: frames must be")
+    assert last == Job(("a.mp4",), "Why?", frames=8)
+
+
+def test_a_job_is_a_request_over_the_run_s_defaults():
+    defaults = Request("What?", system="Be kind.", choice=FrameChoice(frames=4, fps=2.0, start=1.0), fit=True)
+    assert Job(("a.mp4",)).request(defaults) == replace(defaults, media=("a.mp4",))
+    asked = Job(("a.mp4",), "Why?", system="Be brief.", start=0.0, end=3.0, frames=2).request(defaults)
+    choice = FrameChoice(frames=2, fps=2.0, start=0.0, end=3.0)
+    assert asked == Request("Why?", ("a.mp4",), system="Be brief.", choice=choice, fit=True)
+
+
+def test_jobs_of_a_program():
+    made = Job(("a.mp4",), "Why?")
+    first, second, third, bad = items_of(
+        [made, {"media": Path("a.mp4"), "question": "Why?"}, {"media": ("a.mp4", "b.png")}, {"media": 7}], "What?"
+    )
+    assert (first, second, third) == (made, made, Job(("a.mp4", "b.png"), "What?"))
+    assert str(bad.error) == "jobs, line 4: has no media: a path, or a list of paths"
 
 
 def test_csv_without_a_column_for_media_is_refused():

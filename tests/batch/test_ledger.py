@@ -39,26 +39,26 @@ def filled(path, *records) -> None:
     ledger.close()
 
 
-def test_what_is_told_is_known_again(path):
+def test_what_is_written_is_known_again(path):
     filled(path, record(1), record(2, "error"))
     ledger = Ledger(path)
-    assert [ledger.told(name(number)) is not None for number in (1, 2, 3)] == [True, True, False]
+    assert [ledger.find(name(number)) is not None for number in (1, 2, 3)] == [True, True, False]
     assert ledger.done(record(1)["key"]) == record(1)
     assert ledger.done(record(2)["key"]) is None  # an error is no answer to copy
-    assert ledger.read(ledger.told(name(2)).offset) == record(2, "error")
+    assert ledger.read(ledger.find(name(2)).offset) == record(2, "error")
 
 
 def test_failures_or_everything_can_be_done_again(path):
     filled(path, record(1), record(2, "error"))
     again = Ledger(path, retry_failed=True)
-    assert (again.told(name(1)) is not None, again.told(name(2))) == (True, None)
+    assert (again.find(name(1)) is not None, again.find(name(2))) == (True, None)
     again.append(record(2))
-    assert again.told(name(2)).ok
+    assert again.find(name(2)).ok
     again.close()
     forced = Ledger(path, force=True)
-    assert (forced.told(name(1)), forced.done(record(1)["key"])) == (None, None)
+    assert (forced.find(name(1)), forced.done(record(1)["key"])) == (None, None)
     forced.append(record(1))
-    assert forced.told(name(1)).ok
+    assert forced.find(name(1)).ok
 
 
 @pytest.mark.parametrize("cut", [1, 5, 30, -1])
@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_cut_off(path, cut):
     path.write_bytes(whole + (json.dumps(record(2)) + "\n").encode()[:cut])
     ledger = Ledger(path)
     assert path.read_bytes() == whole
-    assert ledger.told(name(2)) is None
+    assert ledger.find(name(2)) is None
     ledger.append(record(3))
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["id-1", "id-3"]
 
@@ -110,7 +110,7 @@ def test_two_processes_do_not_claim_the_same(path):
     assert two.claim([name(2), name(3)]) == {name(3)}
     one.append(record(2))
     assert two.claim([name(2)]) == set()
-    assert two.told(name(2)) is not None
+    assert two.find(name(2)) is not None
     one.close()
     assert two.claim([name(1)]) == {name(1)}  # given back
     two.close()
@@ -164,12 +164,12 @@ def test_a_full_disk_is_an_output_error_and_leaves_whole_records(path):
         signal.signal(signal.SIGXFSZ, handler)
     assert path.read_bytes() == whole
     ledger.append(record(2))
-    assert ledger.told(name(2)) is not None
+    assert ledger.find(name(2)) is not None
 
 
 def test_a_new_answer_outweighs_an_earlier_failure_when_read_again(path):
     filled(path, record(1, "error"), record(1))
-    assert Ledger(path).told(name(1)).ok
+    assert Ledger(path).find(name(1)).ok
 
 
 def test_each_record_is_one_write_and_one_fsync(path, monkeypatch):

@@ -37,3 +37,16 @@ def test_the_second_ends_at_once(number, code):
         "    os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), int(sys.argv[1])); time.sleep(30)\n"
     )
     assert subprocess.run([sys.executable, "-c", program, str(int(number))], timeout=20).returncode == code
+
+
+def test_the_notice_goes_out_though_stderr_is_in_the_middle_of_a_write():
+    """A handler that wrote through the same buffer would raise: buffers are not to be entered twice."""
+    program = (
+        "import os, signal, sys; from llava_cli.batch.stop import deferred_signals\n"
+        "with deferred_signals() as stop:\n"
+        "    sys.stderr.write('half a line, ')\n"
+        "    os.kill(os.getpid(), signal.SIGINT); assert stop.wanted\n"
+        "    sys.stderr = None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20)
+    assert (done.returncode, done.stderr.count(b"stopping after what is in hand")) == (0, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.batch.sidecar import place
+from llava_cli.batch.writers.sidecar import place
 
 URLS = [
     "https://example.org/videos/clip.mp4",

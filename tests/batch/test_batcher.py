@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked together, and what happens when it is too much."""
+
+from __future__ import annotations
+
+import pytest
+from batch.stub import Engine, StubSession, clips, run
+
+from llava_cli.batch.jobs import Job
+from llava_cli.errors import OutOfMemory
+
+
+def test_every_job_is_answered_in_batches_of_what_fits():
+    done = run(clips(40))
+    assert sorted(record["media"][0]["path"] for record in done.records) == sorted(f"{n}.mp4" for n in range(40))
+    assert max(map(len, done.engine.batches)) == 8
+    assert {record["batch_size"] for record in done.records} == set(map(len, done.engine.batches))
+    assert (done.tally.done, done.tally.failed) == (40, 0)
+
+
+def test_a_batch_size_is_a_bound():
+    assert max(map(len, run(clips(20), limit=3).engine.batches)) == 3
+
+
+def test_single_questions_are_batched_with_those_of_their_length():
+    items = [Job((f"{n}.mp4",), "short?" if n % 2 else "a much longer question?" * 3) for n in range(16)]
+    done = run(items, window=16)
+    assert all(len(set(map(len, batch))) == 1 for batch in done.engine.batches)
+    assert sorted(map(len, done.engine.batches)) == [8, 8]
+
+
+def test_memory_that_runs_out_halves_the_batch_and_is_remembered():
+    done = run(clips(24), Engine(holds=3), window=8)
+    assert done.tally.done == 24
+    sizes = list(map(len, done.engine.batches))
+    assert sizes[:3] == [8, 4, 2]
+    assert max(sizes[3:]) == 2
+    assert done.batcher.limit == 2
+
+
+@pytest.mark.parametrize(("question", "code"), [("odd?", "model"), ("bug?", "bug")])
+def test_one_job_that_the_engine_refuses_costs_no_other(question, code):
+    items = clips(8)
+    items[3] = Job(("3.mp4",), question)
+    done = run(items)
+    assert done.tally.done == 7
+    (failed,) = [record for record in done.records if record["status"] == "error"]
+    assert (failed["error"]["code"], failed["question"]) == (code, question)
+
+
+def test_an_engine_that_is_broken_for_good_ends_the_run():
+    with pytest.raises(ZeroDivisionError):
+        run(clips(50, "bug?"))
+
+
+def test_a_batch_takes_nine_tenths_of_what_was_free():
+    session = StubSession()
+    session.free = 5.0
+    assert max(map(len, run(clips(20), session=session).engine.batches)) == 4
+
+
+def test_a_checkpoint_that_cannot_be_loaded_ends_the_run():
+    class Unloadable(StubSession):
+        @property
+        def engine(self):
+            raise OutOfMemory("does not fit")
+
+        @engine.setter
+        def engine(self, engine):
+            pass
+
+    with pytest.raises(OutOfMemory, match="does not fit"):
+        run(clips(3), session=Unloadable())

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The batch road with an engine that only pretends: what is done once, what a failure costs, when it ends."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from batch.stub import Engine, StubSession, clips, run
+
+from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.batch.ledger import Ledger
+from llava_cli.errors import InputError, OutOfMemory
+
+
+def test_questions_about_one_file_are_decoded_once_and_asked_together():
+    items = [Job((path,), q) for path in ("a.mp4", "b.mp4") for q in ("Who?", "What is it?", "Why?")]
+    done = run(items)
+    assert done.pool.decoded == [("a.mp4",), ("b.mp4",)]
+    assert done.engine.batches == [["Who?", "What is it?", "Why?"]] * 2
+
+
+def test_a_bad_file_and_a_bad_line_are_one_record_each():
+    items = [
+        *clips(2),
+        Job(("bad.mp4",), "Why?"),
+        Unusable(7, "{", InputError("list, line 7: is not valid JSON")),
+        *clips(3),
+    ]
+    done = run(items)
+    failed = [record for record in done.records if record["status"] == "error"]
+    assert [record["error"]["message"] for record in failed] == ["list, line 7: is not valid JSON", "bad.mp4: is bad"]
+    assert (done.tally.done, done.tally.failed, done.tally.skipped) == (3, 2, 2)
+
+
+def test_strict_stops_at_the_first_failure():
+    done = run([Job(("bad.mp4",), "Why?"), *clips(500)], strict=True, window=4)
+    assert done.tally.failed == 1
+    assert done.tally.done < 10
+
+
+def test_memory_that_runs_out_for_one_is_an_error_or_fewer_frames():
+    refused = run(clips(1, frames=40), Engine(frames=10))
+    assert refused.records[0]["error"]["code"] == "out_of_memory"
+    fitted = run(clips(1, frames=40), Engine(frames=10), fit=True)
+    assert fitted.records[0]["answer"] == "10 frames: Why?"
+    assert fitted.records[0]["warnings"] == ["at most 10 frames of each video are shown, to fit the memory"]
+    hopeless = run(clips(1, frames=40), Engine(frames=0), fit=True)
+    assert hopeless.records[0]["error"]["code"] == "out_of_memory"
+
+
+def test_a_context_that_is_too_short():
+    items = [*clips(1, frames=80), Job(("other.mp4",), "Why?")]
+    refused = run(items)
+    assert (refused.tally.done, refused.tally.failed) == (1, 1)
+    fitted = run(items, fit=True)
+    assert {record["answer"] for record in fitted.records} == {"50 frames: Why?", "4 frames: Why?"}
+
+
+class RecordingWriter:
+    def __init__(self, needs_media: bool) -> None:
+        self.needs_media = needs_media
+        self.got: list = []
+
+    def put(self, records, media) -> None:
+        self.got.append(([(record["question"], new) for record, new in records], [m.info.path for m in media]))
+
+    def close(self) -> None:
+        pass
+
+    discard = close
+
+
+@pytest.mark.parametrize("needs_media", [True, False])
+def test_writers_get_whole_groups_also_of_earlier_runs(tmp_path, needs_media):
+    ledger = Ledger(tmp_path / "ledger")
+    run([Job(("a.mp4",), "Who?"), Job(("b.mp4",), "Who?")], ledger=ledger)
+    writer = RecordingWriter(needs_media)
+    items = [Job((path,), q) for path in ("a.mp4", "b.mp4", "c.mp4") for q in ("Who?", "Why?")][:-3]
+    done = run([*items, Job(("b.mp4",), "Who?")][:4], ledger=ledger, writers=[writer])
+    assert (["a.mp4"] in [media for _, media in writer.got]) is True
+    assert ([("Who?", False), ("Why?", True)], ["a.mp4"]) in writer.got
+    assert ([("Who?", False)], ["b.mp4"] if needs_media else []) in writer.got
+    assert done.engine.batches == [["Why?"]]
+
+
+def test_stopping_leaves_the_rest_of_the_list():
+    stop = SimpleNamespace(wanted=False)
+    engine = Engine()
+    answer = engine.answer
+
+    def answer_and_stop(*arguments):
+        stop.wanted = True
+        return answer(*arguments)
+
+    engine.answer = answer_and_stop
+    done = run(clips(100), engine, stop=stop, window=8)
+    assert len(engine.batches) == 1
+    assert done.tally.done == len(engine.batches[0])  # the batch in hand is told
+
+
+def test_decoded_pictures_that_wait_are_bounded(monkeypatch):
+    """4 frames of 2 x 2 pixels are 48 bytes: no more groups are in work than that gives room for."""
+    monkeypatch.setattr("llava_cli.batch.scheduler.HELD_BYTES", 48 * 5)
+    most = []
+
+    class Watching(Engine):
+        def answer(self, batch):
+            most.append(len(batch))
+            return super().answer(batch)
+
+    engine = Watching()
+    assert run(clips(60), engine, window=50).tally.done == 60
+    assert max(most[8:]) <= 5
+
+
+def test_each_result_comes_when_its_record_is_in_the_ledger(tmp_path):
+    path = tmp_path / "ledger"
+    ledger = Ledger(path)
+
+    written = []
+    append = ledger.append
+    ledger.append = lambda record: (append(record), written.append(record))
+    done = run(clips(3), ledger=ledger)
+    assert [result.record for result in done.results] == written
+    assert [result.answer.text for result in done.results] == ["4 frames: Why?"] * 3
+    assert path.read_bytes().count(b"\n") == 3
+
+
+@pytest.mark.parametrize(("name", "code", "message"), [
+    ("bug.mp4", "decoder", "bug.mp4: cannot be decoded: LookupError: unforeseen"),
+    ("a.mp4", "bug", "this is a bug in llava: LookupError: no such token"),
+])  # fmt: skip
+def test_what_nobody_foresaw_costs_one_job(name, code, message):
+    question = "untokenizable" if code == "bug" else "Why?"
+    done = run([*clips(2), Job((name,), question), *clips(5)[2:]])
+    (failed,) = [result for result in done.results if result.error is not None]
+    assert (failed.job.media, failed.record["error"]) == ((name,), {"code": code, "message": message})
+    assert done.tally.done == 5
+
+
+@pytest.mark.parametrize("more", [{"question": "Wh\udcff?"}, {"question": "Why?", "system": "\ud800"}])
+def test_a_text_that_is_no_text_costs_one_job(more):
+    done = run([*clips(1), Job(("1.mp4",), id="x", **more), *clips(3)[2:]])
+    failed = {record["id"]: record["error"] for record in done.records if record["status"] == "error"}
+    assert set(failed) == {"x"}
+    assert failed["x"]["code"] == "job"
+    assert "1.mp4: the " in failed["x"]["message"]
+    assert "is not valid Unicode text" in failed["x"]["message"]
+    assert done.tally.done == 2
+    assert done.pool.decoded == [("0.mp4",), ("2.mp4",)]
+
+
+def test_where_no_decoder_starts_the_run_ends():
+    """It is not the files' fault: not each of a hundred thousand is to be called broken."""
+    with pytest.raises(InputError, match="does not start"):
+        run([Job(("machine.mp4",), "Why?")])
+
+
+def test_a_checkpoint_that_does_not_fit_ends_the_run():
+    session = StubSession()
+    session.free = -1.0
+    with pytest.raises(OutOfMemory):
+        run(clips(3), session=session)
+
+
+def test_what_the_plan_refuses_is_an_error_or_shows_fewer_frames():
+    class Small(StubSession):
+        """With room for 10 frames."""
+
+        def _prompt(self, ask, new_tokens):
+            prompt = super()._prompt(ask, new_tokens)
+            prompt.ids[:] = [0] * len(ask.media[0].frames)
+            return prompt
+
+        def _check(self, prompts):
+            if any(tokens > 10 for tokens, _ in prompts):
+                raise OutOfMemory("it does not fit")
+
+    items = [*clips(1, frames=40), Job(("other.mp4",), "Why?")]
+    refused = run(items, session=Small())
+    assert [record["error"]["code"] for record in refused.records if "error" in record] == ["out_of_memory"]
+    assert refused.tally.done == 1
+    assert refused.engine.batches == [["Why?"]]
+    fitted = run(items, session=Small(), fit=True)
+    assert {record["answer"] for record in fitted.records} == {"10 frames: Why?", "4 frames: Why?"}
+
+
+def test_what_is_decoded_again_counts():
+    (record,) = run(clips(1, frames=40), Engine(frames=10), fit=True).records
+    assert record["timing"]["decode_s"] == 1.5  # with 40, 20 and 10 frames
+
+
+def test_where_everything_is_done_nothing_is_loaded(contents, tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    run(clips(5), ledger=ledger)
+    session = StubSession()
+    del session.loader, session.engine
+    session.pool = None
+    assert run(clips(5), ledger=ledger, session=session).tally.skipped == 5
+
+
+@pytest.mark.parametrize("fresh", [0, 1])
+def test_an_endless_list_of_repeats_can_be_stopped_and_does_not_keep_others_waiting(fresh):
+    stop = SimpleNamespace(wanted=False)
+
+    def endless():
+        yield from clips(1)
+        for number in range(100_000):
+            if number == 5000:
+                stop.wanted = True
+            yield Job((f"{number % 2}.mp4" if fresh else "0.mp4",), "Why?")
+
+    done = run(endless(), stop=stop)
+    assert done.tally.skipped < 10_000
