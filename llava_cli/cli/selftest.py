@@ -78,7 +78,7 @@ def _decoders_agree(path: Path, family: Family) -> str:
     import numpy as np
 
     from llava_cli.media import opencv
-    from llava_cli.media.source import open_source
+    from llava_cli.media.opening import open_source
 
     first = _clip(path, family)
     with open_source(path) as source:
