@@ -147,7 +147,7 @@ def test_who_waits_for_standard_input_does_not_keep_the_program_from_ending() ->
         "threading.Thread(target=open_source('-').__enter__, daemon=True).start(); time.sleep(0.3)\n"
     )
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.wait(60) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == b""
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing):
+        done = subprocess.run(command, stdin=reading, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

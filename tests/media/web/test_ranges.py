@@ -18,6 +18,7 @@ from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, View, load_media
 from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import Limits
+from llava_cli.media.opening import open_source
 from llava_cli.media.web import ranges
 from llava_cli.media.worker.parent import Worker
 
@@ -141,3 +142,14 @@ def test_nothing_stays_behind(rendered: Rendered, site: Site, tmp_path: Path, mo
     fetch(site.add("/clip", rendered("h264")))
     fails(f"{site.url}/none", "404")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_open_url_is_asked_for_when_it_is_decoded_and_only_once(rendered: Rendered, site: Site) -> None:
+    with open_source(site.add("/clip", rendered("h264")), ANY) as source:
+        assert not site.requests
+        first = load_media(source, VIEW)
+        asked = len(site.requests)
+        assert load_media(source, VIEW).info == first.info
+        assert len(site.requests) == asked
+        with Worker(ANY) as worker:
+            assert worker.load(source, VIEW).info == first.info

@@ -181,9 +181,10 @@ def test_closing_does_not_wait_for_who_fills_a_pipe(tmp_path):
         "print([future.cancelled() for future in futures])\n"
     )
     command = [sys.executable, "-c", code, tmp_path / "pipe"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.wait(60) == 0
-        assert (process.stdout.read(), process.stderr.read()) == (b"[True, True]\n", b"")
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing):
+        done = subprocess.run(command, stdin=reading, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"[True, True]\n", b"")
 
 
 def test_decoders_end_with_a_killed_parent(rendered):
