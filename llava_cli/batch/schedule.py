@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from llava_cli.batch.asking import Asking
@@ -18,11 +20,13 @@ from llava_cli.batch.feed import Feed, Group
 from llava_cli.batch.index import Index, Told
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.batch.ledger import Ledger, Untold
-from llava_cli.batch.pool import Decoded, DecodePool
 from llava_cli.batch.stop import Stop
 from llava_cli.engine.context import TooLong, fewer_frames
-from llava_cli.errors import LlavaError, OutOfMemory
+from llava_cli.errors import InputError, LlavaError, OutOfMemory
 from llava_cli.media.clip import Clip, Media, View
+from llava_cli.media.worker.parent import NotStarted
+from llava_cli.media.worker.pool import Decoded, DecodePool
+from llava_cli.media.worker.wire import DecoderBug
 
 _TICK_S = 0.2
 """How long to wait for something at most before looking at signals again."""
@@ -107,8 +111,9 @@ class Scheduler:
         self._feed, self._pool, self._asking, self._recorder = feed, pool, asking, recorder
         self._ledger, self._sinks, self._rules = ledger, sinks, rules
         self._on_record = on_record
-        self._numbers = 0
-        self._decoding: dict[int, _Scene] = {}
+        self._decoding = 0
+        """Scenes that are with the decoders."""
+        self._decoded: SimpleQueue[tuple[_Scene, Future[Decoded]]] = SimpleQueue()
         self._ready: list[list[Entry]] = []
         """Entries that can be asked, those about the same media together."""
         self._in_hand: set[bytes] = set()
@@ -150,8 +155,8 @@ class Scheduler:
 
     def _has_room(self) -> bool:
         # What is being decoded may be there before the engine is done with its batch; it will be about as large.
-        held = sum(_bytes(entries[0].media) for entries in self._ready) + len(self._decoding) * self._typical
-        groups = len(self._decoding) + len(self._ready) + sum(map(len, self._same.values()))
+        held = sum(_bytes(entries[0].media) for entries in self._ready) + self._decoding * self._typical
+        groups = self._decoding + len(self._ready) + sum(map(len, self._same.values()))
         return not self._over and groups < self._rules.window and (held < HELD_BYTES or not groups)
 
     def _open(self, group: Group) -> None:
@@ -209,28 +214,30 @@ class Scheduler:
         view = self._rules.view_of(job)
         if frames is not None:
             view = replace(view, sampling=replace(view.sampling, frames=frames))
-        self._numbers += 1
-        self._decoding[self._numbers] = _Scene(entries, sheaf)
+        scene = _Scene(entries, sheaf)
+        self._decoding += 1
         sheaf.waiting += 1
-        self._pool.submit(self._numbers, job.media, view)
+        future = self._pool.submit(job.media, view)
+        future.add_done_callback(lambda done: self._decoded.put((scene, done)))
 
     # From the decoders to the engine.
 
     def _collect(self) -> None:
         """Take what is decoded; wait for it only where there is nothing to ask."""
         while self._decoding:
-            outcome = self._pool.outcome(0 if self._ready else _TICK_S)
-            if outcome is None:
+            try:
+                scene, future = self._decoded.get(timeout=0 if self._ready else _TICK_S)
+            except Empty:
                 return
-            number, decoded = outcome
-            scene = self._decoding.pop(number)
-            if isinstance(decoded, Decoded):
+            self._decoding -= 1
+            error = future.exception()
+            if error is None:
+                decoded = future.result()
                 scene.sheaf.media = decoded.media
                 self._typical = _bytes(decoded.media)
                 self._show(scene.entries, decoded)
-            else:
-                for entry in scene.entries:
-                    self._fail(entry, decoded)
+            for entry in scene.entries if error else ():
+                self._fail(entry, _of_the_file(error, entry))
             self._release(scene.sheaf)
 
     def _show(self, entries: list[Entry], decoded: Decoded) -> None:
@@ -307,6 +314,17 @@ class Scheduler:
             for sink in self._sinks:
                 sink.put(sheaf.records, sheaf.media)
             sheaf.media = ()
+
+
+def _of_the_file(error: BaseException | None, entry: Entry) -> LlavaError:
+    """The error to tell where a file gives no picture; raises those that would be every file's."""
+    if isinstance(error, DecoderBug):  # whatever a decoder raises is about this file, and no reason to end a run
+        return InputError(
+            f"{', '.join(entry.job.media)}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder"
+        )
+    if isinstance(error, LlavaError) and not isinstance(error, NotStarted):
+        return error
+    raise error or AssertionError
 
 
 def _bytes(media: Sequence[Media]) -> int:

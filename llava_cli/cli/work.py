@@ -69,8 +69,9 @@ def work(
     from llava_cli.batch.entry import Recorder
     from llava_cli.batch.feed import Count, Feed, grouped
     from llava_cli.batch.identity import Identifier, checkpoint_identity
-    from llava_cli.batch.pool import DecodePool, cores
     from llava_cli.batch.schedule import Rules, Scheduler
+    from llava_cli.machine import cores
+    from llava_cli.media.worker.pool import DecodePool
 
     generation = answering.generation()
     for path in (delivery.ledger, delivery.csv, delivery.report):
@@ -86,7 +87,7 @@ def work(
         identifier = Identifier(known, answering.asked, lambda job: _view(job, showing, family.view), answering.system)
         workers = manner.workers or max(1, min(_WORKERS, cores() - 1))
         feed = Feed(grouped(jobs.read(), identifier), ahead=2 * workers)
-        pool = DecodePool(workers, limits)
+        pool = DecodePool(workers, replace(limits, pipes=False))
         stack.callback(pool.close)
         loader = steps.open_loader(family, machine, out)
         loader.check_memory([])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,12 +16,14 @@ from llava_cli.batch.feed import Feed, grouped
 from llava_cli.batch.identity import Identifier
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.batch.ledger import Ledger, Untold
-from llava_cli.batch.pool import Decoded
 from llava_cli.batch.schedule import Rules, Scheduler
 from llava_cli.engine.context import TooLong
 from llava_cli.engine.types import Answer, Generation, ModelInfo
 from llava_cli.errors import InputError, ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.worker.parent import NotStarted
+from llava_cli.media.worker.pool import Decoded
+from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.models.messages import Conversation
 
 INFO = ModelInfo("stub", None, "stub", "float32", None, "cpu", "sdpa")
@@ -30,17 +33,23 @@ VIEW = View((2, 2), "crop", Sampling("uniform", 4))
 class Pool:
     """Decodes at once: every file shows as many frames as are wanted, except bad ones."""
 
-    workers = 1
+    broken = False
 
     def __init__(self) -> None:
         self.decoded: list[tuple[str, ...]] = []
-        self._waiting: list = []
 
-    def submit(self, number, paths, view) -> None:
+    def submit(self, paths, view) -> Future[Decoded]:
         self.decoded.append(tuple(paths))
+        future: Future[Decoded] = Future()
         if any("bad" in path for path in paths):
-            self._waiting.append((number, InputError(f"{paths[0]}: is bad")))
-            return
+            future.set_exception(InputError(f"{paths[0]}: is bad"))
+            return future
+        if any("bug" in path for path in paths):
+            future.set_exception(DecoderBug("Traceback\n  ...\nLookupError: unforeseen"))
+            return future
+        if self.broken:
+            future.set_exception(NotStarted("the decoding process does not start"))
+            return future
         count = view.sampling.frames
         clips = [
             Clip(
@@ -49,10 +58,8 @@ class Pool:
             )
             for path in paths
         ]  # fmt: skip
-        self._waiting.append((number, Decoded(clips, 0.0)))
-
-    def outcome(self, wait_s):
-        return self._waiting.pop(0) if self._waiting else None
+        future.set_result(Decoded(clips, 0.0))
+        return future
 
 
 class Engine:
@@ -307,3 +314,18 @@ def test_decoded_pictures_that_wait_are_bounded(run, monkeypatch):
     engine = Watching()
     assert run(clips(60), engine, window=50).tally.done == 60
     assert max(most[8:]) <= 5
+
+
+def test_an_unforeseen_error_of_a_decoder_is_the_file_s(run):
+    done = run([Job(("bug.mp4",), "Why?"), *clips(3)])
+    (failed,) = [record for record in done.records if record["status"] == "error"]
+    assert failed["error"]["code"] == "decoder"
+    assert failed["error"]["message"] == "bug.mp4: cannot be decoded: LookupError: unforeseen"
+    assert done.tally.done == 3
+
+
+def test_where_no_decoder_starts_the_run_ends(run, monkeypatch):
+    """It is not the files' fault: not each of a hundred thousand is to be told as broken."""
+    monkeypatch.setattr(Pool, "broken", True)
+    with pytest.raises(NotStarted, match="does not start"):
+        run(clips(3))
