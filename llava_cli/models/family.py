@@ -12,7 +12,7 @@ from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media, View
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.messages import Conversation, Word
+from llava_cli.models.messages import Conversation, Modality
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ class Family(ABC):
 
     name: ClassVar[str]
     """As it stands in records, e.g. `llava-next-video`."""
-    default_ids: ClassVar[dict[Word, int]]
+    default_ids: ClassVar[dict[Modality, int]]
     """Token ids of the placeholders where the config does not say them."""
     modules_to_not_convert: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
@@ -53,7 +53,7 @@ class Family(ABC):
         """How frames are wanted: size, fit, and the sampling that the family was trained with."""
 
     @cached_property
-    def placeholder_ids(self) -> dict[Word, int]:
+    def placeholder_ids(self) -> dict[Modality, int]:
         """The token ids that stand for a `video`'s and an `image`'s features, whatever the config's age calls them."""
         config = self.checkpoint.config
         return {

@@ -15,8 +15,8 @@ from llava_cli.media.clip import Clip, Media
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
-Word = Literal["video", "image"]
-"""What marks a medium in a prompt."""
+Modality = Literal["video", "image"]
+"""What a medium is to a prompt: its marks and its chat template's parts are named so."""
 
 _MARK = re.compile(r"<(video|image)>")
 
@@ -47,8 +47,8 @@ class Conversation:
         return tuple(medium for turn in self.turns for medium in turn.media)
 
 
-def kind(medium: Media) -> Word:
-    """The word that marks a medium in a prompt."""
+def modality_of(medium: Media) -> Modality:
+    """`video` for a clip, `image` for a still."""
     return "video" if isinstance(medium, Clip) else "image"
 
 
@@ -72,9 +72,9 @@ def with_system(asked: Conversation, system: str | None) -> Conversation:
 def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], bool]:
     """The parts of a user's turn, and whether the user placed the media."""
     marks = _MARK.findall(question)
-    if not marks or sorted(marks) != sorted(map(kind, media)):
+    if not marks or sorted(marks) != sorted(map(modality_of, media)):
         return (*media, question), False
-    waiting = {word: iter([medium for medium in media if kind(medium) == word]) for word in ("video", "image")}
+    waiting = {key: iter([medium for medium in media if modality_of(medium) == key]) for key in get_args(Modality)}
     parts = [next(waiting[piece]) if i % 2 else piece for i, piece in enumerate(_MARK.split(question))]
     return tuple(part for part in parts if part != ""), True
 
@@ -83,7 +83,7 @@ def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], boo
 class MediaPath:
     """A file that a message shows."""
 
-    word: Word
+    modality: Modality
     path: str
 
 
@@ -132,7 +132,7 @@ def _written(part: str | Media, folder: Path) -> dict[str, str]:
     if part.info.path == "-":
         raise InputError("a conversation about standard input cannot be saved: no file could be named in it")
     path, folder = Path(part.info.path).absolute(), folder.absolute()
-    return {"type": kind(part), "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
+    return {"type": modality_of(part), "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
 
 
 def load_turns(messages: list[Message], load: Callable[[str], Media]) -> list[Turn]:
@@ -148,8 +148,8 @@ def _loaded(part: str | MediaPath, load: Callable[[str], Media]) -> str | Media:
     if isinstance(part, str):
         return part
     medium = load(part.path)
-    if kind(medium) != part.word:
-        raise InputError(f"{part.path}: holds one {kind(medium)}, but the conversation calls it: {part.word}")
+    if modality_of(medium) != part.modality:
+        raise InputError(f"{part.path}: holds one {modality_of(medium)}, but the conversation calls it: {part.modality}")
     return medium
 
 
@@ -171,14 +171,14 @@ def _message(entry: Any, path: Path, where: str) -> Message:
 
 
 def _part(part: Any, path: Path, where: str) -> str | MediaPath:
-    word: Any = part.get("type") if isinstance(part, dict) else None
-    if word == "text":
+    modality: Any = part.get("type") if isinstance(part, dict) else None
+    if modality == "text":
         if not isinstance(part.get("text"), str):
             raise InputError(f"{where}: 'text' is missing")
         return str(part["text"]).strip()
-    if word not in get_args(Word):
-        raise InputError(f"{where}: 'type' must be text, image or video, not {word!r}")
-    name = part.get("path", part.get(word))
+    if modality not in get_args(Modality):
+        raise InputError(f"{where}: 'type' must be text, image or video, not {modality!r}")
+    name = part.get("path", part.get(modality))
     if not isinstance(name, str) or not name:
-        raise InputError(f"{where}: 'path' is missing: which {word}?")
-    return MediaPath(word, str(path.parent / name))
+        raise InputError(f"{where}: 'path' is missing: which {modality}?")
+    return MediaPath(modality, str(path.parent / name))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
-from llava_cli.models.messages import Turn, Word
+from llava_cli.models.messages import Turn, Modality
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MARK = "\ue000{}\ue001"
 _PIECE = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
 
-PLACEHOLDER_TEXT: dict[Word, str] = {"video": "<video>", "image": "<image>"}
+PLACEHOLDER_TEXT: dict[Modality, str] = {"video": "<video>", "image": "<image>"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Placeholder:
     """One placeholder, which so many of a medium's features take the place of. A medium may have several, in order."""
 
     medium: Media
-    word: Word
+    modality: Modality
     tokens: int
 
 
@@ -135,7 +135,7 @@ def _content(turn: Turn, parts: Sequence[Sequence[Piece]], number: int, inline: 
                 content.append({"type": "text", "text": _MARK.format(number)})
                 text += _MARK.format(number)
             else:
-                content.append({"type": piece.word})
+                content.append({"type": piece.modality})
                 text += _MARK.format(number)
             number += 1
         if isinstance(part[-1], Placeholder) and not turn.inline:
@@ -155,7 +155,7 @@ def _cut(rendered: str, wanted: Sequence[Piece]) -> list[Piece]:
         if placeholder is None:
             pieces.append(wanted[int(number)])
             continue
-        place = next((i for i, slot in enumerate(waiting) if slot.word == placeholder), None)
+        place = next((i for i, slot in enumerate(waiting) if slot.modality == placeholder), None)
         if place is None:
             raise TemplateMismatch(f"the chat template shows one {placeholder} too many")
         pieces.append(waiting.pop(place))
@@ -163,7 +163,7 @@ def _cut(rendered: str, wanted: Sequence[Piece]) -> list[Piece]:
     return pieces
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placeholder_ids: dict[Word, int]) -> list[int]:
+def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placeholder_ids: dict[Modality, int]) -> list[int]:
     """Token ids of a prompt, every slot as long as its features.
 
     The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across pieces. It
@@ -175,7 +175,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placehol
     Raises:
         ModelError: the tokenizer does not keep placeholders apart.
     """
-    markers = {tokenizer.convert_tokens_to_ids(text): word for word, text in PLACEHOLDER_TEXT.items()}
+    markers = {tokenizer.convert_tokens_to_ids(text): modality for modality, text in PLACEHOLDER_TEXT.items()}
     placeholders = [piece for piece in pieces if isinstance(piece, Placeholder)]
     found = 0
     ids: list[int] = []
@@ -183,7 +183,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placehol
         if token not in markers:
             ids.append(token)
             continue
-        if found == len(placeholders) or placeholders[found].word != markers[token]:
+        if found == len(placeholders) or placeholders[found].modality != markers[token]:
             raise ModelError("the tokenizer makes placeholders out of other text; do not trust this checkpoint")
         ids += [placeholder_ids[markers[token]]] * placeholders[found].tokens
         found += 1
@@ -230,11 +230,11 @@ def _segments(pieces: Sequence[Piece], control_tokens: Iterable[str]) -> list[tu
                 end = match.end()
             text = piece.text[end:]
         else:
-            text = piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.word]
+            text = piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.modality]
         segments[-1] = (segments[-1][0] + text, False)
     return [segment for segment in segments if segment[0]]
 
 
 def readable(pieces: Iterable[Piece]) -> str:
     """The prompt as a person reads it, one placeholder for each medium."""
-    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.word] for piece in pieces)
+    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.modality] for piece in pieces)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tiny_checkpoint
 
 from llava_cli.media import Media, View, load_media
 from llava_cli.media.worker.parent import Worker
@@ -33,9 +32,9 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(checkpoints: Callable[[str], Path]) -> Path:
     """A checkpoint whose answers mean nothing, but which answers."""
-    return tiny_checkpoint.make(tmp_path_factory.mktemp("tiny"))
+    return checkpoints("llava-next-video")
 
 
 @pytest.fixture

@@ -4,32 +4,32 @@
 from __future__ import annotations
 
 import pytest
-import tiny_checkpoint
 from pictures import clip, still
+from tiny.llava_next_video import TEMPLATE
+from tiny.tokenizers import IMAGE, VIDEO, llama_tokenizer
 
 from llava_cli.errors import ModelError
 from llava_cli.models import prompt as prompts
 from llava_cli.models.llava_next_video import MISTRAL, VICUNA, YI
-from llava_cli.models.messages import Conversation, Turn, ask, kind
+from llava_cli.models.messages import Conversation, Turn, ask, modality_of
 
-VIDEO, IMAGE = 3, 4
 VIDEO_CLIP, STILL = clip(2, 56, 56), still(56, 56)
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return tiny_checkpoint.sentencepiece_tokenizer()
+    return llama_tokenizer()
 
 
 def one_slot(medium) -> list[prompts.Placeholder]:
-    return [prompts.Placeholder(medium, kind(medium), 5)]
+    return [prompts.Placeholder(medium, modality_of(medium), 5)]
 
 
 def rendered(tokenizer, template: str, asked: Conversation) -> str:
     return prompts.readable(prompts.render(tokenizer, template, asked.turns, one_slot))
 
 
-def encoded(tokenizer, asked: Conversation, template: str = tiny_checkpoint.TEMPLATE) -> list[int]:
+def encoded(tokenizer, asked: Conversation, template: str = TEMPLATE) -> list[int]:
     pieces = prompts.render(tokenizer, template, asked.turns, one_slot)
     return prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE})
 
@@ -96,12 +96,12 @@ def test_a_prompt_is_tokenized_as_one_string(tokenizer):
 def test_a_template_that_moves_media_gets_them_in_the_text(tokenizer):
     """The hub's templates put every image before every video."""
     asked = ask("Compare.", [VIDEO_CLIP, STILL])
-    assert rendered(tokenizer, tiny_checkpoint.TEMPLATE, asked) == "USER: <video>\n<image>\nCompare. ASSISTANT:"
+    assert rendered(tokenizer, TEMPLATE, asked) == "USER: <video>\n<image>\nCompare. ASSISTANT:"
 
 
 def test_marks_in_the_question_place_the_media(tokenizer):
     asked = ask("Is <image> in <video> or in <video>?", [VIDEO_CLIP, STILL, VIDEO_CLIP])
-    text = rendered(tokenizer, tiny_checkpoint.TEMPLATE, asked)
+    text = rendered(tokenizer, TEMPLATE, asked)
     assert text == "USER: Is <image> in <video> or in <video>? ASSISTANT:"
 
 
@@ -158,7 +158,7 @@ def test_a_template_that_writes_the_first_token_itself_gets_no_second(tokenizer)
 
 def test_a_tokenizer_that_loses_placeholders_is_told(tokenizer):
     pieces = [prompts.Written("USER: ", by_user=False), *one_slot(VIDEO_CLIP)]
-    blind = tiny_checkpoint.sentencepiece_tokenizer()
+    blind = llama_tokenizer()
     convert = blind.convert_tokens_to_ids
     blind.convert_tokens_to_ids = lambda token: 999 if token == "<video>" else convert(token)
     with pytest.raises(ModelError, match="0 placeholders where 1 belong"):
@@ -172,7 +172,7 @@ def test_a_medium_may_have_several_placeholders(tokenizer):
         return [prompts.Placeholder(medium, "image", 5)] * len(medium.frames)
 
     asked = ask("Compare.", [VIDEO_CLIP, clip(3, 56, 56)])
-    pieces = prompts.render(tokenizer, tiny_checkpoint.TEMPLATE, asked.turns, frame_by_frame)
+    pieces = prompts.render(tokenizer, TEMPLATE, asked.turns, frame_by_frame)
     assert prompts.readable(pieces) == "USER: " + "<image>\n" * 5 + "Compare. ASSISTANT:"
     assert prompts.encode(tokenizer, pieces, {"video": VIDEO, "image": IMAGE}).count(IMAGE) == 25
 
