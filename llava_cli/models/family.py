@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+# No released checkpoint asks for more than 64.
+MOST_FRAMES = 10_000
+
 
 class Family(ABC):
     """How one kind of checkpoint sees media and reads a prompt.
@@ -30,6 +33,8 @@ class Family(ABC):
     """As it stands in records, e.g. `llava-next-video`."""
     default_ids: ClassVar[dict[Modality, int]]
     """Token ids of the placeholders where the config does not say them."""
+    default_patch_size: ClassVar[int]
+    """Of the vision tower's patches in pixels, as the library has it where the config does not say it."""
     modules_to_not_convert: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
     vision_batch_size: ClassVar[int] = 16
@@ -40,7 +45,17 @@ class Family(ABC):
     """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        """Read the parts of the checkpoint's `config.json`.
+
+        Raises:
+            ModelError: a part is missing or no object; so too wherever a field that is wrong is first needed.
+        """
         self.checkpoint = checkpoint
+        self.config = checkpoint.fields
+        self.vision = self.config.object("vision_config", required=True)
+        self.text = self.config.object("text_config")
+        self.quantization = self.config.object("quantization_config")
+        """How the weights in the files are quantized; empty where they are not."""
 
     @staticmethod
     @abstractmethod
@@ -55,11 +70,22 @@ class Family(ABC):
     @cached_property
     def placeholder_ids(self) -> dict[Modality, int]:
         """The token ids that stand for a `video`'s and an `image`'s features, whatever the config's age calls them."""
-        config = self.checkpoint.config
         return {
-            word: int(config.get(f"{word}_token_index", config.get(f"{word}_token_id", default)))
-            for word, default in self.default_ids.items()
+            modality: self.config.integer(
+                f"{modality}_token_index", self.config.integer(f"{modality}_token_id", default, least=0), least=0
+            )
+            for modality, default in self.default_ids.items()
         }
+
+    @cached_property
+    def _image_size(self) -> int:
+        """Edge in pixels of what the vision tower sees."""
+        return self.vision.integer("image_size", 224, most=4096)
+
+    @cached_property
+    def _patches(self) -> int:
+        """Patches along that edge."""
+        return self._image_size // self.vision.integer("patch_size", self.default_patch_size, most=self._image_size)
 
     @property
     @abstractmethod
@@ -69,11 +95,13 @@ class Family(ABC):
     @property
     def context(self) -> int | None:
         """The longest prompt and answer, in tokens, that the checkpoint was made for; None where it does not say."""
-        text = self.checkpoint.config.get("text_config", {})
-        length = text.get("max_position_embeddings")
-        rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
-        linear = rope.get("type", rope.get("rope_type")) == "linear"
-        return length and int(length * (rope.get("factor", 1) if linear else 1))
+        if self.text.values.get("max_position_embeddings") is None:
+            return None
+        key = "rope_scaling" if self.text.object("rope_scaling").values else "rope_parameters"
+        rope = self.text.object(key)
+        linear = rope.text("type", rope.text("rope_type", "")) == "linear"
+        factor = rope.number("factor", 1, least=1) if linear else 1
+        return int(self.text.integer("max_position_embeddings", 0) * factor)
 
     @abstractmethod
     def placeholders(self, medium: Media) -> tuple[prompts.Placeholder, ...]:

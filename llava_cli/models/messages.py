@@ -149,7 +149,9 @@ def _loaded(part: str | MediaPath, load: Callable[[str], Media]) -> str | Media:
         return part
     medium = load(part.path)
     if modality_of(medium) != part.modality:
-        raise InputError(f"{part.path}: holds one {modality_of(medium)}, but the conversation calls it: {part.modality}")
+        raise InputError(
+            f"{part.path}: holds one {modality_of(medium)}, but the conversation calls it: {part.modality}"
+        )
     return medium
 
 

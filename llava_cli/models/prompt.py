@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
-from llava_cli.models.messages import Turn, Modality
+from llava_cli.models.messages import Modality, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -163,7 +163,9 @@ def _cut(rendered: str, wanted: Sequence[Piece]) -> list[Piece]:
     return pieces
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placeholder_ids: dict[Modality, int]) -> list[int]:
+def encode(
+    tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placeholder_ids: dict[Modality, int]
+) -> list[int]:
     """Token ids of a prompt, every slot as long as its features.
 
     The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across pieces. It

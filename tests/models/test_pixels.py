@@ -45,8 +45,8 @@ def test_pictures_are_scaled_as_the_authors_do(scale, box, mean, std):
     left = (scaled.shape[1] - 56) // 2
     sized = scaled[:, left : left + 56]
     expected = ((sized.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)
-    assert np.abs(scale([picture], 56, {})[0].numpy() - expected).max() < 1e-5
-    assert torch.equal(scale([sized], 56, {}), scale([picture], 56, {}))
+    assert np.abs(scale([picture], 56)[0].numpy() - expected).max() < 1e-5
+    assert torch.equal(scale([sized], 56), scale([picture], 56))
 
 
 def difference(family: LlavaNextVideo, path: Path) -> np.ndarray:

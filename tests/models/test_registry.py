@@ -70,5 +70,5 @@ def test_a_checkpoint_s_family_is_what_its_config_says(config, family):
 )
 def test_a_checkpoint_of_no_family_is_refused_whatever_its_name(config):
     assert not any(family.recognizes(config) for family in FAMILIES)
-    with pytest.raises(ModelError, match="'llava'.*supported families"):
+    with pytest.raises(ModelError, match=r"'llava'.*supported families"):
         family_of(Checkpoint("llava-interleave-qwen-7b-hf", Path("llava-interleave-qwen-7b-hf"), config))
