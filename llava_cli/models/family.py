@@ -126,29 +126,29 @@ class Family(ABC):
             ModelError: neither template can show this conversation.
         """
         ask = self.instructed(ask)
-        pieces, template = self._pieces(tokenizer, ask)
-        ids = prompts.encode(tokenizer, pieces, self.placeholder_ids)
+        spans, template = self._spans(tokenizer, ask)
+        ids = prompts.encode(tokenizer, spans, self.placeholder_ids)
         visual = set(self.placeholder_ids.values())
         return prompts.Prompt(
             ids=ids,
             media=ask.media,
             visual_tokens=tuple(self.visual_tokens(medium) for medium in ask.media),
             end_of_media=max((i + 1 for i, token in enumerate(ids) if token in visual), default=0),
-            text=prompts.readable(pieces),
+            text=prompts.readable(spans),
             template=template,
         )
 
     def visual_tokens(self, medium: Media) -> int:
         """How many tokens a medium takes in the prompt."""
-        return sum(slot.tokens for slot in self.placeholders(medium))
+        return sum(placeholder.tokens for placeholder in self.placeholders(medium))
 
     def instructed(self, ask: Conversation) -> Conversation:
         """The conversation with what the family was trained to be told of its media; most are told nothing."""
         return ask
 
-    def _pieces(
+    def _spans(
         self, tokenizer: PreTrainedTokenizerBase, ask: Conversation
-    ) -> tuple[list[prompts.Piece], Literal["checkpoint", "family"]]:
+    ) -> tuple[list[prompts.Span], Literal["checkpoint", "family"]]:
         own = self.checkpoint.chat_template
         if own is not None:
             try:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from typing import Any
 
 from llava_cli.errors import ModelError
 
-# What a tensor of any library can hold as an index.
 _MOST = 2**31 - 1
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,11 @@ class Fields:
 
     def integer(self, key: str, default: int, least: int = 1, most: int = _MOST) -> int:
         """A whole number from `least` to `most`."""
-        return int(self._checked(key, default, lambda v: _is_whole(v) and least <= v <= most, f"{least} to {most}"))
+        return int(
+            self._checked(
+                key, default, lambda v: _is_whole(v) and least <= v <= most, f"a whole number from {least} to {most}"
+            )
+        )
 
     def number(self, key: str, default: float, least: float) -> float:
         """A number that is `least` or more."""
@@ -56,11 +60,29 @@ class Fields:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; an empty one where it is missing."""
-        return tuple(self._checked(key, [], lambda v: _is_list(v) and all(isinstance(t, str) for t in v), "texts"))
+        return tuple(
+            self._checked(key, [], lambda v: _is_list(v) and all(isinstance(t, str) for t in v), "a list of texts")
+        )
 
     def choice(self, key: str, default: str, choices: Sequence[str]) -> str:
         """One of some texts."""
         return str(self._checked(key, default, lambda v: v in choices, f"one of {', '.join(choices)}"))
+
+    def numbered(self, key: str, default: str, prefix: str) -> int:
+        """The number from 1 to 99 at the end of a text that begins with `prefix`."""
+
+        def valid(value: Any) -> bool:
+            return isinstance(value, str) and re.fullmatch(re.escape(prefix) + "[1-9][0-9]?", value) is not None
+
+        return int(self._checked(key, default, valid, f"{prefix} and a number").removeprefix(prefix))
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A truth value, which some authors' files hold as a text."""
+        texts = {"true": True, "false": False}
+        value = self._checked(
+            key, default, lambda v: isinstance(v, bool) or v in ("True", "False", *texts), "a boolean"
+        )
+        return value if isinstance(value, bool) else texts[value.lower()]
 
     def sizes(self, key: str, default: Sequence[Sequence[int]], unit: int = 1) -> list[list[int]]:
         """At least one pair of whole numbers, each a multiple of `unit`."""
@@ -88,7 +110,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return (_is_whole(value) or isinstance(value, float)) and math.isfinite(value)
+    return (_is_whole(value) or isinstance(value, float)) and abs(value) < _LARGEST
 
 
 def _is_list(value: Any, length: int | None = None) -> bool:

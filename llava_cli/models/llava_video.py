@@ -101,7 +101,7 @@ class LlavaVideo(Onevision):
         return LlavaVideoForConditionalGeneration
 
     def instructed(self, ask: Conversation) -> Conversation:
-        if self.checkpoint.config["add_time_instruction"] in (False, "False", "false"):
+        if not self.config.flag("add_time_instruction", True):
             return ask
         return Conversation(tuple(_with_times(turn) for turn in ask.turns))
 
@@ -121,13 +121,13 @@ def _converted(fields: Fields) -> dict[str, Any]:
         "vision_config": SIGLIP_384 | dict(fields.object("vision_config").values),
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
-        "tie_word_embeddings": bool(original.get("tie_word_embeddings")),
+        "tie_word_embeddings": fields.flag("tie_word_embeddings", False),
         # Rows of the vocabulary that the language model has no use for.
         "image_token_index": 151646,
         "video_token_index": 151647,
     }
     config |= {key: original[key] for key in (*_MARKS, "quantization_config") if key in original}
-    if str(original.get("image_aspect_ratio")).startswith("anyres_max_"):
+    if fields.text("image_aspect_ratio", "").startswith("anyres_max_"):
         config["vision_aspect_ratio"] = original["image_aspect_ratio"]
     if isinstance(original.get("image_grid_pinpoints"), list):
         # The authors write (width, height).

@@ -105,7 +105,7 @@ def read_chat(path: Path) -> list[Message]:
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON: {error}") from error
     if not isinstance(content, list) or not content:
         raise InputError(f"{path}: holds no list of messages")

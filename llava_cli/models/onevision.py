@@ -56,10 +56,8 @@ class Onevision(Family):
 
     @cached_property
     def _most_tiles(self) -> int:
-        """As many tiles' features does a still have at most, about."""
-        known = [f"anyres_max_{tiles}" for tiles in range(1, 37)]
-        limit = self.config.choice("vision_aspect_ratio", "anyres_max_9", known)
-        return known.index(limit) + 1
+        """How many tiles' features a still has at most, about."""
+        return self.config.numbered("vision_aspect_ratio", "anyres_max_9", prefix="anyres_max_")
 
     @property
     def view(self) -> View:

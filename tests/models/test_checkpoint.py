@@ -53,7 +53,7 @@ def test_a_folder_without_a_config(tmp_path):
         open_checkpoint(str(tmp_path))
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000])
 def test_a_damaged_config(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(ModelError, match=r"config\.json"):

@@ -50,6 +50,7 @@ def test_media_of_another_kind_than_said(tmp_path):
     ("content", "message"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ([], "no list of messages"),
         ({"role": "user"}, "no list of messages"),
         (["hi"], "message 1: is no object"),
