@@ -25,6 +25,11 @@ def folder(checkpoints: Callable[[str], Path]) -> Path:
     return checkpoints("llava-video")
 
 
+def test_the_model_is_told_the_same_placeholders(engine):
+    config = engine._model.config
+    assert engine.family.placeholder_ids == {"video": config.video_token_id, "image": config.image_token_id}
+
+
 def test_answers_depend_on_the_times(engine):
     seen = clip(8, 70, 70)
     later = dataclasses.replace(seen, times=tuple(time + 0.5 for time in seen.times))
