@@ -94,7 +94,7 @@ class Chat:
             UsageError: there is none.
         """
         if len(self.history) < 2:
-            raise UsageError("nothing to take back")
+            raise UsageError("nothing to undo")
         self.waiting = [*self.history[-2].paths, *self.waiting]
         del self.history[-2:]
         del self.answers[-1:]
@@ -107,7 +107,7 @@ class Chat:
             OutputError: it cannot be written.
         """
         if not self.history:
-            raise UsageError("nothing was said yet")
+            raise UsageError("nothing to save yet")
         if not path.parent.is_dir():
             raise OutputError(f"{path}: its folder does not exist")
         system = [Message("system", (self.system,))] if self.system else []

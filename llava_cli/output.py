@@ -212,17 +212,24 @@ def batch_bar(out: Output) -> Iterator[Callable[[int, int | None, str], None]]:
 @contextmanager
 def guarded_stdout() -> Iterator[int]:
     """Keep stdout for the answer: a private copy of it; whatever libraries print goes to stderr instead."""
-    with suppress(ValueError, OSError):
-        sys.stdout.flush()
-    private = os.dup(1)
+    _flush()
+    try:
+        private = os.dup(1)
+    except OSError as error:
+        raise OutputError("standard output is closed; redirect it to a file, or to /dev/null") from error
     os.dup2(2, 1)
     try:
         yield private
     finally:
-        with suppress(ValueError, OSError):
-            sys.stdout.flush()
+        _flush()
         os.dup2(private, 1)
         os.close(private)
+
+
+def _flush() -> None:
+    with suppress(ValueError, OSError):
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 def check_writable(path: Path | None) -> None:

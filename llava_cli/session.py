@@ -148,7 +148,7 @@ class Session:
         checkpoint.fetch()
         self.loader.check_memory([])
         if checkpoint.dummy:
-            log.warning("the weights are random: the answer means nothing")
+            log.warning("the weights are random: the answer is meaningless")
         with self._stage(f"loading {checkpoint.name}"):
             return self.loader.load()
 

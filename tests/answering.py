@@ -50,12 +50,13 @@ def text_of(engine: LocalEngine, media: list[Media], question: str = "Why?", gen
 
 
 def mixed_asks(size: int) -> list[Conversation]:
-    """Prompts of unequal lengths: about a clip, a clip and a still, a still, and nothing; clips are `size` square."""
+    """Prompts of unequal lengths, two under a system prompt; clips are `size` square."""
     return [
         ask("Why is this video funny?", [clip(8, size, size)]),
         ask("Why?", [clip(3, size, size, seed=1), still(61, 97)]),
         ask("How many shapes are there?", [still(30, 90, seed=2)]),
         ask("What?", [], system="Answer in one word."),
+        ask("What?", [clip(1, size, size, seed=3)], system="Answer in one word."),
     ]
 
 

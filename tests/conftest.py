@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Media for the tests: rendered once in a session, into the session's own folder. The project holds no media files."""
+"""Media and checkpoints for the tests: made once in a session, in the session's own folder. The project holds none."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -27,3 +28,15 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path
 
     return path_of
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function from a family's name to its tiny checkpoint, made on first use."""
+    import tiny
+
+    @functools.cache
+    def folder_of(family: str) -> Path:
+        return tiny.make(family, tmp_path_factory.mktemp(family))
+
+    return folder_of

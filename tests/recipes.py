@@ -1,24 +1,134 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the published snippets do with transformers alone: the truth that the engine's answers are compared with."""
+"""What the published snippets do with transformers alone: the truth that the engine's answers are compared with.
+
+Each family has a function from the folder of a checkpoint to its recipe.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from answering import GREEDY
 from PIL import Image
-from transformers import BatchFeature, PreTrainedModel, PreTrainedTokenizerFast
+from tiny.parts import clip_preprocessor, siglip_preprocessor
+from transformers import (
+    BatchFeature,
+    LlavaForConditionalGeneration,
+    LlavaNextVideoForConditionalGeneration,
+    LlavaOnevisionForConditionalGeneration,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    VideoLlavaForConditionalGeneration,
+    VideoLlavaImageProcessor,
+)
 from transformers.image_processing_utils import BaseImageProcessor
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from llava_cli.media.clip import Clip, Media, Still
+from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.llava_video import LlavaVideo
+from llava_cli.models.llava_video_model import LlavaVideoForConditionalGeneration
 
 Recipe = Callable[[str, list[Media]], str]
-"""From a prompt with one placeholder for each medium, and the media, to the answer."""
+"""From a prompt with one placeholder for each medium (or picture), and the media, to the answer."""
 
 
-def frames_and_tiles(
+def llava_next_video(folder: Path) -> Recipe:
+    """Four tokens a frame, stills in tiles."""
+    model = LlavaNextVideoForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    preprocessing = clip_preprocessor(model.config.vision_config.image_size)
+    return _frames_and_tiles(
+        model,
+        PreTrainedTokenizerFast.from_pretrained(folder),
+        frames=CLIPImageProcessorPil(**preprocessing),
+        tiles=LlavaNextImageProcessorPil(**preprocessing, image_grid_pinpoints=model.config.image_grid_pinpoints),
+        tokens_of=lambda seen: len(seen.frames) * 4,
+    )
+
+
+def llava_onevision(folder: Path) -> Recipe:
+    """Nine tokens a frame and a newline for a clip, stills in tiles."""
+    model = LlavaOnevisionForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    return _onevision(model, tokenizer, lambda seen: len(seen.frames) * 9 + 1)
+
+
+def llava_video(folder: Path) -> Recipe:
+    """Nine tokens a frame and a newline for each of its three rows, stills in tiles."""
+    model = LlavaVideoForConditionalGeneration.from_pretrained(
+        folder,
+        config=LlavaVideo(open_checkpoint(str(folder))).model_config(),
+        key_mapping=LlavaVideo.key_mapping,
+        dtype=torch.float32,
+    ).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.add_tokens(["<image>", "<video>"], special_tokens=True)
+    # Ids within the tiny vocabulary, which the model looks up before it puts the features there.
+    model.config.image_token_id, model.config.video_token_id = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
+    return _onevision(model, tokenizer, lambda seen: len(seen.frames) * (9 + 3))
+
+
+def llava_interleave(folder: Path) -> Recipe:
+    """Every frame an image of its own, of sixteen tokens."""
+    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    processor = SiglipImageProcessorPil(**siglip_preprocessor(model.config.vision_config.image_size))
+
+    def answer(prompt: str, media: list[Media]) -> str:
+        pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
+        ids = tokenizer(repeated(prompt, "<image>", [16] * len(pictures)), return_tensors="pt").input_ids
+        return generated(model, tokenizer, ids, pixel_values=preprocessed(processor, pictures).pixel_values)
+
+    return answer
+
+
+def video_llava(folder: Path) -> Recipe:
+    """Eight frames of seventeen tokens through one tower, stills of sixteen through another."""
+    model = VideoLlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    size = model.config.vision_config.image_size
+    processor = VideoLlavaImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+
+    def pixels(pictures: Sequence[np.ndarray]) -> torch.Tensor:
+        inputs = preprocessed(processor, pictures)
+        return inputs["pixel_values_images" if "pixel_values_images" in inputs else "pixel_values"]
+
+    def answer(prompt: str, media: list[Media]) -> str:
+        inputs = {}
+        clips, stills = apart(media)
+        if clips:
+            inputs["pixel_values_videos"] = torch.stack([pixels(c.frames[eight_places(len(c.frames))]) for c in clips])
+        if stills:
+            inputs["pixel_values"] = pixels([s.pixels for s in stills])
+        text = repeated(repeated(prompt, "<video>", [8 * 17] * len(clips)), "<image>", [16] * len(stills))
+        return generated(model, tokenizer, tokenizer(text, return_tensors="pt").input_ids, **inputs)
+
+    return answer
+
+
+def eight_places(frames: int) -> np.ndarray:
+    """The frames of a clip that Video-LLaVA's authors show."""
+    return np.linspace(0, frames - 1, 8, dtype=int)
+
+
+def _onevision(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tokens_of: Callable[[Clip], int]) -> Recipe:
+    preprocessing = siglip_preprocessor(model.config.vision_config.image_size)
+    return _frames_and_tiles(
+        model,
+        tokenizer,
+        frames=SiglipImageProcessorPil(**preprocessing),
+        tiles=LlavaOnevisionImageProcessorPil(**preprocessing, image_grid_pinpoints=model.config.image_grid_pinpoints),
+        tokens_of=tokens_of,
+    )
+
+
+def _frames_and_tiles(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     frames: BaseImageProcessor,

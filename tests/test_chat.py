@@ -39,7 +39,7 @@ def test_media_taken_back_are_shown_with_the_next_question(chat, rendered):
     again = chat.ask("Why?")
     assert (again.text, again.visual_tokens) == (first.text, first.visual_tokens)
     chat.undo()
-    with pytest.raises(UsageError, match="nothing to take back"):
+    with pytest.raises(UsageError, match="nothing to undo"):
         chat.undo()
 
 

@@ -24,6 +24,7 @@ from llava_cli.batch.task import RecordGroup, Result, Task, bug, bytes_of
 from llava_cli.batch.writers import Writer
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.opened import tell_of
+from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
 from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.session import Session
@@ -161,7 +162,7 @@ class Scheduler:
 
     def _take(self, future: Future[Decoded], tasks: list[Task], group: RecordGroup) -> None:
         error = future.exception()
-        if isinstance(error, LlavaError) and error.code == "decoder_start":
+        if isinstance(error, NotStarted):
             raise error  # which is no file's fault: not each of them is to be called broken
         if error is None:
             decoded = future.result()

@@ -3,25 +3,28 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import options, steps, values
-from llava_cli.cli.batch_options import LIMITS, BatchOptions, OutputOptions
+from llava_cli.cli import options, values
+from llava_cli.cli.batch_options import LIMITS, BatchOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
-from llava_cli.cli.work import List, work
-from llava_cli.output import Output, guarded_stdout
+from llava_cli.output import console
+from llava_cli.request import Request
 
 if TYPE_CHECKING:
-    from llava_cli.batch.jobs import Item
-    from llava_cli.engine.types import Engine, Generation
     from llava_cli.media.clip import Clip
+    from llava_cli.session import Session
+
+Asked = tuple[str, str]
+"""A file and a question about it."""
 
 EXAMPLES = """
 Examples:
@@ -33,8 +36,8 @@ Examples:
 
 QUESTIONS = ("What colour is it?", "Which way does it move?", "Describe the video.")
 
-CHOICE = options.ModelOptions("demo")
-ANSWERING = options.GenerationOptions(max_new_tokens=64)
+MODEL = options.ModelOptions("demo")
+GENERATION = options.GenerationOptions(max_new_tokens=64)
 
 Clips = Annotated[
     int,
@@ -46,11 +49,11 @@ Clips = Annotated[
 def bench(
     clips: Clips = 64,
     *,
-    choice: Annotated[options.ModelOptions, Without("rope_factor", "dummy")] = CHOICE,
-    showing: Annotated[options.FrameOptions, Without("fps", "sampling", "start", "end", "fit")],
-    answering: Annotated[options.GenerationOptions, Without("system", "temperature", "top_p", "seed")] = ANSWERING,
-    machine: Annotated[options.DeviceOptions, Without("quantize_all")],
-    manner: Annotated[BatchOptions, Without("strict")],
+    model: Annotated[options.ModelOptions, Without("rope_factor", "dummy")] = MODEL,
+    frames: Annotated[options.FrameOptions, Without("fps", "sampling", "start", "end", "fit")],
+    generation: Annotated[options.GenerationOptions, Without("system", "temperature", "top_p", "seed")] = GENERATION,
+    device: Annotated[options.DeviceOptions, Without("quantize_all")],
+    batches: Annotated[BatchOptions, Without("strict")],
     quiet: options.Quiet = False,
 ) -> None:
     """Measure how much faster batches are answered than single questions.
@@ -58,25 +61,28 @@ def bench(
     The plain loop is what model cards show: for each question, decode the whole video, keep the frames needed,
     encode, generate. Neither time includes loading.
     """
-    loading, generation = machine.load_options(), answering.asked
-    with guarded_stdout() as stdout, tempfile.TemporaryDirectory(prefix="llava-bench-") as name:
-        out = Output(stdout, quiet)
-        folder = Path(name)
+    from llava_cli.batch.run import default_workers
+    from llava_cli.session import Session
+
+    settings = model.session() | {"load": device.load_options(), "limits": LIMITS.for_media()}
+    request = Request(choice=frames.choice(), generation=generation.asked)
+    with (
+        console(quiet) as out,
+        tempfile.TemporaryDirectory(prefix="llava-bench-") as folder,
+        Session(**settings, workers=batches.workers or default_workers(), progress=out.progress) as session,
+    ):
         with out.working("drawing clips"):
-            paths = _draw(folder, clips)
-        engine = steps.load_engine(steps.open_loader(steps.open_family(choice, out), loading, out), out)
-        _plain_loop(engine, paths[:1], showing, generation)  # neither pays for what is only done the first time
+            paths = _draw(Path(folder), clips)
+        asked = [replace(request, media=(path,), question=question) for path in paths for question in QUESTIONS]
+        _plain_loop(session, asked[:1])  # neither pays for what is only done the first time
         with out.working("the plain loop"):
-            plain_s, plain = _plain_loop(engine, paths, showing, generation)
-        jobs = List(lambda: _jobs(paths), rereadable=True)
-        delivery, reading = OutputOptions(folder / "ledger.jsonl"), LIMITS.for_media()
-        batch_s = work(
-            jobs, choice, showing, answering, loading, delivery, manner, reading, out, lambda loader, out: engine
-        )
-        batched = _answers(folder / "ledger.jsonl")
-        same = sum(plain[job] == batched[job] for job in plain)
+            plain_s, plain = _plain_loop(session, asked)
+        with out.working("batches"):
+            batch_s, batched = _batches(session, asked, batches.batch_size)
+        same = sum(plain[one] == batched.get(one) for one in plain)
+        info = session.engine.info
         out.write(
-            f"{clips} clips, {len(plain)} questions, {engine.info.checkpoint} on {engine.info.device}\n"
+            f"{clips} clips, {len(plain)} questions, {info.checkpoint} on {info.device}\n"
             f"plain loop  {plain_s:8.1f} s  {len(plain) / plain_s:7.2f} a second\n"
             f"batch       {batch_s:8.1f} s  {len(plain) / batch_s:7.2f} a second\n"
             f"{plain_s / batch_s:.1f} times as fast; the same text for {same} of {len(plain)}\n"
@@ -93,23 +99,28 @@ def _draw(folder: Path, count: int) -> list[str]:
     return list(map(str, paths))
 
 
-def _jobs(paths: list[str]) -> list[Item]:
-    from llava_cli.batch.jobs import Job
-
-    return [Job((path,), question) for path in paths for question in QUESTIONS]
-
-
-def _plain_loop(
-    engine: Engine, paths: list[str], showing: options.FrameOptions, generation: Generation
-) -> tuple[float, dict[tuple[str, str], str]]:
-    from llava_cli.models.messages import ask
-
+def _plain_loop(session: Session, requests: Sequence[Request]) -> tuple[float, dict[Asked, str]]:
+    """Seconds, and the answers."""
     started = time.perf_counter()
     answers = {}
-    for path in paths:
-        for question in QUESTIONS:
-            asked = ask(question, [_whole_clip(path, showing.of(engine.view).sampling.frames)])
-            answers[path, question] = engine.answer([asked], generation)[0].text
+    for request in requests:
+        (path,) = request.media
+        clip = _whole_clip(path, session.view(request).sampling.frames)
+        prepared = session.show(request, {path: clip}, 0.0)
+        answers[path, prepared.question] = session.engine.answer([prepared.query])[0].text
+    return time.perf_counter() - started, answers
+
+
+def _batches(session: Session, requests: Sequence[Request], batch_size: int | None) -> tuple[float, dict[Asked, str]]:
+    """The same through the road of lists."""
+    from llava_cli.batch.jobs import Job
+    from llava_cli.batch.run import open_batch
+
+    jobs = [Job(request.media, request.question) for request in requests]
+    started = time.perf_counter()
+    with open_batch(session, lambda: jobs, requests[0], batch_size=batch_size) as scheduler:
+        records = [result.record for result in scheduler.results()]
+    answers = {(one["media"][0]["path"], one["question"]): one.get("answer", "") for one in records}
     return time.perf_counter() - started, answers
 
 
@@ -127,8 +138,3 @@ def _whole_clip(path: str, count: int) -> Clip:
     info = MediaInfo(path, "video", width, height, None, "pyav")
     indices = tuple(int(i) for i in wanted)
     return Clip(np.stack([shots[i] for i in indices]), indices, tuple(map(float, indices)), info)
-
-
-def _answers(ledger: Path) -> dict[tuple[str, str], str]:
-    records = map(json.loads, ledger.read_text().splitlines())
-    return {(record["media"][0]["path"], record["question"]): record.get("answer", "") for record in records}

@@ -139,10 +139,10 @@ class Prompt:
                 stream = self.chat.stream(question, stopped)
                 self.out.write_pieces(stream)
         except KeyboardInterrupt:
-            log.info("the question was given up")
+            log.info("question cancelled")
             return
         if stream.result().finish_reason == "interrupted":
-            log.info("stopped; /undo takes it back")
+            log.info("stopped; /undo removes it")
 
     def add(self, argument: str) -> None:
         """Show another file with the next question."""
@@ -167,7 +167,7 @@ class Prompt:
         """Write the conversation."""
         path = Path(_one_name(argument, "/save FILE"))
         self.chat.save(path)
-        log.info('%s: go on with: llava ask --conversation %s "…"', path, shlex.quote(str(path)))
+        log.info('%s: continue with: llava ask --conversation %s "…"', path, shlex.quote(str(path)))
 
 
 def stats(answers: Sequence[Answer]) -> str:

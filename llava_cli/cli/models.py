@@ -11,6 +11,7 @@ import typer
 
 from llava_cli.cli import options, values
 from llava_cli.cli.command import App
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.tables import table
 from llava_cli.engine.memory import GIB
 from llava_cli.media.clip import blank_clip
@@ -69,7 +70,7 @@ Name = Annotated[
         metavar="NAME", help="A short name, a hub id, a local folder, or 'demo'.", autocompletion=values.model_names
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per checkpoint."), COMMON]
 
 
 @app.callback(epilog=EXAMPLES)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,10 +54,8 @@ class Loader:
     @cached_property
     def model_config(self) -> PretrainedConfig:
         """What the model is built from."""
-        try:
+        with self._damaged_config_told():
             return self.family.model_config()
-        except Exception as error:  # the library validates field by field, with exceptions of many kinds
-            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {first_line(error)}") from error
 
     @property
     def info(self) -> ModelInfo:
@@ -75,17 +74,16 @@ class Loader:
     @property
     def quantization(self) -> Quantization | None:
         """How the weights are quantized: as the files already are, or else as was asked for."""
-        own = self.family.checkpoint.config.get("quantization_config") or {}
-        if not own:
+        own = self.family.quantization
+        if not own.values:
             return self.options.quantization
-        return "4bit" if own.get("load_in_4bit") else "8bit" if own.get("load_in_8bit") else None
+        return "4bit" if own.flag("load_in_4bit", False) else "8bit" if own.flag("load_in_8bit", False) else None
 
     @property
     def modules_to_not_convert(self) -> tuple[str, ...]:
         """The modules that stay as they are when the rest is quantized."""
-        own = self.family.checkpoint.config.get("quantization_config") or {}
-        if own.get("llm_int8_skip_modules"):
-            return tuple(own["llm_int8_skip_modules"])
+        if own := self.family.quantization.texts("llm_int8_skip_modules"):
+            return own
         return ("lm_head",) if self.options.quantize_all else self.family.modules_to_not_convert
 
     @cached_property
@@ -93,14 +91,8 @@ class Loader:
         """The model without weights: what it would take can be counted on it."""
         import torch
 
-        try:
-            with torch.device("meta"):
-                return self.family.model_class()._from_config(self.model_config)
-        except ModelError:
-            raise
-        except Exception as error:  # settings that contradict each other fail anywhere in the library
-            name = self.family.checkpoint.name
-            raise ModelError(f"{name}: its config.json makes no model: {first_line(error)}") from error
+        with self._damaged_config_told(), torch.device("meta"):
+            return self.family.model_class()._from_config(self.model_config)
 
     @property
     def parameters(self) -> int:
@@ -115,6 +107,15 @@ class Loader:
             ModelError: no template can show this conversation.
         """
         return fitting_prompt(self.family, self.tokenizer, conversation, new_tokens)
+
+    @contextmanager
+    def _damaged_config_told(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelError:
+            raise
+        except Exception as error:  # the library checks field by field, with exceptions of many kinds
+            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {first_line(error)}") from error
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
@@ -192,7 +193,7 @@ class Loader:
     def _quantization_config(self) -> Any:
         from transformers import BitsAndBytesConfig
 
-        if self.family.checkpoint.config.get("quantization_config"):
+        if self.family.quantization.values:
             return None  # the files say it themselves
         match self.options.quantization:
             case "4bit":

@@ -18,7 +18,8 @@ class Sampling:
     """Which frames of a video are shown.
 
     `uniform` takes `frames` frames at floor(i * total / frames), `linspace` the same number from the first to the
-    last, `fps` takes `fps` frames a second and at most `frames` of them. `start` and `end` are seconds from the
+    last, `fps` takes `fps` frames a second; there `frames` is an upper bound, and where the video has more, so many are
+    spread over it. `start` and `end` are seconds from the
     start of the video and bound what is sampled: frames with start <= time < end.
     """
 

@@ -13,7 +13,7 @@ from llava_cli.media.clip import View
 if TYPE_CHECKING:
     import numpy as np
 
-SANE_PIXEL_SHAPES = (Fraction(1, 8), Fraction(8))
+SANE_ASPECT_RATIOS = (Fraction(1, 8), Fraction(8))
 """Pixels stretched more than this come from a damaged header and are taken for square."""
 
 
@@ -34,11 +34,11 @@ class Orientation:
         return self.turns % 2 == 1
 
     def swap(self, width: int, height: int) -> tuple[int, int]:
-        """Return (width, height) after turning; it is its own inverse."""
+        """(width, height) after turning; it is its own inverse."""
         return (height, width) if self.sideways else (width, height)
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Return a view of pixels [height, width, ...], upright."""
+        """A view of pixels [height, width, ...], upright."""
         import numpy as np
 
         if self.mirrored:
@@ -72,7 +72,7 @@ EXIF = {
 
 
 def from_display_matrix(matrix: bytes) -> Orientation:
-    """Read FFmpeg's display matrix: nine native int32, the first two of each row in 16.16 fixed point.
+    """The orientation in FFmpeg's display matrix: nine native int32, the first two of each row in 16.16 fixed point.
 
     Angles between the quarters, and matrices of no sense at all, count as upright: no player follows them either.
     """
@@ -87,11 +87,11 @@ def from_display_matrix(matrix: bytes) -> Orientation:
     return AXES.get(axes, UPRIGHT) if exact else UPRIGHT
 
 
-def shown_shape(width: int, height: int, pixel_shape: Fraction | None) -> tuple[int, int]:
-    """Return (width, height) in square pixels, as stored: not turned yet."""
-    if pixel_shape is None or not SANE_PIXEL_SHAPES[0] <= pixel_shape <= SANE_PIXEL_SHAPES[1]:
+def display_size(width: int, height: int, sample_aspect_ratio: Fraction | None) -> tuple[int, int]:
+    """(width, height) in square pixels, as stored: not turned yet."""
+    if sample_aspect_ratio is None or not SANE_ASPECT_RATIOS[0] <= sample_aspect_ratio <= SANE_ASPECT_RATIOS[1]:
         return width, height
-    return max(1, round(width * pixel_shape)), height
+    return max(1, round(width * sample_aspect_ratio)), height
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ class Fitting:
     cut_height: int
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
-        """Return a view of the centre of pixels [height, width, ...]."""
+        """A view of the centre of pixels [height, width, ...]."""
         return pixels[self.top : self.top + self.cut_height, self.left : self.left + self.cut_width]
 
 
 def fitting(width: int, height: int, view: View) -> Fitting:
-    """Plan how an upright picture of square pixels comes into `view`, by the arithmetic of the published processors."""
+    """How an upright picture of square pixels comes into `view`, by the arithmetic of the published processors."""
     if view.fit == "full":
         return Fitting(width, height, 0, 0, width, height)
     rows, columns = view.size
@@ -126,7 +126,7 @@ def fitting(width: int, height: int, view: View) -> Fitting:
 
 
 def bring_into_view(pixels: np.ndarray, view: View) -> np.ndarray:
-    """Scale and cut upright pixels [height, width, 3] with Pillow, for decoders that have no scaler of their own."""
+    """Upright pixels [height, width, 3], scaled and cut with Pillow, for decoders that have no scaler of their own."""
     import numpy as np
     from PIL import Image
 

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from llava_cli.errors import UsageError
+from llava_cli.machine import memory_limit
 
 Urls = Literal["never", "public", "any"]
 
@@ -31,7 +31,7 @@ class Limits:
     timeout: float = 600.0
     """Seconds that reading one file may take, where a worker reads it."""
     max_memory: int | None = None
-    """Bytes of memory that a worker may take; None is half of the machine's."""
+    """Bytes of memory that a worker may take; None is half of what this process may use."""
     urls: Urls = "never"
     """Which URLs are read: none, those at public addresses, or all."""
     pipes: bool = True
@@ -42,12 +42,16 @@ DEFAULT = Limits()
 
 
 def half_of_memory() -> int:
-    """Return half of this machine's memory, in bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    """Half of the memory that this process may use, in bytes."""
+    return memory_limit() // 2
 
 
 def parse_size(text: str) -> int:
-    """Return bytes for "5000", "500M" or "2GiB" (powers of 1024 all); raise UsageError for anything else."""
+    """Bytes for "5000", "500M" or "2GiB" (powers of 1024 all).
+
+    Raises:
+        UsageError: it is anything else.
+    """
     match = SIZE.fullmatch(text.strip())
     if not match or not int(match[1]):
         raise UsageError(f"{text!r} is not a size; write bytes, or 500M, or 2G")

@@ -3,47 +3,40 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from llava_cli.errors import InputError
-from llava_cli.media.clip import Clip, Still, View
+from llava_cli.media.clip import Clip, Media, View
+from llava_cli.media.errors import DecoderError, MediaError, reason
 from llava_cli.media.limits import DEFAULT, Limits
+from llava_cli.media.opening import open_source
 from llava_cli.media.sampling import check
-from llava_cli.media.source import DecoderError, MediaError, Source, open_source, reason
+from llava_cli.media.source import Name, Source
 
 
-def load_media(
-    path: str | os.PathLike[str] | bytes,
-    view: View,
-    *,
-    limits: Limits = DEFAULT,
-    threads: int | None = None,
-) -> Clip | Still:
-    """Return what `path` shows: a clip, sampled and scaled to `view`, or a still at full size.
+def load_media(media: Name | Source, view: View, *, limits: Limits = DEFAULT, threads: int | None = None) -> Media:
+    """What a file shows: a clip, sampled and scaled to `view`, or a still at full size.
 
     The kind is told by the content. "-" is standard input; it and pipes are first copied to a temporary file. URLs
-    are read where `limits.urls` says so. Decoding uses `threads` threads, by default one a core. What the user should
-    know of the file or of how it was read is in `info.warnings`, a sentence each.
+    are read where `limits.urls` says so. For a source that is open already its own limits hold. Decoding uses `threads`
+    threads, by default one a core. What the user should know of the file or of how it was read is in `info.warnings`,
+    a sentence each.
 
-    Raises InputError, naming the file, where it gives no picture; UsageError where the sampling makes no sense.
+    Raises:
+        InputError: it gives no picture; the message names it.
+        UsageError: the sampling makes no sense.
     """
     check(view.sampling)
-    with open_source(path, limits) as source:
-        return load_source(source, view, threads)
+    with open_source(media, limits) as source:
+        try:
+            return _load(source, view, threads)
+        except MediaError as error:
+            raise InputError(f"{source.name}: {error}") from error
+        except MemoryError as error:
+            raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
 
 
-def load_source(source: Source, view: View, threads: int | None = None) -> Clip | Still:
-    """As `load_media`, for what has been opened already."""
-    try:
-        return _load(source, view, threads)
-    except MediaError as error:
-        raise InputError(f"{source.name}: {error}") from error
-    except MemoryError as error:
-        raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
-
-
-def _load(source: Source, view: View, threads: int | None) -> Clip | Still:
+def _load(source: Source, view: View, threads: int | None) -> Media:
     from llava_cli.media.picture import read_picture
 
     picture = read_picture(source, view)

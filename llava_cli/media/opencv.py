@@ -17,21 +17,27 @@ import cv2
 import numpy as np
 
 from llava_cli.media.clip import Clip, MediaInfo, View
-from llava_cli.media.geometry import UPRIGHT, Orientation, bring_into_view, shown_shape
+from llava_cli.media.errors import DecoderError
+from llava_cli.media.geometry import UPRIGHT, Orientation, bring_into_view, display_size
 from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import Timeline, choose
-from llava_cli.media.source import FORMATS, DecoderError, Source, check_pixels, check_walk
+from llava_cli.media.source import FORMATS, Source, check_pixels, check_walk
 
 
 def read_clip(source: Source, view: View) -> Clip:
-    """Return the sampled frames of a video, with `decoder` "opencv". Raises DecoderError where there are none."""
+    """The sampled frames of a video, with `decoder` "opencv".
+
+    Raises:
+        DecoderError: there are none.
+        MediaError: they may not be decoded.
+    """
     _check_track(source)
     with _capture(source) as capture:
         timeline = _timeline(capture, source.limits)
         indices, notes = choose(timeline, view.sampling)
     with _capture(source) as capture:
         codec, orientation = _codec(capture), _orientation(capture)
-        shown = dict(_take(capture, set(indices), view, orientation, _pixel_shape(capture)))
+        shown = dict(_take(capture, set(indices), view, orientation, _sample_aspect_ratio(capture)))
     indices = [index for index in indices if index in shown]
     if not indices:
         raise DecoderError("gives OpenCV frames on one reading and none on the next; it is damaged")
@@ -52,7 +58,7 @@ def read_clip(source: Source, view: View) -> Clip:
 
 
 def _check_track(source: Source) -> None:
-    """Raise DecoderError where players show another track than the first, which is the one that OpenCV reads."""
+    """Refuse what players show another track of than the first, which is the one that OpenCV reads."""
     try:
         import av
 
@@ -84,7 +90,7 @@ def _capture(source: Source) -> Iterator[cv2.VideoCapture]:
 
 
 def _timeline(capture: cv2.VideoCapture, limits: Limits) -> Timeline:
-    """Count the frames and note when each is shown; at the rate the file claims where the times make no sense."""
+    """When each frame is shown; at the rate the file claims where the times make no sense."""
     times = []
     while capture.grab():
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
@@ -100,9 +106,9 @@ def _timeline(capture: cv2.VideoCapture, limits: Limits) -> Timeline:
 
 
 def _take(
-    capture: cv2.VideoCapture, wanted: set[int], view: View, orientation: Orientation, pixel_shape: Fraction | None
+    capture: cv2.VideoCapture, wanted: set[int], view: View, orientation: Orientation, aspect_ratio: Fraction | None
 ) -> Iterator[tuple[int, tuple[np.ndarray, tuple[int, int]]]]:
-    """Yield (index, (pixels in view, (width, height) as shown)). OpenCV turns frames upright itself."""
+    """(index, (pixels in view, (width, height) as shown)) of each wanted frame. OpenCV turns frames upright itself."""
     for index in range(max(wanted) + 1):
         if not capture.grab():
             return
@@ -113,19 +119,19 @@ def _take(
             continue
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         stored = orientation.swap(pixels.shape[1], pixels.shape[0])
-        width, height = orientation.swap(*shown_shape(*stored, pixel_shape))
+        width, height = orientation.swap(*display_size(*stored, aspect_ratio))
         if (width, height) != (pixels.shape[1], pixels.shape[0]):
             pixels = bring_into_view(pixels, View((height, width), "squash", view.sampling))
         yield index, (bring_into_view(pixels, view), (width, height))
 
 
 def _orientation(capture: cv2.VideoCapture) -> Orientation:
-    """Return how OpenCV turns the frames; it leaves mirroring out."""
+    """How OpenCV turns the frames; it leaves mirroring out."""
     degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
     return Orientation(degrees // 90) if degrees % 90 == 0 else UPRIGHT
 
 
-def _pixel_shape(capture: cv2.VideoCapture) -> Fraction | None:
+def _sample_aspect_ratio(capture: cv2.VideoCapture) -> Fraction | None:
     across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
     return Fraction(int(across), int(down)) if across > 0 and down > 0 else None
 

@@ -17,9 +17,10 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from llava_cli.media.clip import Clip, MediaInfo, Still, View
+from llava_cli.media.errors import MediaError
 from llava_cli.media.geometry import EXIF, UPRIGHT, Orientation, bring_into_view
 from llava_cli.media.sampling import Timeline, choose
-from llava_cli.media.source import MediaError, Source, check_pixels, check_walk
+from llava_cli.media.source import Source, check_pixels, check_walk
 
 # What Pillow may take a file for. The rest are rare, or hand the file to another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "ICO")
@@ -30,9 +31,10 @@ UNTIMED = 0.1
 
 
 def read_picture(source: Source, view: View) -> Clip | Still | None:
-    """Return an image at full size, or the sampled pictures of an animation; None where the file is neither.
+    """An image at full size, or the sampled pictures of an animation; None where the file is neither.
 
-    Raises MediaError for images that are damaged or too large.
+    Raises:
+        MediaError: the image is damaged or too large.
     """
     with source.open() as file:
         image = _open(file, source)
@@ -69,7 +71,7 @@ def _open(file: BinaryIO, source: Source) -> Image.Image | None:
 
 
 def _refuse_heic(file: BinaryIO) -> None:
-    """Raise MediaError for a HEIC photo: FFmpeg would take it for a video and show one of its tiles."""
+    """Refuse a HEIC photo: FFmpeg would take it for a video and show one of its tiles."""
     file.seek(0)
     head = file.read(12)
     if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
@@ -97,7 +99,7 @@ def _read_still(source: Source, image: Image.Image) -> Still:
 
 
 def _count(image: Image.Image) -> int | None:
-    """Return how many pictures there are; None where they cannot be counted for damage to one that is not the first."""
+    """How many pictures there are; None where they cannot be counted for damage to one that is not the first."""
     try:
         return getattr(image, "n_frames", 1)
     except Exception:
@@ -116,7 +118,11 @@ def _orientation(image: Image.Image) -> Orientation:
 
 
 def rgb(image: Image.Image) -> np.ndarray:
-    """Return uint8 [height, width, 3]: transparency on white, 16 bits scaled to 8."""
+    """uint8 [height, width, 3]: transparency on white, 16 bits scaled to 8.
+
+    Raises:
+        MediaError: the pixels are of a kind that cannot be converted.
+    """
     if image.mode == "F":
         raise MediaError("has floating-point pixels; convert it to 8 or 16 bits")
     if image.mode.startswith("I"):  # 16-bit grayscale; Pillow's own conversion cuts off at 255
@@ -138,7 +144,7 @@ class _Walk:
     broken: str | None = None
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Yield the pixels of each picture and the seconds that it is shown.
+        """The pixels of each picture and the seconds that it is shown.
 
         The file is opened anew: once Pillow has met damage, it may find less on going back to the first picture.
         """

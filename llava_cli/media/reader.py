@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -14,10 +14,11 @@ from av.stream import Discard, Disposition
 
 from llava_cli.errors import UsageError
 from llava_cli.media import h264
+from llava_cli.media.errors import DamageError, DecoderError, MediaError, SeekError
 from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
-from llava_cli.media.source import FORMATS, DecoderError, MediaError, Source, check_pixels, check_walk
-from llava_cli.media.table import FrameTable, Group, SeekError
+from llava_cli.media.source import FORMATS, Source, check_pixels, check_walk
+from llava_cli.media.table import FrameTable, Group
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -33,34 +34,35 @@ BACK = 4
 """Keyframes to go back for a frame that does not come out after its own."""
 
 START = -(10**12)
-"""A stamp before any video's first."""
+"""A pts before any video's first."""
 
 READ_SKIP_ONCE = ("libdav1d", "libaom-av1")
 """Decoders that read skip_frame when they open; setting it would lose wanted frames for good."""
-
-
-class DamageError(SeekError):
-    """The decoder could not decode a packet, or made up parts of a frame."""
 
 
 class Reader:
     """An open container, its video stream and a decoder. It belongs to one thread; opening decodes a frame or a few."""
 
     def __init__(self, source: Source, *, strict: bool = False) -> None:
-        """Open `source`; `strict` has the decoder refuse what is damaged, which else it mends as well as it can.
+        """Open `source`; `strict` has the decoder refuse what is damaged, which else it conceals as well as it can.
 
-        How it mends, and whether it says so, depends on all that it has seen: mending is for a decode from the start.
+        How it conceals, and whether it says so, depends on all that it has seen: that is for a decode from the start.
+
+        Raises:
+            MediaError: it has no video that can be decoded, or may be; also what PyAV raises.
         """
-        self.container = open_container(source)
-        self.stream = self._pick_stream()
-        for stream in self.container.streams:
-            if stream is not self.stream:
-                stream.discard = Discard.all
-        self.limits = source.limits
-        check_pixels(self.stream.width, self.stream.height, self.limits)
-        self.decoder = self.stream.codec_context
-        self.decoder.options = _bounded(self.limits) | ({"err_detect": "explode"} if strict else {})
-        self.use_threads(1)
+        with ExitStack() as opening:
+            self.container = opening.enter_context(open_container(source))
+            self.stream = self._pick_stream()
+            for stream in self.container.streams:
+                if stream is not self.stream:
+                    stream.discard = Discard.all
+            self.limits = source.limits
+            check_pixels(self.stream.width, self.stream.height, self.limits)
+            self.decoder = self.stream.codec_context
+            self.decoder.options = _bounded(self.limits) | ({"err_detect": "explode"} if strict else {})
+            self.use_threads(1)
+            opening.pop_all()
         self.damaged = 0
         """Packets that the decoder has refused so far."""
 
@@ -85,12 +87,12 @@ class Reader:
         self.close()
 
     def seconds(self, units: int) -> float:
-        """Return the seconds that a difference of two stamps stands for, rounded once."""
+        """The seconds that a difference of two pts stands for, rounded once."""
         base = self.stream.time_base
         return units * base.numerator / base.denominator if base else 0.0
 
     def declared_duration(self) -> float | None:
-        """Return the seconds of video that the file claims to hold, or None."""
+        """The seconds of video that the file claims to hold, or None."""
         if self.stream.duration is not None:
             return self.seconds(self.stream.duration)
         with suppress(UsageError):  # Matroska writes the length of each track into a tag
@@ -98,7 +100,7 @@ class Reader:
         return None if self.container.duration is None else self.container.duration / av.time_base
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the packets from the current position on; PyAV's own last one is empty and is left out."""
+        """The packets from the current position on; PyAV's own last one is empty and is left out."""
         while True:
             try:
                 yield from (packet for packet in self.container.demux(self.stream) if packet.size)
@@ -111,10 +113,13 @@ class Reader:
             return
 
     def packets_from(self, table: FrameTable, place: int) -> Iterator[Packet[VideoStream]]:
-        """Yield the packets from exactly the given group's keyframe on.
+        """The packets from exactly the given group's keyframe on.
 
-        A seek may land early (skip what comes first) or late (seek further back). In MPEG-PS the stamps after a seek
-        may also be those of the frames next to them: where the table knows better, each is checked.
+        A seek may land early (skip what comes first) or late (seek further back). In MPEG-PS the pts after a seek may
+        also be those of the frames next to them: where the table knows better, each is checked.
+
+        Raises:
+            SeekError: no seek leads there.
         """
         groups, group = table.groups, table.groups[place]
         earlier = [back.dts if back.pts is None else back.pts for back in reversed(groups[max(0, place - 2) : place])]
@@ -129,61 +134,68 @@ class Reader:
                 continue
             for number, packet in enumerate(chain((key,), packets), group.packet):
                 if not table.expects(number, packet.pts):
-                    raise SeekError("stamps that are not the same after a seek")
+                    raise SeekError("time stamps that are not the same after a seek")
                 yield packet
             return
         raise SeekError("seeking misses a keyframe")
 
     def frames_of(self, table: FrameTable, place: int, indices: Collection[int]) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield (index, frame) for the wanted frames of one group, in no set order.
+        """(index, frame) of each wanted frame of one group, in no set order.
 
-        Raises SeekError where one does not come out.
+        Raises:
+            SeekError: one does not come out.
         """
-        start, wanted = self.stamps_of(table, place, indices)
+        start, wanted = self.pts_of(table, place, indices)
         # In an open group the frames shown before the keyframe refer to the group before: they cannot be decoded from
         # here, and nothing from the keyframe on needs them.
-        leading = {stamp for stamp in wanted if place and stamp < start}
+        leading = {pts for pts in wanted if place and pts < start}
         refused = self.damaged
         # A decoder may miss, and take for damage, what came before the keyframe it starts with. What seems to be shown
-        # before that is left out only then: where stamps are wrong, others may need it.
+        # before that is left out only then: where time stamps are wrong, others may need it.
         attempts = [(0, False), *((back, place > back) for back in range(min(BACK, place) + 1))]
         for back, cut in dict.fromkeys(attempts):
             todo = wanted.keys() if back else wanted.keys() - leading
             packets = self.packets_from(table, place - back)
             self.damaged = refused
             with suppress(DamageError):
-                for stamp, frame in self.decode(_without_leading(packets) if cut else packets, todo):
-                    yield wanted.pop(stamp), frame
+                for pts, frame in self.decode(_without_leading(packets) if cut else packets, todo):
+                    yield wanted.pop(pts), frame
             if not wanted:
                 return
         raise SeekError("frames that do not come out of the decoder")
 
-    def stamps_of(self, table: FrameTable, place: int, indices: Collection[int]) -> tuple[int, dict[int, int]]:
-        """Return the stamp of a group's keyframe, and {stamp: index} for its wanted frames. Decodes nothing."""
+    def pts_of(self, table: FrameTable, place: int, indices: Collection[int]) -> tuple[int, dict[int, int]]:
+        """The pts of a group's keyframe, and {pts: index} for its wanted frames. Decodes nothing.
+
+        Raises:
+            SeekError: the packets do not say.
+        """
         group = table.groups[place]
-        if table.stamps is not None and group.pts is not None:
-            return group.pts, {table.stamps[index]: index for index in indices}
+        if table.pts is not None and group.pts is not None:
+            return group.pts, {table.pts[index]: index for index in indices}
         highest = max(indices) - group.first
-        stamps: list[int] = []
+        pts: list[int] = []
         start = None
         for packet in islice(self.packets_from(table, place), table.size(place)):
             if packet.pts is None:
                 raise SeekError("packets without a presentation stamp")
             start = packet.pts if start is None else start
             if not packet.is_discard:
-                stamps.append(packet.pts)
-                if len(stamps) > highest + REORDER:
+                pts.append(packet.pts)
+                if len(pts) > highest + REORDER:
                     break
-        stamps.sort()
-        if start is None or len(set(stamps)) < len(stamps) or len(stamps) <= highest:
+        pts.sort()
+        if start is None or len(set(pts)) < len(pts) or len(pts) <= highest:
             raise SeekError("missing or repeated presentation stamps")
-        return start, {stamps[index - group.first]: index for index in indices}
+        return start, {pts[index - group.first]: index for index in indices}
 
-    def decode(
-        self, packets: Iterable[Packet[VideoStream]], stamps: Collection[int]
-    ) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield (stamp, frame) for the wanted stamps, decoding up to the last of them and only what they refer to."""
-        wanted, waiting = set(stamps), set(stamps)
+    def decode(self, packets: Iterable[Packet[VideoStream]], pts: Collection[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """(pts, frame) of each frame with one of these pts, decoding up to the last and only what they refer to.
+
+        Raises:
+            DamageError: a packet on the way is damaged.
+        """
+        wanted, waiting = set(pts), set(pts)
         if not waiting:
             return
         may_skip = self.decoder.name not in READ_SKIP_ONCE
@@ -199,19 +211,19 @@ class Reader:
         yield from self._take(None, wanted)
 
     def _is_reference(self, packet: Packet[VideoStream]) -> bool:
-        """Return whether the packet is known to be referred to. Where it is not, the decoder itself still looks."""
+        """Whether the packet is known to be referred to. Where it is not, the decoder itself still looks."""
         if self.stream.codec_context.name != "h264":
             return False
-        return h264.is_reference(bytes(packet), self._length_size)
+        return h264.is_reference(bytes(packet), self._nal_length_size)
 
     @cached_property
-    def _length_size(self) -> int | None:
-        return h264.length_size(self.decoder.extradata)
+    def _nal_length_size(self) -> int | None:
+        return h264.nal_length_size(self.decoder.extradata)
 
     def _take(self, packet: Packet[VideoStream] | None, wanted: set[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Feed one packet; take what comes out and is wanted from `wanted`.
 
-        How a decoder mends damage depends on all it has seen: then only a decode from the start is exact.
+        How a decoder conceals damage depends on all it has seen: then only a decode from the start is exact.
         """
         frames = self._decode(packet)
         if self.damaged or any(frame.is_corrupt for frame in frames):
@@ -222,7 +234,11 @@ class Reader:
                 yield frame.pts, frame
 
     def decode_all(self) -> Iterator[VideoFrame]:
-        """Yield every frame from the start; packets that cannot be decoded are counted and passed over."""
+        """Every frame from the start; packets that cannot be decoded are counted and passed over.
+
+        Raises:
+            MediaError: there are more than may be decoded, or they are encrypted.
+        """
         walked = 0
         for packet in chain(self.packets(), (None,)):
             for frame in self._decode(packet):
@@ -241,7 +257,7 @@ class Reader:
 
 
 def open_container(source: Source) -> av.container.InputContainer:
-    """Open what can only be a file of its own, whatever its name and its bytes pretend.
+    """What can only be a file of its own, whatever its name and its bytes pretend, opened.
 
     FFmpeg decodes a frame or a few. Without them it knows neither the shape of the pixels nor how far frames are out of
     order where only the video itself says so, and its decoder drops frames until it has seen.
@@ -254,7 +270,11 @@ def _bounded(limits: Limits) -> dict[str, str]:
 
 
 def shown_track(container: av.container.InputContainer) -> VideoStream:
-    """Return the video track that players show; the picture on an album's cover is none."""
+    """The video track that players show; the picture on an album's cover is none.
+
+    Raises:
+        MediaError: there is none.
+    """
     tracks = [track for track in container.streams.video if not _is_cover(track)]
     if not tracks:
         raise MediaError("has no video stream; name a video or an image")
@@ -263,12 +283,12 @@ def shown_track(container: av.container.InputContainer) -> VideoStream:
 
 
 def _read_up_to(group: Group, packets: Iterable[Packet[VideoStream]]) -> Packet[VideoStream] | None:
-    """Read on to the group's keyframe and return it; None where the seek led past it."""
+    """The group's keyframe, once read up to; None where the seek led past it."""
     for packet in packets:
-        stamp, key = (packet.dts, group.dts) if group.pts is None else (packet.pts, group.pts)
-        if stamp == key and (group.pts is None or packet.is_keyframe):
+        here, there = (packet.dts, group.dts) if group.pts is None else (packet.pts, group.pts)
+        if here == there and (group.pts is None or packet.is_keyframe):
             return packet
-        if packet.is_keyframe and stamp is not None and key is not None and stamp > key:
+        if packet.is_keyframe and here is not None and there is not None and here > there:
             return None
     return None
 

@@ -4,16 +4,15 @@
 1. Find all frames without decoding any (table.py), and choose (sampling.py).
 2. Group the chosen ones by the keyframe they depend on; one thread and one open file per core takes groups in turn.
 3. Seek to the keyframe, check where that led, decode only what the wanted frames refer to (reader.py).
-4. Scale each inside FFmpeg's scaler straight to the wanted size (shrink.py): only the small frames are ever held.
+4. Scale each inside FFmpeg's scaler straight to the wanted size (scaler.py): only the small frames are ever held.
 
-Where a file's stamps or seeks do not hold what this relies on, where it is shorter than its index says, or a packet on
-the way is damaged, all of it is decoded from the start, twice: once to count, once to take. The frames are those of a
-decode from the start either way. Damage that no wanted frame depends on is not looked for.
+Where a file's time stamps or seeks do not hold what this relies on, where it is shorter than its index says, or a
+packet on the way is damaged, all of it is decoded from the start, twice: once to count, once to take. The frames are
+those of a decode from the start either way. Damage that no wanted frame depends on is not looked for.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -22,13 +21,15 @@ from threading import Event, Lock
 import numpy as np
 from av.video.reformatter import ColorTrc
 
+from llava_cli.machine import cores
 from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.errors import DecoderError, SeekError
 from llava_cli.media.geometry import bring_into_view
 from llava_cli.media.reader import Reader
 from llava_cli.media.sampling import Timeline, choose, clock
-from llava_cli.media.scaler import USUAL, FrameScaler, ScaledFrame
-from llava_cli.media.source import DecoderError, Source
-from llava_cli.media.table import FrameTable, SeekError, from_index, from_packets
+from llava_cli.media.scaler import SUPPORTED, FrameScaler, ScaledFrame
+from llava_cli.media.source import Source
+from llava_cli.media.table import FrameTable, from_index, from_packets
 
 WHOLE = 0.75
 """Share of the declared duration below which a video counts as cut short. Sound may well last longer than pictures."""
@@ -37,9 +38,10 @@ HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 
 
 def read_clip(source: Source, view: View, threads: int | None = None) -> Clip:
-    """Return the sampled frames of a video.
+    """The sampled frames of a video.
 
-    Raises MediaError, DecoderError, or what PyAV raises on damaged files: see `load_media`.
+    Raises:
+        MediaError: there are none, or they may not be decoded; also what PyAV raises on damaged files.
     """
     table = None
     with Reader(source, strict=True) as reader:
@@ -48,16 +50,16 @@ def read_clip(source: Source, view: View, threads: int | None = None) -> Clip:
             if not table.whole:
                 raise SeekError("an index of more than the file holds")
             indices, notes = choose(table.timeline, view.sampling)
-            shots = _take_groups(source, reader, table, indices, view, threads or len(os.sched_getaffinity(0)))
+            frames = _take_groups(source, reader, table, indices, view, threads or cores())
         except SeekError:
             pass
         else:
-            return _clip(source, view, reader, table.timeline, shots, notes)
+            return _clip(source, view, reader, table.timeline, frames, notes)
     return _read_linear(source, view, table)
 
 
 def frame_table(reader: Reader, sampling: Sampling) -> FrameTable:
-    """Return the frame table at the least cost: from the index, unless times matter that only the packets carry."""
+    """The frame table at the least cost: from the index, unless times matter that only the packets carry."""
     table = from_index(reader.stream)
     by_time = sampling.policy == "fps" or sampling.start is not None or sampling.end is not None
     if table is None or (table.jittery and by_time):
@@ -69,7 +71,7 @@ def _take_groups(
     source: Source, first: Reader, table: FrameTable, indices: Sequence[int], view: View, threads: int
 ) -> list[ScaledFrame]:
     """Decode the wanted frames in the order of the file: a decoder keeps headers, and must know no later ones."""
-    [origin] = first.stamps_of(table, table.group_of(0), [0])[1]
+    [origin] = first.pts_of(table, table.group_of(0), [0])[1]
     groups: dict[int, list[int]] = {}
     for index in indices:
         groups.setdefault(table.group_of(index), []).append(index)
@@ -79,8 +81,8 @@ def _take_groups(
     stop, lock = Event(), Lock()
 
     def work(reader: Reader) -> list[ScaledFrame]:
-        shrink = FrameScaler(view, reader.stream.sample_aspect_ratio)
-        shots = []
+        scale = FrameScaler(view, reader.stream.sample_aspect_ratio)
+        scaled = []
         try:
             while not stop.is_set():
                 with lock:
@@ -91,11 +93,11 @@ def _take_groups(
                     time = reader.seconds((frame.pts or 0) - origin)
                     if not table.timeline.fits(index, time):
                         raise SeekError("frames that are not shown when the index says")
-                    shots.append(shrink(index, time, frame))
+                    scaled.append(scale(index, time, frame))
         except BaseException:
             stop.set()
             raise
-        return shots
+        return scaled
 
     def work_alone() -> list[ScaledFrame]:
         with Reader(source, strict=True) as reader:
@@ -103,10 +105,10 @@ def _take_groups(
 
     with ThreadPoolExecutor(max(1, workers - 1)) as pool:
         others = [pool.submit(work_alone) for _ in range(workers - 1)]
-        shots = work(first)
+        frames = work(first)
         for other in others:
-            shots += other.result()
-    return sorted(shots, key=lambda shot: shot.index)
+            frames += other.result()
+    return sorted(frames, key=lambda frame: frame.index)
 
 
 def _read_linear(source: Source, view: View, table: FrameTable | None) -> Clip:
@@ -115,47 +117,47 @@ def _read_linear(source: Source, view: View, table: FrameTable | None) -> Clip:
     One thread: with more, what FFmpeg makes of damaged packets differs from run to run.
     """
     with Reader(source) as reader:
-        stamps = [frame.pts for frame in reader.decode_all()]
-        if not stamps:
+        pts = [frame.pts for frame in reader.decode_all()]
+        if not pts:
             listed = reader.stream.frames or "an unknown number of"
             raise DecoderError(f"lists {listed} frames, none of which can be decoded; it is damaged or encrypted")
-        timeline = _decoded_timeline(stamps, reader)
+        timeline = _decoded_timeline(pts, reader)
         damaged = reader.damaged
     indices, notes = choose(timeline, view.sampling)
     if damaged:
         notes.append(f"damaged: {damaged} {'packet' if damaged == 1 else 'packets'} could not be decoded")
-    if table is not None and len(stamps) < table.total:
-        notes.append(f"damaged or cut short: the file lists {table.total} frames, {len(stamps)} can be decoded")
+    if table is not None and len(pts) < table.total:
+        notes.append(f"damaged or cut short: the file lists {table.total} frames, {len(pts)} can be decoded")
     with Reader(source) as reader:
-        shots = list(_take_linear(reader, set(indices), timeline, view))
-        if not shots:
+        frames = list(_take_linear(reader, set(indices), timeline, view))
+        if not frames:
             raise DecoderError("gave frames on one reading and none on the next; it is damaged")
-        return _clip(source, view, reader, timeline, shots, notes)
+        return _clip(source, view, reader, timeline, frames, notes)
 
 
 def _take_linear(reader: Reader, wanted: set[int], timeline: Timeline, view: View) -> Iterator[ScaledFrame]:
-    shrink = FrameScaler(view, reader.stream.sample_aspect_ratio)
+    scale = FrameScaler(view, reader.stream.sample_aspect_ratio)
     last = max(wanted)
     for index, frame in enumerate(reader.decode_all()):
         if index in wanted:
-            yield shrink(index, timeline.times[index], frame)
+            yield scale(index, timeline.times[index], frame)
         if index == last:
             return
 
 
-def _decoded_timeline(stamps: Sequence[int | None], reader: Reader) -> Timeline:
-    """Return when each decoded frame is shown; at the rate the file claims where its stamps make no sense."""
-    known = [stamp for stamp in stamps if stamp is not None]
-    if len(known) == len(stamps) and all(here < there for here, there in pairwise(known)):
-        return Timeline([reader.seconds(stamp - known[0]) for stamp in known], reader.seconds(1))
+def _decoded_timeline(pts: Sequence[int | None], reader: Reader) -> Timeline:
+    """When each decoded frame is shown; at the rate the file claims where its pts make no sense."""
+    known = [units for units in pts if units is not None]
+    if len(known) == len(pts) and all(here < there for here, there in pairwise(known)):
+        return Timeline([reader.seconds(units - known[0]) for units in known], reader.seconds(1))
     rate = float(reader.stream.average_rate or reader.stream.guessed_rate or 25)
-    return Timeline([i / rate for i in range(len(stamps))])
+    return Timeline([i / rate for i in range(len(pts))])
 
 
 def _clip(
-    source: Source, view: View, reader: Reader, timeline: Timeline, shots: Sequence[ScaledFrame], notes: Sequence[str]
+    source: Source, view: View, reader: Reader, timeline: Timeline, frames: Sequence[ScaledFrame], notes: Sequence[str]
 ) -> Clip:
-    first = shots[0]
+    first = frames[0]
     same = View(first.pixels.shape[:2], "squash", view.sampling)  # where the picture's size changes within the video
     info = MediaInfo(
         path=source.name,
@@ -167,28 +169,28 @@ def _clip(
         rotation=first.orientation.degrees,
         mirrored=first.orientation.mirrored,
         duration=round(timeline.duration, 6),
-        warnings=(*notes, *_remarks(reader, timeline, shots)),
+        warnings=(*notes, *_remarks(reader, timeline, frames)),
     )
     return Clip(
-        frames=np.stack([bring_into_view(shot.pixels, same) for shot in shots]),
-        indices=tuple(shot.index for shot in shots),
-        times=tuple(shot.time for shot in shots),
+        frames=np.stack([bring_into_view(frame.pixels, same) for frame in frames]),
+        indices=tuple(frame.index for frame in frames),
+        times=tuple(frame.time for frame in frames),
         info=info,
         sampling=view.sampling,
     )
 
 
-def _remarks(reader: Reader, timeline: Timeline, shots: Sequence[ScaledFrame]) -> Iterator[str]:
-    """Yield what the user should know of the file."""
-    concealed = [shot.index for shot in shots if shot.concealed]
+def _remarks(reader: Reader, timeline: Timeline, frames: Sequence[ScaledFrame]) -> Iterator[str]:
+    """What the user should know of the file."""
+    concealed = [frame.index for frame in frames if frame.concealed]
     if concealed:
         yield f"damaged: the decoder had to make up parts of frames {', '.join(map(str, concealed))}"
     declared = reader.declared_duration()
     if declared is not None and timeline.duration < WHOLE * declared:
         yield f"the file declares {clock(declared)}, its video ends at {clock(timeline.duration)}: it may be cut short"
-    matrix = shots[0].matrix
-    if matrix not in USUAL:
+    matrix = frames[0].matrix
+    if matrix not in SUPPORTED:
         yield f"how its colours are to be read is not known (matrix {matrix}): they are read as usual"
-    transfer = shots[0].transfer
+    transfer = frames[0].transfer
     if transfer in HDR:
         yield f"HDR ({HDR[transfer]}): colours are shown without tone mapping and look flat"

@@ -2,7 +2,7 @@
 """Which frames are shown: pure functions of a video's timeline. Nothing here opens a file.
 
 A rate counts as constant when no frame is half a frame interval or more away from where an even rate would put it
-(or one tick, where the time base is coarser than that). That takes in stamps rounded to milliseconds (MKV, FLV),
+(or one tick, where the time base is coarser than that). That takes in time stamps rounded to milliseconds (MKV, FLV),
 23.976 frames a second and a camera's jitter, and it means that counting frames and measuring time pick the same
 frame to within one. Such videos are sampled by counting, as the published recipes do; all others by time.
 """
@@ -18,8 +18,8 @@ from functools import cached_property
 
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Policy, Sampling
+from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import MAX_FRAMES
-from llava_cli.media.source import MediaError
 
 CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 
@@ -31,7 +31,7 @@ class Timeline:
     times: Sequence[float]
     """Seconds from the start of the video, rising, one for each frame in presentation order."""
     tick: float = 0.0
-    """Seconds between two stamps that the file can tell apart; a stamp is off by up to half of it."""
+    """Seconds that the file's time base counts in: the time of a frame is off by up to half of it."""
     last: float | None = None
     """Seconds that the last frame is shown, where known."""
 
@@ -68,24 +68,25 @@ class Timeline:
         return max(self.interval / 2, self.tick * 1.01)
 
     def fits(self, index: int, time: float) -> bool:
-        """Return whether a frame that is shown at `time` can be the one that this timeline has in that place."""
+        """Whether a frame that is shown at `time` can be the one that this timeline has in that place."""
         return abs(time - self.times[index]) < self.leeway
 
     def shown_at(self, time: float) -> int:
-        """Return the index of the frame on screen at `time`; a stamp rounded up by half a tick still counts."""
+        """The index of the frame on screen at `time`; one whose time is rounded up by half a tick still counts."""
         return max(0, bisect_right(self.times, time + self.tick / 2) - 1)
 
     def between(self, start: float | None, end: float | None) -> range:
-        """Return the indices of the frames with start <= time < end, as exactly as the file's ticks tell them."""
+        """The indices of the frames with start <= time < end, as exactly as the file's ticks tell them."""
         first = 0 if start is None else bisect_left(self.times, start - self.tick / 2)
         stop = self.total if end is None else bisect_left(self.times, end - self.tick / 2)
         return range(first, max(first, stop))
 
 
 def choose(timeline: Timeline, sampling: Sampling) -> tuple[list[int], list[str]]:
-    """Return the indices to show, rising and without repeats, and what to say about them.
+    """The indices to show, rising and without repeats, and what to say about them.
 
-    Raises MediaError where no frame lies between start and end.
+    Raises:
+        MediaError: no frame lies between start and end.
     """
     span = timeline.between(sampling.start, sampling.end)
     if not span:
@@ -137,17 +138,18 @@ def _by_rate(timeline: Timeline, span: range, sampling: Sampling) -> tuple[list[
     chosen = [i for i, here, there in zip(span, passed, passed[1:], strict=False) if here < there] or [span.start]
     if len(chosen) <= sampling.frames:
         return chosen, []
+    remedy = f"no more than {MAX_FRAMES} can be had" if sampling.frames == MAX_FRAMES else "--frames allows more"
     note = f"{fps:g} frames a second would be {len(chosen)} frames; {sampling.frames} are spread over the same time"
-    return _spread(timeline, span, "linspace", sampling), [note]
+    return _spread(timeline, span, "linspace", sampling), [f"{note}: {remedy}"]
 
 
 def uniform(total: int, count: int) -> list[int]:
-    """Return floor(i * total / count) for i in 0..count-1, each index once."""
+    """floor(i * total / count) for i in 0..count-1, each index once."""
     return list(dict.fromkeys(i * total // count for i in range(count)))
 
 
 def linspace(total: int, count: int) -> list[int]:
-    """Return `count` indices from the first to the last, each once: np.linspace(0, total - 1, count) rounded down.
+    """`count` indices from the first to the last, each once: np.linspace(0, total - 1, count) rounded down.
 
     The arithmetic is numpy's own, in doubles: in whole numbers one index in a few hundred would differ.
     """
@@ -158,7 +160,11 @@ def linspace(total: int, count: int) -> list[int]:
 
 
 def check(sampling: Sampling) -> None:
-    """Raise UsageError where a sampling's numbers make no sense."""
+    """Refuse a sampling whose numbers make no sense.
+
+    Raises:
+        UsageError: they do not.
+    """
     if sampling.frames < 1:
         raise UsageError(f"--frames {sampling.frames}: at least one frame is needed")
     if sampling.frames > MAX_FRAMES:
@@ -175,7 +181,11 @@ def check(sampling: Sampling) -> None:
 
 
 def parse_time(text: str) -> float:
-    """Return seconds for "83", "83.5", "1:23.5" or "0:01:23.5"; raise UsageError for anything else."""
+    """Seconds for "83", "83.5", "1:23.5" or "0:01:23.5".
+
+    Raises:
+        UsageError: it is anything else.
+    """
     match = CLOCK.fullmatch(text.strip())
     if not match:
         raise UsageError(f"{text!r} is not a time; write seconds (83.5) or h:mm:ss (0:01:23.5)")
@@ -186,7 +196,7 @@ def parse_time(text: str) -> float:
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as h:mm:ss.mmm, without the hours where there are none."""
+    """Seconds as h:mm:ss.mmm, without the hours where there are none."""
     millis = round(seconds * 1000)
     minutes, rest = divmod(millis, 60_000)
     hours, minutes = divmod(minutes, 60)

@@ -13,19 +13,18 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from llava_cli.media.clip import View
-from llava_cli.media.geometry import UPRIGHT, Orientation, fitting, from_display_matrix, shown_shape
-from llava_cli.media.source import MediaError
+from llava_cli.media.errors import MediaError
+from llava_cli.media.geometry import UPRIGHT, Orientation, display_size, fitting, from_display_matrix
 
 # Without the accurate flags swscale's pictures come out a level too dark; with them they cost the same.
-SCALER = (
+INTERPOLATION = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
 
-
 UNSPECIFIED = 2
-USUAL = {0, 1, UNSPECIFIED, 4, 5, 6, 7, 9}
-"""Numbers of H.273 for ways to make RGB of a picture's planes: those that FFmpeg's scaler knows."""
-UNUSUAL = {
+SUPPORTED = {0, 1, UNSPECIFIED, 4, 5, 6, 7, 9}
+"""Matrix coefficients, by their numbers in H.273, that FFmpeg's scaler makes RGB with."""
+UNSUPPORTED = {
     8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "Y'D'zD'x", 12: "chromaticity-derived colours",
     13: "chromaticity-derived colours with constant luminance", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re",
     17: "YCgCo-Ro",
@@ -49,43 +48,45 @@ class ScaledFrame:
     concealed: bool
     """Whether the decoder had to make up parts of it."""
     matrix: int = UNSPECIFIED
-    """The number in H.273 of the way to make RGB of its planes, as the file has it."""
+    """The matrix coefficients' number in H.273, as the file has it."""
 
 
 class FrameScaler:
-    """Turns decoded frames into shots. Keeps its scaler's tables from frame to frame; belongs to one thread."""
+    """Scales decoded frames to the view. Keeps its tables from frame to frame; belongs to one thread."""
 
-    def __init__(self, view: View, pixel_shape: Fraction | None) -> None:
+    def __init__(self, view: View, sample_aspect_ratio: Fraction | None) -> None:
         self.view = view
-        self.pixel_shape = pixel_shape
-        self.scaler = VideoReformatter()
+        self.sample_aspect_ratio = sample_aspect_ratio
+        self.reformatter = VideoReformatter()
 
     def __call__(self, index: int, time: float, frame: VideoFrame) -> ScaledFrame:
-        """Return `frame` in the view. The scaler works on the pixels as stored; turning comes last, when few are left.
+        """`frame` in the view. The scaler works on the pixels as stored; turning comes last, when few are left.
 
         The `full` view has square pixels converted by PyAV's defaults, as the published recipes do, byte for byte.
 
-        Raises MediaError for colours that cannot be converted.
+        Raises:
+            MediaError: its colours cannot be converted.
         """
         matrix = int(frame.colorspace)
-        if matrix in UNUSUAL:
-            raise MediaError(f"has colours in {UNUSUAL[matrix]}, which cannot be converted; make a copy in BT.709")
-        if matrix not in USUAL:  # means nothing
+        if matrix in UNSUPPORTED:
+            raise MediaError(f"has colours in {UNSUPPORTED[matrix]}, which cannot be converted; make a copy in BT.709")
+        if matrix not in SUPPORTED:  # means nothing
             frame.colorspace = UNSPECIFIED
         orientation = orientation_of(frame)
-        size = orientation.swap(*shown_shape(frame.width, frame.height, self.pixel_shape))
+        size = orientation.swap(*display_size(frame.width, frame.height, self.sample_aspect_ratio))
         plan = fitting(*size, self.view)
         width, height = orientation.swap(plan.width, plan.height)
         if self.view.fit == "full" and (width, height) == (frame.width, frame.height):
             pixels = frame.to_ndarray(format="rgb24")
         else:
-            pixels = self.scaler.reformat(frame, width, height, "rgb24", interpolation=SCALER, threads=1).to_ndarray()
+            scaled = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=INTERPOLATION, threads=1)
+            pixels = scaled.to_ndarray()
         pixels = np.ascontiguousarray(plan.cut(orientation.apply(pixels)))
         return ScaledFrame(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt, matrix)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """Return how to turn a decoded frame upright: PyAV never does, phones rely on it."""
+    """How to turn a decoded frame upright: PyAV never does, phones rely on it."""
     # Not frame.side_data: frame and container would hold each other, and 50 MB of an 8K frame, until Python looks.
     matrix = SideDataContainer(frame).get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-arg]
     return UPRIGHT if matrix is None else from_display_matrix(bytes(matrix))

@@ -24,7 +24,7 @@ BACKGROUND, LABEL, INK = (24, 24, 24), (0, 0, 0), (255, 255, 255)
 
 
 def draw_sheet(media: Clip | Still, columns: int = 4, widest: int = WIDEST) -> Image.Image:
-    """Return the frames, at most `columns` in a row, each over a dark strip with its index and time.
+    """The frames, at most `columns` in a row, each over a dark strip with its index and time.
 
     Small frames are enlarged in whole steps, so that each of their pixels can be seen; those that are wider than
     `widest` pixels are reduced to that.
@@ -53,7 +53,7 @@ def draw_sheet(media: Clip | Still, columns: int = 4, widest: int = WIDEST) -> I
 
 
 def draw_sheets(media: Sequence[Clip | Still], columns: int = 4) -> Image.Image:
-    """Return the sheets of several media, one below the other."""
+    """The sheets of several media, one below the other."""
     sheets = [draw_sheet(medium, columns) for medium in media]
     if len(sheets) == 1:
         return sheets[0]
@@ -66,12 +66,20 @@ def draw_sheets(media: Sequence[Clip | Still], columns: int = 4) -> Image.Image:
 
 
 def contact_sheet(media: Clip | Still | Sequence[Clip | Still], path: str | os.PathLike[str], columns: int = 4) -> None:
-    """Write the sheet of `media` as PNG to `path`, whole or not at all. Raises OutputError where that fails."""
+    """Write the sheet of `media` as PNG to `path`, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     save_png(draw_sheets([media] if isinstance(media, Clip | Still) else media, columns), Path(path))
 
 
 def save_png(picture: Image.Image, target: Path) -> None:
-    """Write a picture as PNG, whole or not at all. Raises OutputError where that fails."""
+    """Write a picture as PNG, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     data = io.BytesIO()
     picture.save(data, format="PNG")
     write_file(target, data.getvalue())

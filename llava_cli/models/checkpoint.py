@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_cli.errors import ModelError
+from llava_cli.models.fields import Fields
 from llava_cli.models.published import PUBLISHED
 
 DEFAULT = "next-video-7b"
@@ -33,7 +34,7 @@ class Checkpoint:
     """As the user named it."""
     folder: Path
     config: dict[str, Any]
-    """What `config.json` says."""
+    """What `config.json` says, unchecked."""
     hub_id: str | None = None
     revision: str | None = None
     """The commit on the hub; None for a local folder."""
@@ -55,25 +56,33 @@ class Checkpoint:
             content = json.loads((self.folder / filename).read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{self.folder / filename}: cannot be read as JSON: {error}") from error
         if not isinstance(content, dict):
             raise ModelError(f"{self.folder / filename}: holds no JSON object")
         return content
 
-    @cached_property
-    def preprocessor(self) -> dict[str, Any]:
-        """How images are preprocessed, whichever file the checkpoint's age puts it in."""
-        return self.read_json("preprocessor_config.json") or self.read_json("processor_config.json").get(
-            "image_processor", {}
-        )
+    @property
+    def fields(self) -> Fields:
+        """What `config.json` says, to be checked."""
+        return Fields(self.config, f"{self.name}: config.json")
 
     @cached_property
-    def video_preprocessor(self) -> dict[str, Any]:
+    def preprocessor(self) -> Fields:
+        """How images are preprocessed, whichever file the checkpoint's age puts it in."""
+        return self._processor("preprocessor_config.json", "image_processor")
+
+    @cached_property
+    def video_preprocessor(self) -> Fields:
         """How video frames are preprocessed, where the checkpoint says it apart from images."""
-        return self.read_json("video_preprocessor_config.json") or self.read_json("processor_config.json").get(
-            "video_processor", {}
-        )
+        return self._processor("video_preprocessor_config.json", "video_processor")
+
+    def _processor(self, filename: str, key: str) -> Fields:
+        """What a file of its own says, or else one object of the file for everything."""
+        if own := self.read_json(filename):
+            return Fields(own, f"{self.name}: {filename}")
+        together = "processor_config.json"
+        return Fields(self.read_json(together), f"{self.name}: {together}").object(key)
 
     @cached_property
     def chat_template(self) -> str | None:
@@ -151,9 +160,10 @@ def dummy_checkpoint(name: str) -> Checkpoint:
 
 def with_linear_rope(checkpoint: Checkpoint, factor: float) -> Checkpoint:
     """The checkpoint with its positions stretched, so that prompts may be `factor` times as long as in training."""
-    config = dict(checkpoint.config)
-    text = dict(config.get("text_config", config))
-    theta = (text.pop("rope_parameters", None) or {}).get("rope_theta", text.get("rope_theta"))
+    config = checkpoint.config
+    fields = checkpoint.fields.object("text_config") if "text_config" in config else checkpoint.fields
+    theta = fields.object("rope_parameters").values.get("rope_theta", fields.values.get("rope_theta"))
+    text = {key: value for key, value in fields.values.items() if key != "rope_parameters"}
     text |= {"rope_scaling": {"type": "linear", "factor": factor}} | ({"rope_theta": theta} if theta else {})
     return replace(checkpoint, config=config | {"text_config": text} if "text_config" in config else text)
 

@@ -14,11 +14,14 @@ from llava_cli.media.clip import Media, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.messages import Conversation, Word
+from llava_cli.models.messages import Conversation, Modality
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+# No released checkpoint asks for more than 64.
+MOST_FRAMES = 10_000
 
 
 TEXT_TOKENS = 320
@@ -34,8 +37,10 @@ class Family(ABC):
 
     name: ClassVar[str]
     """As it stands in records, e.g. `llava-next-video`."""
-    default_ids: ClassVar[dict[Word, int]]
+    default_ids: ClassVar[dict[Modality, int]]
     """Token ids of the placeholders where the config does not say them."""
+    default_patch_size: ClassVar[int]
+    """Of the vision tower's patches in pixels, as the library has it where the config does not say it."""
     modules_to_not_convert: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
     vision_batch_size: ClassVar[int] = 16
@@ -46,7 +51,17 @@ class Family(ABC):
     """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        """Read the parts of the checkpoint's `config.json`.
+
+        Raises:
+            ModelError: a part is missing or no object; so too wherever a field that is wrong is first needed.
+        """
         self.checkpoint = checkpoint
+        self.config = checkpoint.fields
+        self.vision = self.config.object("vision_config", required=True)
+        self.text = self.config.object("text_config")
+        self.quantization = self.config.object("quantization_config")
+        """How the weights in the files are quantized; empty where they are not."""
 
     @staticmethod
     @abstractmethod
@@ -59,13 +74,24 @@ class Family(ABC):
         """How frames are wanted: size, fit, and the sampling that the family was trained with."""
 
     @cached_property
-    def placeholder_ids(self) -> dict[Word, int]:
+    def placeholder_ids(self) -> dict[Modality, int]:
         """The token ids that stand for a `video`'s and an `image`'s features, whatever the config's age calls them."""
-        config = self.checkpoint.config
         return {
-            word: int(config.get(f"{word}_token_index", config.get(f"{word}_token_id", default)))
-            for word, default in self.default_ids.items()
+            modality: self.config.integer(
+                f"{modality}_token_index", self.config.integer(f"{modality}_token_id", default, least=0), least=0
+            )
+            for modality, default in self.default_ids.items()
         }
+
+    @cached_property
+    def _image_size(self) -> int:
+        """Edge in pixels of what the vision tower sees."""
+        return self.vision.integer("image_size", 224, most=4096)
+
+    @cached_property
+    def _patches(self) -> int:
+        """Patches along that edge."""
+        return self._image_size // self.vision.integer("patch_size", self.default_patch_size, most=self._image_size)
 
     @property
     @abstractmethod
@@ -75,11 +101,13 @@ class Family(ABC):
     @property
     def context(self) -> int | None:
         """The longest prompt and answer, in tokens, that the checkpoint was made for; None where it does not say."""
-        text = self.checkpoint.config.get("text_config", {})
-        length = text.get("max_position_embeddings")
-        rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
-        linear = rope.get("type", rope.get("rope_type")) == "linear"
-        return length and int(length * (rope.get("factor", 1) if linear else 1))
+        if self.text.values.get("max_position_embeddings") is None:
+            return None
+        key = "rope_scaling" if self.text.object("rope_scaling").values else "rope_parameters"
+        rope = self.text.object(key)
+        linear = rope.text("type", rope.text("rope_type", "")) == "linear"
+        factor = rope.number("factor", 1, least=1) if linear else 1
+        return int(self.text.integer("max_position_embeddings", 0) * factor)
 
     @property
     def most_frames(self) -> int:
@@ -113,29 +141,29 @@ class Family(ABC):
             ModelError: neither template can show this conversation.
         """
         ask = self.instructed(ask)
-        pieces, template = self._pieces(tokenizer, ask)
-        ids = prompts.encode(tokenizer, pieces, self.placeholder_ids)
+        spans, template = self._spans(tokenizer, ask)
+        ids = prompts.encode(tokenizer, spans, self.placeholder_ids)
         visual = set(self.placeholder_ids.values())
         return prompts.Prompt(
             ids=ids,
             media=ask.media,
             visual_tokens=tuple(self.visual_tokens(medium) for medium in ask.media),
             end_of_media=max((i + 1 for i, token in enumerate(ids) if token in visual), default=0),
-            text=prompts.readable(pieces),
+            text=prompts.readable(spans),
             template=template,
         )
 
     def visual_tokens(self, medium: Media) -> int:
         """How many tokens a medium takes in the prompt."""
-        return sum(slot.tokens for slot in self.placeholders(medium))
+        return sum(placeholder.tokens for placeholder in self.placeholders(medium))
 
     def instructed(self, ask: Conversation) -> Conversation:
         """The conversation with what the family was trained to be told of its media; most are told nothing."""
         return ask
 
-    def _pieces(
+    def _spans(
         self, tokenizer: PreTrainedTokenizerBase, ask: Conversation
-    ) -> tuple[list[prompts.Piece], Literal["checkpoint", "family"]]:
+    ) -> tuple[list[prompts.Span], Literal["checkpoint", "family"]]:
         own = self.checkpoint.chat_template
         if own is not None:
             try:

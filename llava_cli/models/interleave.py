@@ -38,6 +38,7 @@ class Interleave(Family):
 
     name = "llava-interleave"
     default_ids = {"image": 151646}
+    default_patch_size = 16
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -48,16 +49,11 @@ class Interleave(Family):
         return config.get("model_type") == "llava" and kinds == ["qwen2", "siglip_vision_model"]
 
     @cached_property
-    def _image_size(self) -> int:
-        return int(self.checkpoint.config["vision_config"].get("image_size", 224))
-
-    @cached_property
     def _features(self) -> int:
         """Features of a whole picture."""
-        patch_size = int(self.checkpoint.config["vision_config"].get("patch_size", 16))
+        strategy = self.config.choice("vision_feature_select_strategy", "default", ("default", "full"))
         # SigLIP has no class token: what the strategy `default` cuts off is the first patch.
-        cut = self.checkpoint.config.get("vision_feature_select_strategy", "default") == "default"
-        return (self._image_size // patch_size) ** 2 - cut
+        return self._patches**2 - (strategy == "default")
 
     @cached_property
     def view(self) -> View:

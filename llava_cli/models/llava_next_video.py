@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
-from llava_cli.models.family import Family
+from llava_cli.models.family import MOST_FRAMES, Family
 from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY, VICUNA
 
@@ -55,6 +55,7 @@ class LlavaNextVideo(Family):
 
     name = "llava-next-video"
     default_ids = {"video": 32000, "image": 32001}
+    default_patch_size = 32
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -62,40 +63,28 @@ class LlavaNextVideo(Family):
         return config.get("model_type") == "llava_next_video"
 
     @cached_property
-    def _image_size(self) -> int:
-        vision = self.checkpoint.config.get("vision_config", {"image_size": 336})
-        return int(vision.get("image_size", 224))
-
-    @cached_property
-    def _patches(self) -> int:
-        """Patches along one edge of a frame or tile."""
-        vision = self.checkpoint.config.get("vision_config", {"patch_size": 14})
-        return self._image_size // int(vision.get("patch_size", 32))
-
-    @cached_property
     def _tokens_per_frame(self) -> int:
-        return (self._patches // int(self.checkpoint.config.get("spatial_pool_stride", 2))) ** 2
+        return (self._patches // self.config.integer("spatial_pool_stride", 2, most=self._patches)) ** 2
 
     @cached_property
     def _pinpoints(self) -> list[list[int]]:
         """The canvases, (height, width), that a still may be cut into tiles from."""
         default = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
-        return self.checkpoint.config.get("image_grid_pinpoints") or default
+        return self.config.sizes("image_grid_pinpoints", default, unit=self._image_size)
 
     @cached_property
     def view(self) -> View:
-        frames = int(self.checkpoint.video_preprocessor.get("num_frames") or _FRAMES)
+        frames = self.checkpoint.video_preprocessor.integer("num_frames", _FRAMES, most=MOST_FRAMES)
         if self.context is not None:  # the 34B's does not hold as many frames as it was trained with
             frames = max(1, min(frames, (self.context - _TEXT_TOKENS) // self._tokens_per_frame))
         return View((self._image_size, self._image_size), "crop", Sampling("uniform", frames))
 
     @property
     def template(self) -> str:
-        text = self.checkpoint.config.get("text_config", {})
-        if text.get("model_type") == "mistral":
+        if self.text.text("model_type", "llama") == "mistral":
             return MISTRAL
         # The only other released language model is Nous-Hermes-2-Yi: a Llama with Yi's vocabulary and ChatML.
-        return YI if text.get("vocab_size", 0) >= 64000 else VICUNA
+        return YI if self.text.integer("vocab_size", 32000) >= 64000 else VICUNA
 
     def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         if isinstance(medium, Clip):
@@ -131,8 +120,8 @@ class LlavaNextVideo(Family):
 
     def clip_pixels(self, clip: Clip) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        preprocessor = self.checkpoint.preprocessor | self.checkpoint.video_preprocessor
-        return pixels.cropped(clip.frames, self._image_size, preprocessor)
+        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
+        return pixels.cropped(clip.frames, self._image_size, *settings)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""
@@ -142,6 +131,6 @@ class LlavaNextVideo(Family):
             size={"shortest_edge": self._image_size},
             crop_size={"height": self._image_size, "width": self._image_size},
             image_grid_pinpoints=self._pinpoints,
-            **pixels.scaling(self.checkpoint.preprocessor, pixels.CLIP),
+            **pixels.scaling(pixels.CLIP, self.checkpoint.preprocessor),
         )
         return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")

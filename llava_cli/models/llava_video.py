@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip
 from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.fields import Fields
 from llava_cli.models.messages import Conversation, Part, Turn
 from llava_cli.models.onevision import Onevision
 from llava_cli.models.published import SIGLIP_384
@@ -59,22 +59,20 @@ class LlavaVideo(Onevision):
         Raises:
             ModelError: it asks for what no released code does.
         """
-        config = dict(checkpoint.config)
-        if "text_config" not in config:
-            config = _converted(config)
-        config |= {key: default for key, default in _MARKS.items() if config.get(key) is None}
-        self._pool_mode = _known(config, "mm_spatial_pool_mode", _POOL_MODES)
-        self._newline_position = _known(config, "mm_newline_position", _NEWLINE_POSITIONS)
-        super().__init__(dataclasses.replace(checkpoint, config=config))
+        config = checkpoint.config if "text_config" in checkpoint.config else _converted(checkpoint.fields)
+        silent = {key: default for key, default in _MARKS.items() if config.get(key) is None}
+        super().__init__(dataclasses.replace(checkpoint, config=config | silent))
+        self._pool_mode = self.config.choice("mm_spatial_pool_mode", "bilinear", _POOL_MODES)
+        self._newline_position = self.config.choice("mm_newline_position", "grid", _NEWLINE_POSITIONS)
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
         if config.get("model_type") == "llava_onevision":
-            ours = "LlavaVideoForConditionalGeneration" in (config.get("architectures") or [])
+            ours = "LlavaVideoForConditionalGeneration" in _architectures(config)
             return ours or any(key in config for key in _MARKS)
         # The first LLaVA-OneVision has the same architecture but came before these settings.
         return (
-            "LlavaQwenForCausalLM" in (config.get("architectures") or [])
+            "LlavaQwenForCausalLM" in _architectures(config)
             and _TOWER in str(config.get("mm_vision_tower"))
             and config.get("mm_projector_type") == "mlp2x_gelu"
             and config.get("mm_patch_merge_type") == "spatial_unpad"
@@ -103,38 +101,38 @@ class LlavaVideo(Onevision):
         return LlavaVideoForConditionalGeneration
 
     def instructed(self, ask: Conversation) -> Conversation:
-        if self.checkpoint.config["add_time_instruction"] in (False, "False", "false"):
+        if not self.config.flag("add_time_instruction", True):
             return ask
         return Conversation(tuple(_with_times(turn) for turn in ask.turns))
 
 
-def _known(config: Mapping[str, Any], key: str, values: tuple[str, ...]) -> str:
-    value = config[key]
-    if value not in values:
-        raise ModelError(f"the checkpoint's config.json says {key} = {value!r}; known: {', '.join(values)}")
-    return str(value)
+def _architectures(config: Mapping[str, Any]) -> list[Any]:
+    names = config.get("architectures")
+    return names if isinstance(names, list) else []
 
 
-def _converted(original: Mapping[str, Any]) -> dict[str, Any]:
+def _converted(fields: Fields) -> dict[str, Any]:
     """An original config.json in LLaVA-OneVision's layout."""
+    original = fields.values
     config: dict[str, Any] = {
         "model_type": "llava_onevision",
         "text_config": {"model_type": "qwen2"} | {key: original[key] for key in _TEXT_KEYS if key in original},
         # The authors take the features before the last of the tower's 27 layers, so their files hold 26.
-        "vision_config": SIGLIP_384 | original.get("vision_config", {}),
+        "vision_config": SIGLIP_384 | dict(fields.object("vision_config").values),
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
-        "tie_word_embeddings": bool(original.get("tie_word_embeddings")),
+        "tie_word_embeddings": fields.flag("tie_word_embeddings", False),
         # Rows of the vocabulary that the language model has no use for.
         "image_token_index": 151646,
         "video_token_index": 151647,
     }
     config |= {key: original[key] for key in (*_MARKS, "quantization_config") if key in original}
-    if str(original.get("image_aspect_ratio")).startswith("anyres_max_"):
+    if fields.text("image_aspect_ratio", "").startswith("anyres_max_"):
         config["vision_aspect_ratio"] = original["image_aspect_ratio"]
-    if isinstance(pinpoints := original.get("image_grid_pinpoints"), list):
+    if isinstance(original.get("image_grid_pinpoints"), list):
         # The authors write (width, height).
-        config["image_grid_pinpoints"] = [[height, width] for width, height in pinpoints]
+        sizes = fields.sizes("image_grid_pinpoints", [])
+        config["image_grid_pinpoints"] = [[height, width] for width, height in sizes]
     return config
 
 

@@ -16,8 +16,8 @@ from llava_cli.media.source import is_url
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
-Word = Literal["video", "image"]
-"""What marks a medium in a prompt."""
+Modality = Literal["video", "image"]
+"""What a medium is to a prompt: its marks and its chat template's parts are named so."""
 
 _MARK = re.compile(r"<(video|image)>")
 
@@ -48,8 +48,8 @@ class Conversation:
         return tuple(medium for turn in self.turns for medium in turn.media)
 
 
-def kind(medium: Media) -> Word:
-    """The word that marks a medium in a prompt."""
+def modality_of(medium: Media) -> Modality:
+    """`video` for a clip, `image` for a still."""
     return "video" if isinstance(medium, Clip) else "image"
 
 
@@ -73,9 +73,9 @@ def with_system(asked: Conversation, system: str | None) -> Conversation:
 def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], bool]:
     """The parts of a user's turn, and whether the user placed the media."""
     marks = _MARK.findall(question)
-    if not marks or sorted(marks) != sorted(map(kind, media)):
+    if not marks or sorted(marks) != sorted(map(modality_of, media)):
         return (*media, question), False
-    waiting = {word: iter([medium for medium in media if kind(medium) == word]) for word in ("video", "image")}
+    waiting = {key: iter([medium for medium in media if modality_of(medium) == key]) for key in get_args(Modality)}
     parts = [next(waiting[piece]) if i % 2 else piece for i, piece in enumerate(_MARK.split(question))]
     return tuple(part for part in parts if part != ""), True
 
@@ -84,7 +84,7 @@ def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], boo
 class MediaPath:
     """A file or a URL that a message shows."""
 
-    word: Word
+    modality: Modality
     path: str
 
 
@@ -117,15 +117,15 @@ def with_media(messages: Sequence[Message], shown: Mapping[str, Media]) -> tuple
 
 
 def _name(part: Part) -> str | MediaPath:
-    return part if isinstance(part, str) else MediaPath(kind(part), part.info.path)
+    return part if isinstance(part, str) else MediaPath(modality_of(part), part.info.path)
 
 
 def _shown(part: str | MediaPath, shown: Mapping[str, Media]) -> Part:
     if isinstance(part, str):
         return part
     medium = shown[part.path]
-    if kind(medium) != part.word:
-        raise InputError(f"{part.path}: holds one {kind(medium)}, but the conversation calls it: {part.word}")
+    if modality_of(medium) != part.modality:
+        raise InputError(f"{part.path}: is a {modality_of(medium)}, but the conversation says {part.modality}")
     return medium
 
 
@@ -139,7 +139,7 @@ def read_chat(path: Path) -> list[Message]:
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid JSON: {error}") from error
     if not isinstance(content, list) or not content:
         raise InputError(f"{path}: is not a list of messages")
@@ -166,9 +166,9 @@ def _written(part: str | MediaPath, folder: Path) -> dict[str, str]:
     if part.path == "-":
         raise InputError("a conversation about standard input cannot be saved: no file could be named in it")
     if is_url(part.path):
-        return {"type": part.word, "path": part.path}
+        return {"type": part.modality, "path": part.path}
     path, folder = Path(part.path).absolute(), folder.absolute()
-    return {"type": part.word, "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
+    return {"type": part.modality, "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
 
 
 def _message(entry: Any, path: Path, where: str) -> Message:
@@ -189,14 +189,14 @@ def _message(entry: Any, path: Path, where: str) -> Message:
 
 
 def _part(part: Any, path: Path, where: str) -> str | MediaPath:
-    word: Any = part.get("type") if isinstance(part, dict) else None
-    if word == "text":
+    modality: Any = part.get("type") if isinstance(part, dict) else None
+    if modality == "text":
         if not isinstance(part.get("text"), str):
             raise InputError(f"{where}: 'text' is missing")
         return str(part["text"]).strip()
-    if word not in get_args(Word):
-        raise InputError(f"{where}: 'type' must be text, image or video, not {word!r}")
-    name = part.get("path", part.get(word))
+    if modality not in get_args(Modality):
+        raise InputError(f"{where}: 'type' must be text, image or video, not {modality!r}")
+    name = part.get("path", part.get(modality))
     if not isinstance(name, str) or not name:
-        raise InputError(f"{where}: 'path' is missing: which {word}?")
-    return MediaPath(word, name if is_url(name) else str(path.parent / name))
+        raise InputError(f"{where}: 'path' is missing: which {modality}?")
+    return MediaPath(modality, name if is_url(name) else str(path.parent / name))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
-from llava_cli.models.family import Family
+from llava_cli.models.family import MOST_FRAMES, Family
 from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY
 
@@ -41,6 +41,7 @@ class Onevision(Family):
 
     name = "llava-onevision"
     default_ids = {"video": 151647, "image": 151646}
+    default_patch_size = 16
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -48,27 +49,19 @@ class Onevision(Family):
         return config.get("model_type") == "llava_onevision"
 
     @cached_property
-    def _image_size(self) -> int:
-        return int(self._vision.get("image_size", 384))
-
-    @cached_property
-    def _patches(self) -> int:
-        """Patches along one edge of a frame or tile."""
-        return self._image_size // int(self._vision.get("patch_size", 14))
-
-    @property
-    def _vision(self) -> Mapping[str, Any]:
-        return self.checkpoint.config.get("vision_config") or {}
-
-    @cached_property
     def _pinpoints(self) -> list[list[int]]:
         """The canvases, (height, width), that a still may be cut into tiles from."""
         default = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
-        return self.checkpoint.config.get("image_grid_pinpoints") or default
+        return self.config.sizes("image_grid_pinpoints", default, unit=self._image_size)
+
+    @cached_property
+    def _most_tiles(self) -> int:
+        """How many tiles' features a still has at most, about."""
+        return self.config.numbered("vision_aspect_ratio", "anyres_max_9", prefix="anyres_max_")
 
     @property
     def view(self) -> View:
-        frames = int(self.checkpoint.video_preprocessor.get("num_frames") or self._frames)
+        frames = self.checkpoint.video_preprocessor.integer("num_frames", self._frames, most=MOST_FRAMES)
         return View((self._image_size, self._image_size), "squash", Sampling("linspace", frames))
 
     @property
@@ -83,9 +76,8 @@ class Onevision(Family):
         if isinstance(medium, Clip):
             frames = len(medium.frames)
             return (Placeholder(medium, "video", frames * self._pooled**2 + self._newlines(frames)),)
-        most_tiles = int(self.checkpoint.config.get("vision_aspect_ratio", "anyres_max_9").removeprefix("anyres_max_"))
         shown = anyres.shown_patches(medium.pixels.shape[:2], self._pinpoints, self._image_size, self._patches)
-        rows, columns = anyres.limited_patches(*shown, self._patches, most_tiles)
+        rows, columns = anyres.limited_patches(*shown, self._patches, self._most_tiles)
         # The whole picture once, then the tiles with a newline after every row; so too where there are several stills.
         return (Placeholder(medium, "image", self._patches**2 + rows * (columns + 1)),)
 
@@ -140,8 +132,8 @@ class Onevision(Family):
 
     def clip_pixels(self, clip: Clip) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        preprocessor = self.checkpoint.preprocessor | self.checkpoint.video_preprocessor
-        return pixels.squashed(list(clip.frames), self._image_size, preprocessor)
+        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
+        return pixels.squashed(clip.frames, self._image_size, *settings)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""
@@ -152,7 +144,7 @@ class Onevision(Family):
         processor = LlavaOnevisionImageProcessorPil(
             size={"height": self._image_size, "width": self._image_size},
             image_grid_pinpoints=self._pinpoints,
-            **pixels.scaling(self.checkpoint.preprocessor, pixels.SIGLIP),
+            **pixels.scaling(pixels.SIGLIP, self.checkpoint.preprocessor),
         )
         return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llava_cli.errors import ModelError
+from llava_cli.models.fields import Fields
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ SIGLIP = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 _BICUBIC = 3
 
 
-def cropped(pictures: Pictures, size: int, preprocessor: Mapping[str, Any]) -> torch.Tensor:
+def cropped(pictures: Pictures, size: int, *settings: Fields) -> torch.Tensor:
     """The centre square of each picture, as CLIP sees it: float32 [pictures, 3, size, size]."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -34,19 +34,19 @@ def cropped(pictures: Pictures, size: int, preprocessor: Mapping[str, Any]) -> t
         do_center_crop=not scaled,
         size={"shortest_edge": size},
         crop_size={"height": size, "width": size},
-        **scaling(preprocessor, CLIP),
+        **scaling(CLIP, *settings),
     )
     return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
 
 
-def squashed(pictures: Pictures, size: int, preprocessor: Mapping[str, Any]) -> torch.Tensor:
+def squashed(pictures: Pictures, size: int, *settings: Fields) -> torch.Tensor:
     """Each picture squeezed into a square, as SigLIP sees it: float32 [pictures, 3, size, size]."""
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     processor = SiglipImageProcessorPil(
         do_resize=not _all_of(pictures, size),
         size={"height": size, "width": size},
-        **scaling(preprocessor, SIGLIP),
+        **scaling(SIGLIP, *settings),
     )
     return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
 
@@ -55,9 +55,15 @@ def _all_of(pictures: Pictures, size: int) -> bool:
     return all(picture.shape[:2] == (size, size) for picture in pictures)
 
 
-def scaling(preprocessor: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean, deviation and filter: the checkpoint's own, or else its tower's."""
-    own = {**default, "resample": _BICUBIC, **preprocessor}
-    if not len(own["image_mean"]) == len(own["image_std"]) == 3:
-        raise ModelError("the checkpoint's preprocessor_config.json has no mean and std for three colour channels")
-    return {key: own[key] for key in ("image_mean", "image_std", "resample")}
+def scaling(default: Mapping[str, Sequence[float]], *settings: Fields) -> dict[str, Any]:
+    """Mean, deviation and filter: the checkpoint's own, the last of its files first, or else its tower's.
+
+    Raises:
+        ModelError: they are not for three colour channels.
+    """
+    mean, std, resample = default["image_mean"], default["image_std"], _BICUBIC
+    for fields in settings:
+        mean = fields.numbers("image_mean", mean, least=0)
+        std = fields.numbers("image_std", std, least=1e-6)
+        resample = fields.integer("resample", resample, least=0, most=5)
+    return {"image_mean": mean, "image_std": std, "resample": resample}

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Literal
 
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
-from llava_cli.models.messages import Turn, Word
+from llava_cli.models.messages import Modality, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Private-use characters: a template has no reason to write them, and the user's own never get near it.
 _MARK = "\ue000{}\ue001"
-_PIECE = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
+_SPAN = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
 
-PLACEHOLDER_TEXT: dict[Word, str] = {"video": "<video>", "image": "<image>"}
+PLACEHOLDER_TEXT: dict[Modality, str] = {"video": "<video>", "image": "<image>"}
 
 
 @dataclass(frozen=True)
-class Written:
+class Text:
     """Text of a prompt. Only what the template wrote may hold control tokens."""
 
     text: str
@@ -39,11 +39,11 @@ class Placeholder:
     """One placeholder, which so many of a medium's features take the place of. A medium may have several, in order."""
 
     medium: Media
-    word: Word
+    modality: Modality
     tokens: int
 
 
-Piece = Written | Placeholder
+Span = Text | Placeholder
 PlaceholdersOf = Callable[[Media], Sequence[Placeholder]]
 
 
@@ -52,7 +52,7 @@ class Prompt:
     """A prompt, ready for a model."""
 
     ids: list[int]
-    """Token ids; each slot is a run of its placeholder's id, as long as its features."""
+    """Token ids; each placeholder is a run of its id, as long as its features."""
     media: tuple[Media, ...]
     """In the order of their placeholders."""
     visual_tokens: tuple[int, ...]
@@ -60,7 +60,7 @@ class Prompt:
     end_of_media: int
     """How many ids there are up to and with the last placeholder."""
     text: str
-    """As it reads, with one placeholder for each slot."""
+    """As it reads, with each placeholder once."""
     template: Literal["checkpoint", "family"]
     """Whose chat template was used."""
 
@@ -71,8 +71,8 @@ class TemplateMismatch(Exception):
 
 def render(
     tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], placeholders_of: PlaceholdersOf
-) -> list[Piece]:
-    """The pieces of a prompt, in order, ending where the assistant is to speak.
+) -> list[Span]:
+    """The spans of a prompt, in order, ending where the assistant is to speak.
 
     A template that would move media (many write all images before all videos, and both before the text) is given
     them as placeholders inside the text instead, each on its own line.
@@ -92,15 +92,15 @@ def _render(
     turns: Sequence[Turn],
     placeholders_of: PlaceholdersOf,
     inline: bool,
-) -> list[Piece]:
+) -> list[Span]:
     from jinja2 import TemplateError
 
-    wanted: list[Piece] = []
+    wanted: list[Span] = []
     messages = []
     for turn in turns:
-        parts = [_pieces_of(part, placeholders_of) for part in turn.parts]
+        parts = [_spans_of(part, placeholders_of) for part in turn.parts]
         messages.append({"role": turn.role, "content": _content(turn, parts, len(wanted), inline or turn.inline)})
-        wanted += [piece for part in parts for piece in part]
+        wanted += [span for part in parts for span in part]
     try:
         rendered = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True
@@ -108,65 +108,62 @@ def _render(
     except (TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
         raise TemplateMismatch(str(error)) from error
 
-    pieces = _cut(str(rendered), wanted)
-    if [piece for piece in pieces if isinstance(piece, Placeholder) or piece.by_user] != [
-        p for p in wanted if shown(p)
-    ]:
+    spans = _cut(str(rendered), wanted)
+    if [span for span in spans if _is_given(span)] != wanted:
         raise TemplateMismatch("the chat template does not show every text and every medium once, in order")
-    return [piece for piece in pieces if shown(piece)]
+    return spans
 
 
-def shown(piece: Piece) -> bool:
-    """Whether a piece leaves anything in the prompt."""
-    return isinstance(piece, Placeholder) or piece.text != ""
+def _is_given(span: Span) -> bool:
+    """Whether a span is a medium's or the user's, not the template's."""
+    return isinstance(span, Placeholder) or span.by_user
 
 
-def _pieces_of(part: str | Media, placeholders_of: PlaceholdersOf) -> list[Piece]:
-    return [Written(part, by_user=True)] if isinstance(part, str) else list(placeholders_of(part))
+def _spans_of(part: str | Media, placeholders_of: PlaceholdersOf) -> list[Span]:
+    return [Text(part, by_user=True)] if isinstance(part, str) else list(placeholders_of(part))
 
 
-def _content(turn: Turn, parts: Sequence[Sequence[Piece]], number: int, inline: bool) -> list[dict[str, str]]:
-    """A turn in the form that chat templates read; `number` counts the pieces of the turns before."""
+def _content(turn: Turn, parts: Sequence[Sequence[Span]], number: int, inline: bool) -> list[dict[str, str]]:
+    """A turn in the form that chat templates read; `number` counts the spans of the turns before."""
     content: list[dict[str, str]] = []
     text = ""
     for part in parts:
-        for piece in part:
-            if isinstance(piece, Written):
-                content.append({"type": "text", "text": _MARK.format(number)})
-                text += _MARK.format(number)
-            else:
-                content.append({"type": piece.word})
-                text += _MARK.format(number)
+        for span in part:
+            mark = _MARK.format(number)
+            content.append({"type": "text", "text": mark} if isinstance(span, Text) else {"type": span.modality})
+            text += mark
             number += 1
         if isinstance(part[-1], Placeholder) and not turn.inline:
             text += "\n"
     return [{"type": "text", "text": text}] if inline else content
 
 
-def _cut(rendered: str, wanted: Sequence[Piece]) -> list[Piece]:
-    """Cut what the template rendered at the marks and placeholders, and put the real pieces there."""
-    waiting = [piece for piece in wanted if isinstance(piece, Placeholder)]
-    pieces: list[Piece] = []
+def _cut(rendered: str, wanted: Sequence[Span]) -> list[Span]:
+    """Cut what the template rendered at the marks and placeholders, and put the real spans there."""
+    waiting = [span for span in wanted if isinstance(span, Placeholder)]
+    spans: list[Span] = []
     end = 0
-    for match in _PIECE.finditer(rendered):
-        pieces.append(Written(rendered[end : match.start()], by_user=False))
+    for match in _SPAN.finditer(rendered):
+        spans.append(Text(rendered[end : match.start()], by_user=False))
         end = match.end()
         number, placeholder = match.groups()
         if placeholder is None:
-            pieces.append(wanted[int(number)])
+            spans.append(wanted[int(number)])
             continue
-        place = next((i for i, slot in enumerate(waiting) if slot.word == placeholder), None)
+        place = next((i for i, one in enumerate(waiting) if one.modality == placeholder), None)
         if place is None:
             raise TemplateMismatch(f"the chat template shows one {placeholder} too many")
-        pieces.append(waiting.pop(place))
-    pieces.append(Written(rendered[end:], by_user=False))
-    return pieces
+        spans.append(waiting.pop(place))
+    spans.append(Text(rendered[end:], by_user=False))
+    return spans
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placeholder_ids: dict[Word, int]) -> list[int]:
-    """Token ids of a prompt, every slot as long as its features.
+def encode(
+    tokenizer: PreTrainedTokenizerBase, spans: Sequence[Span], placeholder_ids: dict[Modality, int]
+) -> list[int]:
+    """Token ids of a prompt, every placeholder as long as its features.
 
-    The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across pieces. It
+    The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across spans. It
     is cut only around control tokens that the user typed, which are then tokenized as the plain characters they are.
 
     Args:
@@ -175,15 +172,15 @@ def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placehol
     Raises:
         ModelError: the tokenizer does not keep placeholders apart.
     """
-    markers = {tokenizer.convert_tokens_to_ids(text): word for word, text in PLACEHOLDER_TEXT.items()}
-    placeholders = [piece for piece in pieces if isinstance(piece, Placeholder)]
+    markers = {tokenizer.convert_tokens_to_ids(text): modality for modality, text in PLACEHOLDER_TEXT.items()}
+    placeholders = [span for span in spans if isinstance(span, Placeholder)]
     found = 0
     ids: list[int] = []
-    for token in _tokenize(tokenizer, pieces):
+    for token in _tokenize(tokenizer, spans):
         if token not in markers:
             ids.append(token)
             continue
-        if found == len(placeholders) or placeholders[found].word != markers[token]:
+        if found == len(placeholders) or placeholders[found].modality != markers[token]:
             raise ModelError("the tokenizer makes placeholders out of other text; do not trust this checkpoint")
         ids += [placeholder_ids[markers[token]]] * placeholders[found].tokens
         found += 1
@@ -192,9 +189,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], placehol
     return ids
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> list[int]:
+def _tokenize(tokenizer: PreTrainedTokenizerBase, spans: Sequence[Span]) -> list[int]:
     """Ids with one placeholder for each medium."""
-    segments = _segments(pieces, tokenizer.get_added_vocab())
+    segments = _segments(spans, tokenizer.get_added_vocab())
     bos = tokenizer.bos_token
     ids: list[int] = []
     for number, (text, as_text) in enumerate(segments):
@@ -216,25 +213,25 @@ def _tokenize_after(tokenizer: PreTrainedTokenizerBase, text: str, as_text: bool
     return list(tokenizer(text, add_special_tokens=False, split_special_tokens=as_text).input_ids)
 
 
-def _segments(pieces: Sequence[Piece], control_tokens: Iterable[str]) -> list[tuple[str, bool]]:
+def _segments(spans: Sequence[Span], control_tokens: Iterable[str]) -> list[tuple[str, bool]]:
     """The prompt as (text, is it a control token that the user typed), as few segments as possible."""
     longest_first = sorted(filter(str.strip, control_tokens), key=len, reverse=True)
     control = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
     segments = [("", False)]
-    for piece in pieces:
-        if isinstance(piece, Written) and piece.by_user:
+    for span in spans:
+        if isinstance(span, Text) and span.by_user:
             end = 0
-            for match in control.finditer(piece.text):
-                segments[-1] = (segments[-1][0] + piece.text[end : match.start()], False)
+            for match in control.finditer(span.text):
+                segments[-1] = (segments[-1][0] + span.text[end : match.start()], False)
                 segments += [(match.group(), True), ("", False)]
                 end = match.end()
-            text = piece.text[end:]
+            text = span.text[end:]
         else:
-            text = piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.word]
+            text = span.text if isinstance(span, Text) else PLACEHOLDER_TEXT[span.modality]
         segments[-1] = (segments[-1][0] + text, False)
     return [segment for segment in segments if segment[0]]
 
 
-def readable(pieces: Iterable[Piece]) -> str:
+def readable(spans: Iterable[Span]) -> str:
     """The prompt as a person reads it, one placeholder for each medium."""
-    return "".join(piece.text if isinstance(piece, Written) else PLACEHOLDER_TEXT[piece.word] for piece in pieces)
+    return "".join(span.text if isinstance(span, Text) else PLACEHOLDER_TEXT[span.modality] for span in spans)

@@ -29,23 +29,13 @@ class VideoLlava(Family):
 
     name = "video-llava"
     default_ids = {"video": 32001, "image": 32000}
+    default_patch_size = 32
     modules_to_not_convert = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
     vision_batch_size = _FRAMES
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
         return config.get("model_type") == "video_llava"
-
-    @cached_property
-    def _image_size(self) -> int:
-        vision = self.checkpoint.config.get("vision_config", {"image_size": 224})
-        return int(vision.get("image_size", 224))
-
-    @cached_property
-    def _patches(self) -> int:
-        """Patches of a whole frame or still."""
-        vision = self.checkpoint.config.get("vision_config", {"patch_size": 14})
-        return (self._image_size // int(vision.get("patch_size", 32))) ** 2
 
     @cached_property
     def view(self) -> View:
@@ -62,11 +52,11 @@ class VideoLlava(Family):
 
     def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         if isinstance(medium, Still):
-            whole = self.checkpoint.config.get("vision_feature_select_strategy") == "full"
-            return (Placeholder(medium, "image", self._patches + whole),)
+            strategy = self.config.choice("vision_feature_select_strategy", "default", ("default", "full"))
+            return (Placeholder(medium, "image", self._patches**2 + (strategy == "full")),)
         _check_number(medium)
         # Frames keep the class token that stills lose.
-        return (Placeholder(medium, "video", _FRAMES * (self._patches + 1)),)
+        return (Placeholder(medium, "video", _FRAMES * (self._patches**2 + 1)),)
 
     def model_class(self) -> type[VideoLlavaForConditionalGeneration]:
         from transformers import VideoLlavaForConditionalGeneration
@@ -83,10 +73,10 @@ class VideoLlava(Family):
 
     def pixels(self, medium: Media) -> torch.Tensor:
         """Normalized pixels, float32 [pictures, 3, height, width]."""
-        preprocessor = self.checkpoint.preprocessor
+        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
         if isinstance(medium, Still):
-            return pixels.cropped([medium.pixels], self._image_size, preprocessor)
-        return pixels.cropped(medium.frames, self._image_size, preprocessor | self.checkpoint.video_preprocessor)
+            return pixels.cropped([medium.pixels], self._image_size, settings[0])
+        return pixels.cropped(medium.frames, self._image_size, *settings)
 
 
 def shown_places(frames: int) -> list[int]:

@@ -25,6 +25,7 @@ from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, Generation, LoadOptions, ModelInfo, Query
 from llava_cli.errors import InputError, ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
 from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.models.checkpoint import Checkpoint
@@ -56,7 +57,7 @@ class Pool:
         elif "bug" in name:
             future.set_exception(DecoderBug("Traceback\nLookupError: unforeseen"))
         elif "machine" in name:
-            future.set_exception(InputError("the decoding process does not start", code="decoder_start"))
+            future.set_exception(NotStarted("the decoding process does not start"))
         else:
             future.set_result(Decoded([clip(name, view) for name in names], 0.5))
         return future

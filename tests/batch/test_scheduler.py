@@ -11,6 +11,7 @@ from batch.stub import Engine, StubSession, clips, run
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.batch.ledger import Ledger
 from llava_cli.errors import InputError, OutOfMemory
+from llava_cli.media.worker.parent import NotStarted
 
 
 def test_questions_about_one_file_are_decoded_once_and_asked_together():
@@ -153,7 +154,7 @@ def test_a_text_that_is_no_text_costs_one_job(more):
 
 def test_where_no_decoder_starts_the_run_ends():
     """It is not the files' fault: not each of a hundred thousand is to be called broken."""
-    with pytest.raises(InputError, match="does not start"):
+    with pytest.raises(NotStarted, match="does not start"):
         run([Job(("machine.mp4",), "Why?")])
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tiny_checkpoint
 
 
 @dataclass
@@ -30,9 +29,9 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(checkpoints: Callable[[str], Path]) -> Path:
     """A checkpoint whose answers mean nothing, but which answers."""
-    return tiny_checkpoint.make(tmp_path_factory.mktemp("tiny"))
+    return checkpoints("llava-next-video")
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_undo_takes_back_and_asks_the_same_again(talk, tmp_path):
     assert talk("Why?", "How?", "/undo", "How?", f"/save {saved}").code == 0
     texts = [part.get("text") for message in json.loads(saved.read_text()) for part in message["content"]]
     assert texts.count("How?") == 1
-    assert "nothing to take back" in talk("/undo").err
+    assert "nothing to undo" in talk("/undo").err
 
 
 def test_add_frames_and_mistakes(talk, rendered, tmp_path):

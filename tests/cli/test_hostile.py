@@ -8,7 +8,7 @@ import json
 import stat
 
 import pytest
-from media.test_worker import bad, spoilt
+from media.spoiling import bad, spoilt
 from media.web_server import serving
 
 COMMANDS = {"ask": ["Why?"], "chat": [], "frames": [], "caption": []}

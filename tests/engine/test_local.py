@@ -1,105 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the engine promises: the published recipe's tokens, batched as one by one, nothing from anywhere else."""
+"""What the engine promises beside what every family does: counts, errors, seeds, and numbers of several kinds."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import recipes
 import torch
-from answering import (
-    GREEDY,
-    answers_of,
-    engine_of,
-    layers_in_4_bit,
-    mixed_asks,
-    saved_with_its_files,
-    streamed,
-    text_of,
-)
-from pictures import altered, clip, still
-from tiny_parts import clip_preprocessor
-from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from answering import GREEDY, answers_of, engine_of, layers_in_4_bit, streamed, text_of
+from pictures import clip, still
 
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Generation, Timing
 from llava_cli.errors import ModelError, OutOfMemory
 from llava_cli.models import messages
-from llava_cli.models.messages import Conversation, Turn
 from llava_cli.models.prompt import Placeholder
-
-
-@pytest.fixture(scope="module")
-def recipe(folder: Path) -> recipes.Recipe:
-    """LLaVA-NeXT-Video's published snippet: four tokens a frame, stills in tiles."""
-    model = LlavaNextVideoForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    preprocessing = clip_preprocessor(model.config.vision_config.image_size)
-    return recipes.frames_and_tiles(
-        model,
-        PreTrainedTokenizerFast.from_pretrained(folder),
-        frames=CLIPImageProcessorPil(**preprocessing),
-        tiles=LlavaNextImageProcessorPil(**preprocessing, image_grid_pinpoints=model.config.image_grid_pinpoints),
-        tokens_of=lambda seen: len(seen.frames) * 4,
-    )
-
-
-@pytest.mark.parametrize(
-    ("media", "prompt"),
-    [
-        ([clip(8, 90, 120)], "USER: <video>\nWhy? ASSISTANT:"),
-        ([clip(16, 90, 121)], "USER: <video>\nWhy? ASSISTANT:"),
-        ([clip(32, 57, 200)], "USER: <video>\nWhy? ASSISTANT:"),
-        ([clip(17, 120, 70)], "USER: <video>\nWhy? ASSISTANT:"),
-        ([clip(1, 56, 56)], "USER: <video>\nWhy? ASSISTANT:"),
-        ([still(120, 80)], "USER: <image>\nWhy? ASSISTANT:"),
-        ([still(61, 97)], "USER: <image>\nWhy? ASSISTANT:"),
-        ([still(40, 400)], "USER: <image>\nWhy? ASSISTANT:"),
-        ([still(64, 64), still(90, 30, seed=1)], "USER: <image>\n<image>\nWhy? ASSISTANT:"),
-        ([clip(4, 60, 60), clip(4, 60, 60, seed=1)], "USER: <video>\n<video>\nWhy? ASSISTANT:"),
-        ([still(50, 70), clip(5, 60, 90)], "USER: <image>\n<video>\nWhy? ASSISTANT:"),
-        ([clip(5, 60, 90), still(50, 70)], "USER: <video>\n<image>\nWhy? ASSISTANT:"),
-    ],
-)
-def test_answers_are_the_published_recipe_s(engine, recipe, media, prompt):
-    expected = recipe(prompt, media)
-    assert len(expected) > 5
-    assert text_of(engine, media) == expected
-
-
-def test_three_turns_under_a_system_prompt_are_the_published_recipe_s(engine, recipe):
-    first, second = still(50, 70), clip(8, 60, 90)
-    turns = (
-        Turn("system", ("Be polite.",)),
-        Turn("user", (first, "What is this?")),
-        Turn("assistant", ("A stop sign.",)),
-        Turn("user", ("Are you sure?",)),
-        Turn("assistant", ("Yes.",)),
-        Turn("user", (second, "Why is this video funny?")),
-    )
-    prompt = (
-        "Be polite. USER: <image>\nWhat is this? ASSISTANT: A stop sign. USER: Are you sure? ASSISTANT: Yes. "
-        "USER: <video>\nWhy is this video funny? ASSISTANT:"
-    )
-    assert answers_of(engine, [Conversation(turns)], GREEDY)[0].text == recipe(prompt, [first, second])
-
-
-def test_answers_depend_on_frames_order_colours_and_question(engine):
-    seen = clip(8, 56, 56)
-    answers = {name: text_of(engine, [other]) for name, other in altered(seen).items()}
-    answers["another question"] = text_of(engine, [seen], "How?")
-    assert len(set(answers.values())) == len(answers)
-
-
-def test_a_batch_answers_as_one_by_one(engine):
-    system = messages.ask("What?", [clip(1, 56, 56, seed=3)], system="Answer in one word.")
-    asks = [*mixed_asks(56), system]
-    single = [answers_of(engine, [one], GREEDY)[0] for one in asks]
-    batch = answers_of(engine, asks, GREEDY)
-    assert [a.text for a in batch] == [a.text for a in single]
-    assert [a.prompt_tokens for a in batch] == [a.prompt_tokens for a in single]
 
 
 def test_a_shared_medium_is_encoded_once(engine, monkeypatch):
@@ -173,22 +86,6 @@ def test_running_out_of_memory_is_its_own_error(engine, monkeypatch):
     monkeypatch.setattr(engine.family, "encode", exhausted)
     with pytest.raises(OutOfMemory, match="--frames"):
         text_of(engine, [clip(8, 56, 56)])
-
-
-def test_4_bit_answers_on_the_cpu_and_keeps_its_eyes_in_16_bit(folder):
-    engine = engine_of(folder, quantization="4bit")
-    assert engine.info.quantization == "nf4"
-    quantized = layers_in_4_bit(engine)
-    assert quantized
-    assert all(name.startswith("model.language_model.") for name in quantized)
-    assert text_of(engine, [clip(8, 56, 56)])
-
-
-def test_a_4_bit_checkpoint_survives_saving(folder, tmp_path):
-    engine = engine_of(folder, quantization="4bit")
-    again = engine_of(saved_with_its_files(engine, tmp_path), dtype="float32")
-    assert again.info.quantization == "nf4"
-    assert text_of(again, [clip(8, 56, 56)]) == text_of(engine, [clip(8, 56, 56)])
 
 
 def test_8_bit_answers_on_the_cpu(folder):

@@ -48,13 +48,14 @@ from av.stream import Disposition
 from PIL import Image, ImageOps
 
 from llava_cli.media import Clip, Sampling, Still, View
+from llava_cli.media.errors import MediaError
 from llava_cli.media.geometry import bring_into_view
 from llava_cli.media.limits import Limits
 from llava_cli.media.picture import FORMATS as PICTURES
 from llava_cli.media.picture import UNTIMED, rgb
 from llava_cli.media.sampling import Timeline, choose
 from llava_cli.media.scaler import FrameScaler
-from llava_cli.media.source import FORMATS, MediaError
+from llava_cli.media.source import FORMATS
 
 HELD = 1 << 28
 """Bytes of decoded frames to hold at most."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 BITS = 8
 DARK, LIGHT = 30, 220
@@ -160,3 +161,19 @@ def remux(source: Path, target: Path, change: Callable[[int, bytes], bytes | Non
             changed.pts, changed.dts, changed.duration = packet.pts, packet.dts, packet.duration
             changed.time_base, changed.is_keyframe, changed.stream = packet.time_base, packet.is_keyframe, copy
             output.mux(changed)
+
+
+def two_tracks(path: Path, first: Disposition, second: Disposition) -> None:
+    """Write a video whose first track shows 3 in all its frames, and its second 7."""
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream("mpeg4", rate=25) for _ in range(2)]
+        for stream, disposition in zip(streams, (first, second), strict=True):
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.disposition = disposition
+        for index in range(10):
+            for stream, mark in zip(streams, (3, 7), strict=True):
+                frame = av.VideoFrame.from_ndarray(marked(mark, 64, 48), "rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                output.mux(stream.encode(frame))
+        for stream in streams:
+            output.mux(stream.encode(None))

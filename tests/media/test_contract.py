@@ -21,13 +21,11 @@ from threading import Thread
 import av
 import numpy as np
 import pytest
-from media.rendering import SPECS, marked, read_mark, remux, render, x264
-from media.test_reader import two_tracks
-from media.test_worker import bad, spoilt
+from media.rendering import SPECS, marked, read_mark, remux, render, two_tracks, x264
+from media.spoiling import bad, spoilt
 from media.web_server import serving
 from PIL import Image
 
-from llava_cli.batch.pool import DecodePool
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media import Clip, Sampling, View, load_media, opencv, sampler
 from llava_cli.media.clip import Fit
@@ -37,6 +35,7 @@ from llava_cli.media.reader import Reader
 from llava_cli.media.scaler import FrameScaler
 from llava_cli.media.source import Source
 from llava_cli.media.worker.parent import Worker
+from llava_cli.media.worker.pool import DecodePool
 
 Rendered = Callable[[str], Path]
 PAGE = Path(__file__).parents[2] / "man" / "llava-media.7"
@@ -81,10 +80,10 @@ def test_bytes(rendered: Rendered, name: str) -> None:
     with av.open(str(path)) as container:
         truth = list(container.decode(container.streams.video[0]))
     with Reader(Source(str(path), "x")) as reader:
-        shrink = FrameScaler(View((48, 48), "squash", Sampling()), reader.stream.sample_aspect_ratio)
+        scale = FrameScaler(View((48, 48), "squash", Sampling()), reader.stream.sample_aspect_ratio)
     clip = load(path, 11, "squash")
     for index, frame in zip(clip.indices, clip.frames, strict=True):
-        assert np.array_equal(frame, shrink(index, 0.0, truth[index]).pixels)
+        assert np.array_equal(frame, scale(index, 0.0, truth[index]).pixels)
 
 
 @promise(
@@ -412,18 +411,16 @@ def test_kinds_of_file(rendered: Rendered, tmp_path: Path) -> None:
 
 def from_list(name: str) -> object:
     """What comes of a file that a list names."""
-    pool = DecodePool(1, Limits())
+    pool = DecodePool(1, Limits(pipes=False))
     try:
-        pool.submit(1, [name], View((48, 48), "crop", Sampling()))
-        found = pool.outcome(60)
+        return pool.submit([name], View((48, 48), "crop", Sampling())).exception(60)
     finally:
         pool.close()
-    return found and found[1]
 
 
 @promise("A URL is read only at public addresses, after each redirect too, and always at the address that was checked.")
 def test_urls(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pinning is checked in test_remote.py."""
+    """Pinning is checked in web/test_client.py."""
     with serving() as site:
         url = site.add("/clip", rendered("h264"))
         with pytest.raises(InputError, match="no public address"):

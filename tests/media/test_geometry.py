@@ -14,9 +14,9 @@ from llava_cli.media.geometry import (
     UPRIGHT,
     Orientation,
     bring_into_view,
+    display_size,
     fitting,
     from_display_matrix,
-    shown_shape,
 )
 
 ONE = 1 << 16
@@ -100,9 +100,9 @@ def test_squash_and_full() -> None:
 
 
 def test_pixel_shapes() -> None:
-    assert shown_shape(720, 576, Fraction(16, 15)) == (768, 576)
-    assert shown_shape(720, 576, None) == (720, 576)
-    assert shown_shape(720, 576, Fraction(1000)) == shown_shape(720, 576, Fraction(0)) == (720, 576)
+    assert display_size(720, 576, Fraction(16, 15)) == (768, 576)
+    assert display_size(720, 576, None) == (720, 576)
+    assert display_size(720, 576, Fraction(1000)) == display_size(720, 576, Fraction(0)) == (720, 576)
 
 
 def test_bring_into_view_keeps_pixels_that_fit() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from llava_cli.media.h264 import is_reference, length_size
+from llava_cli.media.h264 import is_reference, nal_length_size
 
 
 @pytest.mark.parametrize("name", ["h264", "open_gop", "intra_refresh", "mkv", "mpegts", "annex_b", "avi_h264"])
@@ -19,7 +19,7 @@ def test_what_the_decoder_keeps_is_what_is_referred_to(rendered: Callable[[str],
         decoder.thread_count, decoder.skip_frame = 1, "NONREF"
         packets = [packet for packet in container.demux(video=0) if packet.size]
         kept = sum(len(decoder.decode(packet)) for packet in packets) + len(decoder.decode(None))
-        said = [is_reference(bytes(packet), length_size(decoder.extradata)) for packet in packets]
+        said = [is_reference(bytes(packet), nal_length_size(decoder.extradata)) for packet in packets]
     assert sum(said) == kept
     assert said[0]
     assert all(said) == (name == "intra_refresh"), "without B-frames, all but the last are referred to"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import io
 import os
 import random
 import sys
@@ -46,8 +45,9 @@ def test_the_content_tells_the_kind_not_the_name(rendered: Rendered, tmp_path: P
 
 
 def test_standard_input(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rendered("h264").read_bytes())))
-    clip = load_media("-", VIEW)
+    with rendered("h264").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        clip = load_media("-", VIEW)
     assert isinstance(clip, Clip)
     assert clip.info.path == "-"
     assert clip.indices == (0, 12, 25, 37, 50, 62, 75, 87)

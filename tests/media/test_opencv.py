@@ -12,14 +12,14 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from media.rendering import SPECS, marked, read_mark
-from media.test_reader import two_tracks
+from media.rendering import SPECS, marked, read_mark, two_tracks
 from PIL import Image
 
 from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, View, load_media, opencv, sampler
 from llava_cli.media.clip import Fit, Policy
-from llava_cli.media.source import DecoderError, Source
+from llava_cli.media.errors import DecoderError
+from llava_cli.media.source import Source
 
 Rendered = Callable[[str], Path]
 VIEW = View((48, 48), "crop", Sampling())

@@ -11,9 +11,10 @@ from media.rendering import marked, read_mark
 from PIL import Image
 
 from llava_cli.media.clip import Clip, Fit, Sampling, Still, View
+from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import DEFAULT
 from llava_cli.media.picture import read_picture
-from llava_cli.media.source import MediaError, Source
+from llava_cli.media.source import Source
 
 
 def read(path: Path, frames: int = 8, fit: Fit = "full") -> Clip | Still | None:

@@ -4,41 +4,22 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from media.rendering import marked, read_mark
+from media.reading import source
+from media.rendering import marked, read_mark, two_tracks
 
+from llava_cli.media.errors import MediaError, SeekError
 from llava_cli.media.limits import Limits
 from llava_cli.media.reader import Reader
-from llava_cli.media.source import MediaError, Source
-from llava_cli.media.table import SeekError, from_packets
+from llava_cli.media.source import Source
+from llava_cli.media.table import from_packets
 
 Rendered = Callable[[str], Path]
-
-
-def source(path: Path) -> Source:
-    return Source(str(path), path.name)
-
-
-def two_tracks(path: Path, first: Disposition, second: Disposition) -> None:
-    """Write a video whose first track shows 3 in all its frames, and its second 7."""
-    with av.open(str(path), "w") as output:
-        streams = [output.add_stream("mpeg4", rate=25) for _ in range(2)]
-        for stream, disposition in zip(streams, (first, second), strict=True):
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            stream.disposition = disposition
-        for index in range(10):
-            for stream, mark in zip(streams, (3, 7), strict=True):
-                frame = av.VideoFrame.from_ndarray(marked(mark, 64, 48), "rgb24")
-                frame.pts, frame.time_base = index, Fraction(1, 25)
-                output.mux(stream.encode(frame))
-        for stream in streams:
-            output.mux(stream.encode(None))
 
 
 def shown(path: Path) -> set[int]:
@@ -96,6 +77,15 @@ def test_too_many_pixels_are_refused_on_opening(rendered: Rendered) -> None:
         pass
     with pytest.raises(MediaError, match="claims 64x48 pixels, more than the 3071 allowed; --max-pixels"):
         Reader(Source(str(path), path.name, Limits(max_pixels=64 * 48 - 1)))
+
+
+def test_what_is_refused_is_closed(rendered: Rendered) -> None:
+    """Also while the error is being handled, which holds on to the reader."""
+    path = rendered("h264")
+    with pytest.raises(MediaError, match="--max-pixels") as caught:
+        Reader(Source(str(path), path.name, Limits(max_pixels=1)))
+    assert caught.tb is not None
+    assert path not in [link.resolve() for link in Path("/proc/self/fd").iterdir()]
 
 
 @pytest.mark.parametrize(("said", "refused"), [(BlockingIOError, 0), (IndexError, 0), (av.error.InvalidDataError, 1)])

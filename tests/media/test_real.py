@@ -13,8 +13,9 @@ import pytest
 
 from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, Still, View, load_media, opencv, sampler
+from llava_cli.media.errors import DecoderError
 from llava_cli.media.scaler import FrameScaler
-from llava_cli.media.source import DecoderError, Source
+from llava_cli.media.source import Source
 
 FOLDER = os.environ.get("LLAVA_TEST_MEDIA")
 FILES = sorted(path for name in ("real", "odd") for path in Path(FOLDER, name).iterdir()) if FOLDER else []
@@ -84,9 +85,9 @@ def test_frames_are_those_of_a_linear_decode(path: Path, frames: int) -> None:
     truth = decode_everything(path)
     assert len(clip.indices) == min(frames, len(truth)) or path.name in VARYING
     with av.open(str(path)) as container:
-        shrink = FrameScaler(view(frames), container.streams.best("video").sample_aspect_ratio)
+        scale = FrameScaler(view(frames), container.streams.best("video").sample_aspect_ratio)
     for place, index in enumerate(clip.indices):
-        assert np.array_equal(clip.frames[place], shrink(index, 0.0, truth[index]).pixels), index
+        assert np.array_equal(clip.frames[place], scale(index, 0.0, truth[index]).pixels), index
 
 
 @pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.name)

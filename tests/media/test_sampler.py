@@ -13,32 +13,18 @@ import av
 import numpy as np
 import pytest
 from media.linear import wrong
-from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux, render, x264
-from PIL import Image
+from media.reading import decode_everything, sample, source
+from media.rendering import IRREGULAR, JITTERY, SPECS, read_mark, remux, render
 
-from llava_cli.errors import InputError
-from llava_cli.media import load_media, sampler
-from llava_cli.media.clip import Clip, Fit, Policy, Sampling, View
+from llava_cli.media import sampler
+from llava_cli.media.clip import Sampling, View
+from llava_cli.media.errors import DecoderError, MediaError, SeekError
 from llava_cli.media.limits import DEFAULT
 from llava_cli.media.reader import Reader
-from llava_cli.media.scaler import SCALER, FrameScaler
-from llava_cli.media.source import DecoderError, MediaError, Source
-from llava_cli.media.table import SeekError, from_packets
+from llava_cli.media.scaler import FrameScaler
+from llava_cli.media.table import from_packets
 
 Rendered = Callable[[str], Path]
-
-
-def source(path: Path) -> Source:
-    return Source(str(path), path.name)
-
-
-def sample(path: Path, frames: int = 8, fit: Fit = "full", policy: Policy = "uniform", **more: float) -> Clip:
-    return sampler.read_clip(source(path), View((48, 48), fit, Sampling(policy, frames, **more)))
-
-
-def decode_everything(path: Path) -> list[av.VideoFrame]:
-    with av.open(str(path)) as container:
-        return list(container.decode(container.streams.video[0]))
 
 
 def expected_indices(total: int, frames: int) -> list[int]:
@@ -60,9 +46,9 @@ def test_every_kind_of_file_gives_the_frames_of_a_linear_decode(rendered: Render
             if name not in VARYING:
                 assert list(clip.indices) == expected_indices(len(truth), frames)
             with Reader(source(path)) as reader:
-                shrink = FrameScaler(View((48, 48), fit, Sampling()), reader.stream.sample_aspect_ratio)
+                scale = FrameScaler(View((48, 48), fit, Sampling()), reader.stream.sample_aspect_ratio)
             for place, index in enumerate(clip.indices):
-                assert np.array_equal(clip.frames[place], shrink(index, 0.0, truth[index]).pixels), (fit, frames, index)
+                assert np.array_equal(clip.frames[place], scale(index, 0.0, truth[index]).pixels), (fit, frames, index)
 
 
 @pytest.mark.parametrize("name", sorted(set(SPECS) - {"hdr"}))
@@ -160,28 +146,6 @@ def test_frames_are_upright(rendered: Rendered, name: str, degrees: int, mirrore
     assert [read_mark(frame) for frame in clip.frames] == list(clip.indices)
     stored = decode_everything(rendered(name))[0]
     assert (stored.width, stored.height) == ((64, 48) if degrees == 180 else (48, 64))
-
-
-def test_full_frames_are_byte_for_byte_the_published_recipe(rendered: Rendered) -> None:
-    clip = sample(rendered("h264"), 8)
-    recipe = [frame.to_ndarray(format="rgb24") for frame in decode_everything(rendered("h264"))]
-    assert np.array_equal(clip.frames, np.stack([recipe[i] for i in np.arange(0, 100, 100 / 8).astype(int)]))
-
-
-def test_scaling_is_bicubic_and_not_a_level_too_dark(rendered: Rendered) -> None:
-    clip = sampler.read_clip(source(rendered("h264")), View((20, 30), "squash", Sampling()))
-    whole = decode_everything(rendered("h264"))[clip.indices[2]]
-    exact = whole.reformat(format="rgb24", interpolation=SCALER).to_ndarray()
-    bicubic = np.asarray(Image.fromarray(exact).resize((30, 20), Image.Resampling.BICUBIC)).astype(int)
-    assert np.abs(clip.frames[2] - bicubic).mean() < 0.6
-    assert abs((clip.frames[2] - bicubic).mean()) < 0.1
-
-
-def test_wide_pixels_are_stretched(rendered: Rendered) -> None:
-    clip = sample(rendered("wide_pixels"))
-    assert (clip.info.width, clip.info.height) == (128, 48)
-    assert clip.frames.shape[1:] == (48, 128, 3)
-    assert read_mark(clip.frames[3]) == clip.indices[3]
 
 
 @pytest.mark.parametrize(
@@ -362,31 +326,3 @@ def test_files_are_closed(rendered: Rendered) -> None:
     path = rendered("h264")
     sample(path)
     assert path not in [link.resolve() for link in Path("/proc/self/fd").iterdir()]
-
-
-def test_colours_that_cannot_be_converted_are_an_error(tmp_path: Path) -> None:
-    """OpenCV would show them all the same, in false ones."""
-    render(replace(SPECS["h264"], options=x264(**{"x264-params": "colormatrix=YCgCo"}), frames=5), tmp_path / "x.mp4")
-    with pytest.raises(InputError, match="colours in YCgCo, which cannot be converted"):
-        load_media(tmp_path / "x.mp4", View((48, 48), "crop", Sampling()))
-
-
-@pytest.mark.parametrize("fit", ["full", "crop"])
-def test_colours_marked_in_a_way_that_has_no_meaning_are_read_as_usual(
-    rendered: Rendered, monkeypatch: pytest.MonkeyPatch, fit: Fit
-) -> None:
-    usual = sample(rendered("h264"), 4, fit)
-    decode = Reader._decode
-
-    def marked_so(reader: Reader, packet: object) -> list[av.VideoFrame]:
-        frames = decode(reader, packet)  # type: ignore[arg-type]
-        for frame in frames:
-            frame.colorspace = 3
-        return frames
-
-    monkeypatch.setattr(Reader, "_decode", marked_so)
-    clip = sample(rendered("h264"), 4, fit)
-    assert np.array_equal(clip.frames, usual.frames)
-    assert [note for note in clip.info.warnings if "colours" in note] == [
-        "how its colours are to be read is not known (matrix 3): they are read as usual"
-    ]

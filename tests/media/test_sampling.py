@@ -10,8 +10,9 @@ import pytest
 
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Policy, Sampling
+from llava_cli.media.errors import MediaError
+from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.media.sampling import Timeline, check, choose, clock, linspace, parse_time, uniform
-from llava_cli.media.source import MediaError
 
 
 def even(total: int, rate: float = 25.0) -> Timeline:
@@ -111,7 +112,17 @@ def test_a_rate_above_the_videos_own_gives_every_frame_once(fps: float) -> None:
 def test_a_rate_that_asks_for_too_many_is_spread_and_said() -> None:
     chosen, notes = choose(even(250), Sampling("fps", 4, fps=2))
     assert chosen == [0, 83, 166, 249]
-    assert notes == ["2 frames a second would be 20 frames; 4 are spread over the same time"]
+    assert notes == ["2 frames a second would be 20 frames; 4 are spread over the same time: --frames allows more"]
+
+
+def test_a_rate_is_bounded_by_nothing_but_what_it_is_given() -> None:
+    assert choose(even(25 * 60), Sampling("fps", 60, fps=1)) == (list(range(0, 1500, 25)), [])
+    assert choose(even(MAX_FRAMES), Sampling("fps", MAX_FRAMES, fps=25)) == (list(range(MAX_FRAMES)), [])
+    chosen, notes = choose(even(2 * MAX_FRAMES), Sampling("fps", MAX_FRAMES, fps=25))
+    assert len(chosen) == MAX_FRAMES
+    assert notes == [
+        "25 frames a second would be 8192 frames; 4096 are spread over the same time: no more than 4096 can be had"
+    ]
 
 
 def test_a_rate_slower_than_the_video_lasts_gives_its_first_frame() -> None:

@@ -1,110 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import io
-import os
-import sys
-import threading
-from pathlib import Path
-
 import pytest
 
-from llava_cli.errors import ExitCode, InputError
+from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import Limits
-from llava_cli.media.source import Source, open_source
+from llava_cli.media.source import Source, check_pixels, check_walk, is_url
 
 
-def stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("https://example.org/x", True), ("HTTP://x", True), (b"http://\xff", True),
+        ("http:x.webm", False), ("./https://x", False), ("ftp://x", False), ("-", False),
+    ],
+)  # fmt: skip
+def test_only_slashes_make_a_url(name: str | bytes, url: bool) -> None:
+    assert is_url(name) is url
 
 
-def fails(path: str | bytes | Path, message: str) -> None:
-    with pytest.raises(InputError, match=message) as caught, open_source(path):
-        raise AssertionError("opened")
-    assert caught.value.exit_code is ExitCode.INPUT
-    assert "\n" not in str(caught.value)
+def test_names_reach_decoders_as_they_are() -> None:
+    source = Source("/a\udcff/http:x", "http:x")
+    assert source.path_bytes == b"/a\xff/http:x"
+    assert source.input == "file:/a\udcff/http:x"
+    assert source.on_disk
 
 
-def test_a_regular_file_is_used_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "http:x.webm").write_bytes(b"x")
-    monkeypatch.chdir(tmp_path)
-    with open_source("http:x.webm") as source:
-        assert source == Source(str(tmp_path / "http:x.webm"), "http:x.webm")
-        assert source.input == f"file:{tmp_path}/http:x.webm"
-
-
-def test_what_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "empty.mp4").touch()
-    fails(tmp_path / "none.mp4", "none.mp4: no such file")
-    fails(tmp_path, "is a folder; name the files in it")
-    fails(tmp_path / "empty.mp4", "is empty")
-    fails(tmp_path / "empty.mp4" / "x", "cannot be opened")
-    fails("a\0b", "cannot be opened")
-    fails("", "the name of a file is empty")
-    fails("/dev/zero", "is not a regular file")
-    fails("x" * 5000, "cannot be opened")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    (tmp_path / "secret.mp4").write_bytes(b"x")
-    (tmp_path / "secret.mp4").chmod(0)
-    fails(tmp_path / "secret.mp4", "may not be read; check its permissions")
-
-
-def test_standard_input_becomes_a_file_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abc" * 1000)
-    with open_source("-") as source:
-        assert source.name == "-"
-        assert Path(source.path).read_bytes() == b"abc" * 1000
-        path = Path(source.path)
-    assert not path.exists()
-
-
-def test_standard_input_goes_away_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abc")
-    opened = open_source("-")
-    path = Path(opened.__enter__().path)
-    assert path.exists()
-    assert not opened.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert not path.exists()
-
-
-def test_standard_input_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abcd")
-    with open_source("-", Limits(max_bytes=4)):
-        pass
-    stdin(monkeypatch, b"abcde")
-    with pytest.raises(InputError, match="gives more than 4 bytes; --max-bytes"), open_source("-", Limits(max_bytes=4)):
-        pass
-
-
-def test_no_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"")
-    fails("-", "standard input is empty")
-    monkeypatch.setattr(sys, "stdin", None)
-    fails("-", "standard input is closed")
-
-
-def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(_Broken())))
-    fails("-", "standard input cannot be copied to .*: No space left on device")
-
-
-class _Broken(io.RawIOBase):
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, _: object) -> int:
-        raise OSError(28, "No space left on device")
-
-
-def test_a_pipe_is_copied(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(b"moov",))
-    writer.start()
-    with open_source(pipe) as source:
-        assert source.name == str(pipe)
-        assert Path(source.path).read_bytes() == b"moov"
-    writer.join()
+def test_the_bounds_themselves_are_allowed() -> None:
+    limits = Limits(max_pixels=6, max_walk=7)
+    check_pixels(2, 3, limits)
+    check_walk(7, limits)
+    with pytest.raises(MediaError, match="claims 1x7 pixels, more than the 6 allowed; --max-pixels allows more"):
+        check_pixels(1, 7, limits)
+    with pytest.raises(MediaError, match=r"more than 7 frames .*--max-walk allows more"):
+        check_walk(8, limits)

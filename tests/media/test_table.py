@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from llava_cli.media.errors import SeekError
 from llava_cli.media.reader import Reader
 from llava_cli.media.source import Source
-from llava_cli.media.table import SeekError, from_index, from_packets
+from llava_cli.media.table import from_index, from_packets
 
 Rendered = Callable[[str], Path]
 
@@ -45,8 +46,8 @@ def test_frames_are_in_order_within_their_group() -> None:
         packet(240),
     ]
     table = from_packets(stream(), packets)
-    assert table.stamps is not None
-    assert list(table.stamps) == [0, 40, 80, 120, 160, 200, 240]
+    assert table.pts is not None
+    assert list(table.pts) == [0, 40, 80, 120, 160, 200, 240]
     assert [(group.packet, group.first, group.pts) for group in table.groups] == [(0, 0, 0), (4, 4, 200)]
     assert [table.group_of(index) for index in range(7)] == [0, 0, 0, 0, 1, 1, 1]
     assert (table.size(0), table.size(1)) == (4, 3)

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
+from llava_cli.errors import InputError
+from llava_cli.media import Clip, Sampling, View, load_media
+from llava_cli.media.limits import Limits
+
 
 @dataclass
 class Site:
@@ -23,6 +29,8 @@ class Site:
     requests: list[str] = field(default_factory=list)
     cut_after: int | None = None
     """Break off the first answer after so many bytes."""
+    hangs_up: bool = False
+    """Whether each connection is for one answer only."""
     url: str = ""
     on_request: Callable[[], None] = lambda: None
 
@@ -45,6 +53,11 @@ def serving(secure: bool = False) -> Iterator[Site]:
 
         def log_message(self, *_: object) -> None:
             pass
+
+        def end_headers(self) -> None:
+            if site.hangs_up:
+                self.send_header("Connection", "close")
+            super().end_headers()
 
         def do_GET(self) -> None:
             page = site.pages.get(self.path)
@@ -75,7 +88,7 @@ def serving(secure: bool = False) -> Iterator[Site]:
             data = data[:cut]
             site.sent += len(data)
             self.wfile.write(data)
-            self.close_connection = cut is not None
+            self.close_connection = self.close_connection or cut is not None
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -94,3 +107,24 @@ def serving(secure: bool = False) -> Iterator[Site]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+VIEW = View((48, 48), "crop", Sampling())
+
+
+ANY = Limits(urls="any")
+
+
+def fetch(url: str, limits: Limits = ANY) -> Clip:
+    """What a URL shows."""
+    clip = load_media(url, VIEW, limits=limits)
+    assert isinstance(clip, Clip)
+    return clip
+
+
+def fails(url: str, message: str, limits: Limits = ANY) -> None:
+    """Check that a URL cannot be read, and what is said."""
+    with pytest.raises(InputError, match=message) as caught:
+        load_media(url, VIEW, limits=limits)
+    assert str(caught.value).startswith(url)
+    assert "\n" not in str(caught.value)

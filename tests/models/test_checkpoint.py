@@ -53,7 +53,7 @@ def test_a_folder_without_a_config(tmp_path):
         open_checkpoint(str(tmp_path))
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000])
 def test_a_damaged_config(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(ModelError, match=r"config\.json"):
@@ -74,9 +74,9 @@ def test_pickled_weights_are_refused(folder):
 
 
 def test_damaged_weights_are_told(tmp_path):
-    import tiny_checkpoint
+    import tiny
 
-    tiny_checkpoint.make(tmp_path)
+    tiny.make("llava-next-video", tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(ModelError, match="cannot be loaded"):
@@ -85,10 +85,10 @@ def test_damaged_weights_are_told(tmp_path):
 
 def test_missing_weights_are_told(tmp_path):
     """Weights that no file holds would be random: such a model must not answer."""
-    import tiny_checkpoint
+    import tiny
     from safetensors.torch import load_file, save_file
 
-    tiny_checkpoint.make(tmp_path)
+    tiny.make("llava-next-video", tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     lost = next(name for name in weights if "mlp.up_proj" in name)
     del weights[lost]

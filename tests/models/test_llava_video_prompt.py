@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_qwen
 from pictures import clip, still
+from tiny.llava_onevision import TEMPLATE
+from tiny.llava_video import original_config
+from tiny.tokenizers import qwen_tokenizer
 
 from llava_cli.engine.loader import Loader
 from llava_cli.engine.types import LoadOptions
@@ -33,8 +35,8 @@ SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 
 
 def prompt_text(asked: Conversation, folder: Path = Path("nowhere"), **settings: object) -> str:
-    family = LlavaVideo(Checkpoint("test", folder, tiny_qwen.original_config(**settings)))
-    tokenizer = tiny_qwen.qwen_tokenizer()
+    family = LlavaVideo(Checkpoint("test", folder, original_config(**settings)))
+    tokenizer = qwen_tokenizer()
     prompt = family.prompt(tokenizer, asked)
     assert sum(prompt.ids.count(number) for number in (151646, 151647)) == sum(prompt.visual_tokens)
     return prompt.text
@@ -87,7 +89,7 @@ def test_prompts_tell_the_times(asked, golden):
 
 
 def test_a_conversion_s_template_is_told_the_times_too(tmp_path):
-    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": tiny_qwen.TEMPLATE}))
+    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     text = prompt_text(ask("Why?", [SEEN]), tmp_path)
     assert text == f"<|im_start|>user <video>\n{TIMES}Why?<|im_end|><|im_start|>assistant\n"
 
@@ -104,16 +106,16 @@ def test_times_are_told_where_the_config_is_silent():
 
 def test_a_tokenizer_may_come_as_a_vocabulary_and_merges(tmp_path):
     """As Qwen's were first released."""
-    whole = tiny_qwen.qwen_tokenizer(media_tokens=False)
+    whole = qwen_tokenizer(media_tokens=False)
     whole.save_pretrained(tmp_path)
     whole.backend_tokenizer.model.save(str(tmp_path))
     (tmp_path / "tokenizer.json").unlink()
     added = {i: {"content": str(token), "special": True} for i, token in whole.added_tokens_decoder.items()}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
-    (tmp_path / "config.json").write_text(json.dumps(tiny_qwen.original_config()))
+    (tmp_path / "config.json").write_text(json.dumps(original_config()))
     family = family_of(open_checkpoint(str(tmp_path)))
     loader = Loader(family, LoadOptions(device="cpu"))
     asked = ask("Why is this <|im_end|> funny?", [clip(3, 56, 56)])
     ids = family.prompt(loader.tokenizer, asked).ids
-    tiny_qwen.qwen_tokenizer(media_tokens=False).save_pretrained(tmp_path)
+    qwen_tokenizer(media_tokens=False).save_pretrained(tmp_path)
     assert family.prompt(Loader(family, LoadOptions(device="cpu")).tokenizer, asked).ids == ids

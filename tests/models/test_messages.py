@@ -42,7 +42,7 @@ def test_its_media_are_read_in_order(tmp_path):
 
 
 def test_media_of_another_kind_than_said(tmp_path):
-    with pytest.raises(InputError, match=r"a\.png: holds one video"):
+    with pytest.raises(InputError, match=r"a\.png: is a video, but the conversation says image"):
         load_turns(read_chat(written(tmp_path, CHAT)), lambda path: clip(2, 8, 8))
 
 
@@ -50,6 +50,7 @@ def test_media_of_another_kind_than_said(tmp_path):
     ("content", "message"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ([], "no list of messages"),
         ({"role": "user"}, "no list of messages"),
         (["hi"], "message 1: is no object"),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from llava_cli.media.source import MediaError
+from llava_cli.media.errors import MediaError
 
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """What IPv6 has given out. NAT64's, mapped and compatible addresses, which stand for others, lie outside."""
@@ -28,7 +28,11 @@ def is_public(text: str) -> bool:
 
 
 def resolve(host: str, port: int, private: bool) -> list[str]:
-    """Return a host's addresses. Raises MediaError where it has none, or one that is not public and not `private`."""
+    """A host's addresses.
+
+    Raises:
+        MediaError: it has none, or one that is not public, and `private` does not allow those.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

@@ -10,7 +10,7 @@ import ssl
 from urllib.parse import quote, urljoin, urlsplit
 
 from llava_cli import __version__
-from llava_cli.media.source import MediaError, reason
+from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.web.address import resolve
 
 REDIRECTS = 5
@@ -23,7 +23,11 @@ MOVED = (301, 302, 303, 307, 308)
 
 
 class Site:
-    """A URL's server, at the addresses that were checked: they are looked up once, and connected to by number."""
+    """A URL's server, at the addresses that were checked: they are looked up once, and connected to by number.
+
+    Raises (all methods):
+        MediaError: it may not be read, or cannot be reached.
+    """
 
     def __init__(self, text: str, private: bool) -> None:
         try:
@@ -47,7 +51,7 @@ class Site:
         self.addresses = resolve(self.host, self.port, private)
 
     def connect(self) -> http.client.HTTPConnection:
-        """Return an open connection to the first address that answers."""
+        """An open connection to the first address that answers."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
         connection.sock = self._socket()
         return connection
@@ -59,41 +63,47 @@ class Site:
                 plain = socket.create_connection((address, self.port), timeout=PATIENCE)
                 if self.context is None:
                     return plain
-                return self.context.wrap_socket(plain, server_hostname=self.host)
+                with plain:  # closed where it cannot be wrapped; else the wrapper has taken it over
+                    return self.context.wrap_socket(plain, server_hostname=self.host)
             except OSError as error:
                 failure = error
         raise MediaError(f"cannot be reached: {reason(failure or OSError('no address'))}") from failure
 
 
 class Page:
-    """One URL, redirects followed; bytes of it can be asked for as often as wanted."""
+    """One URL, redirects followed; bytes of it can be asked for as often as wanted.
+
+    Raises (all methods):
+        MediaError: it may not be read, or its server does not give it.
+    """
 
     def __init__(self, url: str, private: bool) -> None:
         self._private = private
         self._site = Site(url, private)
         self._connection: http.client.HTTPConnection | None = None
+        self._response: http.client.HTTPResponse | None = None
 
     def get(self, headers: dict[str, str]) -> http.client.HTTPResponse:
-        """Return the answer to a request, its status 200, 206 or 416. Raises MediaError for any other."""
+        """The answer to a request, its status 200, 206 or 416."""
         for _ in range(REDIRECTS + 1):
-            response = self._request(headers)
+            response = self._response = self._request(headers)
             if response.status not in MOVED:
                 break
             self._follow(response)
         else:
             raise MediaError(f"is redirected more than {REDIRECTS} times")
         if response.status not in (200, 206, 416):
-            self.close()
             raise MediaError(f"is not given by its server: {response.status} {response.reason[:80]!r}")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            self.close()
             raise MediaError("is sent compressed, which was not asked for")
         return response
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Give up what has been asked for; the next request connects anew."""
+        for opened in (self._response, self._connection):  # an answer may outlive its connection
+            if opened is not None:
+                opened.close()
+        self._response = self._connection = None
 
     def _request(self, headers: dict[str, str]) -> http.client.HTTPResponse:
         """Send the request; once more where the server has meanwhile closed the connection."""

@@ -14,21 +14,23 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, BinaryIO
 
 from llava_cli.atomic import write_all
 from llava_cli.errors import InputError
+from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import Limits
-from llava_cli.media.source import CHUNK, MediaError, Source, reason
+from llava_cli.media.source import Source
 from llava_cli.media.web.client import Page
 
 BLOCK = 1 << 18
 """Bytes that are asked for at least."""
 
 BUFFER = 1 << 15
+CHUNK = 1 << 20
 
 AHEAD = 8
 """Blocks that are asked for at once, at most, where reading goes on and on."""
@@ -47,6 +49,12 @@ class RemoteSource(Source):
         return self.open()
 
     def open(self) -> BinaryIO:
+        """The file, from its start.
+
+        Raises:
+            MediaError: it may not be read, or its server does not give it.
+        """
+        self.parts.connect()
         return io.BufferedReader(RemoteFile(self.parts), BUFFER)
 
     @property
@@ -56,22 +64,15 @@ class RemoteSource(Source):
 
 @contextmanager
 def open_url(url: str, limits: Limits) -> Iterator[Source]:
-    """Yield a URL as something that can be opened. Raises InputError where it may not be read, or cannot."""
+    """A URL as something that can be opened; nothing is sent before it is.
+
+    Raises:
+        InputError: URLs are not read.
+    """
     if limits.urls == "never":
         raise InputError(f"{url}: is a URL; --allow-urls has lists read them")
-    with tempfile.TemporaryFile() as copy:
-        try:
-            page = Page(url, private=limits.urls == "any")
-            response = page.get({"Range": f"bytes=0-{BLOCK - 1}"})
-            source = RemoteSource(url, url, limits, parts=Parts(page, response, copy.fileno(), limits))
-        except MediaError as error:
-            raise InputError(f"{url}: {error}") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise InputError(f"{url}: cannot be downloaded: {reason(error)}") from error
-        try:
-            yield source
-        finally:
-            page.close()
+    with closing(Parts(url, limits)) as parts:
+        yield RemoteSource(url, url, limits, parts=parts)
 
 
 def _too_large(limits: Limits) -> MediaError:
@@ -79,29 +80,52 @@ def _too_large(limits: Limits) -> MediaError:
 
 
 class Parts:
-    """The blocks of a file that have been downloaded, and the way to the others. For any number of threads."""
+    """The blocks of a file that have been downloaded, and the way to the others. For any number of threads.
 
-    def __init__(self, page: Page, first: http.client.HTTPResponse, copy: int, limits: Limits) -> None:
+    Raises (all methods):
+        MediaError: the server does not give what is asked for, or more than is allowed.
+    """
+
+    def __init__(self, url: str, limits: Limits) -> None:
         self.size = 0
-        self._page = page
-        self._copy = copy
+        """Bytes of the whole file, once connected."""
+        self.downloaded = 0
+        self._url = url
         self._limits = limits
+        self._opened = ExitStack()
         self._have: set[int] = set()
         self._last = -1
         self._run = 1
         self._lock = Lock()
-        self.downloaded = 0
-        # So that no two parts come from two versions of the file.
-        tag = first.headers.get("ETag", "")
-        stamp = first.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
-        self._same = {"If-Range": stamp} if stamp else {}
-        if first.status == 206:
-            self._keep(first, 0)
-        else:
-            self._keep_all(first)
+        self._connected = False
+
+    def connect(self) -> None:
+        """Find the file and ask for its first block, unless that is done."""
+        with self._lock:
+            if self._connected:
+                return
+            self.size = 0
+            self._copy = self._opened.enter_context(tempfile.TemporaryFile()).fileno()  # noqa: SIM115
+            self._page = self._opened.enter_context(closing(Page(self._url, private=self._limits.urls == "any")))
+            first = self._page.get({"Range": f"bytes=0-{BLOCK - 1}"})
+            # So that no two parts come from two versions of the file.
+            tag = first.headers.get("ETag", "")
+            version = first.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
+            self._same = {"If-Range": version} if version else {}
+            try:
+                if first.status == 206:
+                    self._keep(first, 0)
+                else:
+                    self._keep_all(first)
+            except (OSError, http.client.HTTPException) as error:
+                raise MediaError(f"cannot be downloaded: {reason(error)}") from error
+            self._connected = True
+
+    def close(self) -> None:
+        self._opened.close()
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        """Fill `buffer` from `offset` on, as far as the file goes."""
+        """Fill `buffer` from `offset` on, as far as the file goes; the number of bytes there were."""
         count = min(len(buffer), self.size - offset)
         if count <= 0:
             return 0
@@ -111,7 +135,9 @@ class Parts:
                     self._fetch(block)
                 if block not in self._have:
                     raise MediaError("is given by its server in smaller parts than asked for; download it yourself")
-        return os.preadv(self._copy, [buffer[:count]], offset)
+        data = os.pread(self._copy, count, offset)
+        buffer[: len(data)] = data
+        return len(data)
 
     def _fetch(self, block: int) -> None:
         """Download a block, and the more after it the longer it has been going straight on."""
@@ -135,10 +161,8 @@ class Parts:
         given = RANGE.fullmatch(response.headers.get("Content-Range", ""))
         start, last, size = map(int, given.groups()) if given else (0, -1, 0)
         if response.status != 206 or (self.size and size != self.size):
-            self._page.close()
             raise MediaError("was replaced on its server while it was read; try again")
         if start != block * BLOCK or not start <= last < size:
-            self._page.close()
             raise MediaError("is not given by its server as asked for; download it yourself")
         self.size = size
         self._copy_part(response, start, last + 1)
@@ -168,7 +192,6 @@ class Parts:
                 raise http.client.IncompleteRead(b"")
             self.downloaded += len(chunk)
             if self.downloaded > self._limits.max_bytes:
-                self._page.close()
                 raise _too_large(self._limits)
             write_all(self._copy, chunk)
             offset += len(chunk)

@@ -13,21 +13,22 @@ from __future__ import annotations
 import io
 import math
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, Any, cast
 
 from llava_cli.errors import InputError
-from llava_cli.media.clip import Clip, Still, View
+from llava_cli.media.clip import Media, View
+from llava_cli.media.errors import reason
 from llava_cli.media.limits import DEFAULT, Limits, half_of_memory
+from llava_cli.media.opening import open_source
 from llava_cli.media.sampling import check
-from llava_cli.media.source import is_url, open_source
+from llava_cli.media.source import Name, Source
 from llava_cli.media.worker.wire import READY, Request, read_outcome
 
 # The parent's own search path, and not the current folder, which -m or -c would put before it.
@@ -41,6 +42,9 @@ LOOK_S = 0.1
 
 TRIES = 3
 """A machine that is short of memory may end a process while it starts."""
+
+# Unlike epoll it takes no descriptor of its own, and unlike select any.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Crashed(InputError):
@@ -61,6 +65,12 @@ class TooLarge(InputError):
     code = "memory"
 
 
+class NotStarted(InputError):
+    """No decoding process could be started, which is not the fault of a file."""
+
+    code = "decoder_start"
+
+
 class Worker:
     """A decoding process, started with this object and again when a file has ended it.
 
@@ -73,25 +83,30 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._killed = False
-        self._start()
+        with suppress(OSError):  # tried again, and told, where there is something to decode
+            self._start()
 
-    def load(self, path: str | os.PathLike[str] | bytes, view: View) -> Clip | Still:
-        """Return what `load_media` returns, and raise what it raises.
+    def load(self, media: Name | Source, view: View) -> Media:
+        """What `load_media` returns, by the limits of this worker.
 
-        Also raises InputError where the decoder crashes, or takes longer than `limits.timeout`. Standard input and
-        pipes are copied by this process: their writers may take their time.
+        Standard input and pipes are copied by this process: their writers may take their time.
+
+        Raises:
+            InputError: as `load_media` does; also where the decoder crashes, or takes longer than `limits.timeout` or
+                more than `limits.max_memory`.
+            UsageError: the sampling makes no sense.
+            NotStarted: there is no process to decode it.
+            DecoderBug: an error that nobody foresaw.
         """
         check(view.sampling)
-        if is_url(path):  # downloaded there, by the rules of `remote`
-            return self._decode(os.fsdecode(path), os.fsdecode(path), view)
-        with open_source(path, self.limits) as source:
-            return self._decode(source.path, source.name, view)
+        with open_source(media, self.limits) as source:
+            return self._decode(source.name, Request(source.path, source.name, view, self.limits, self.threads).dump())
 
-    def _decode(self, path: str, name: str, view: View) -> Clip | Still:
+    def _decode(self, name: str, request: bytes) -> Media:
+        process = self._started()
+        requests = cast(IO[bytes], process.stdin)
         try:
-            process = self._started()
-            requests = cast(IO[bytes], process.stdin)
-            requests.write(Request(path, name, view, self.limits, self.threads).dump())
+            requests.write(request)
             requests.flush()
             outcome = read_outcome(_watched(process, self.limits.timeout, self.limits.max_memory or half_of_memory()))
         except TimeoutError as error:
@@ -131,22 +146,24 @@ class Worker:
         self.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """Return a process that has started: an end before that is not the fault of a file.
-
-        Raises RuntimeError where none does.
-        """
-        how = ""
-        for _ in range(TRIES):
-            process = self._start()
-            with suppress(TimeoutError):
+        """A process that has started: an end before that is not the fault of a file."""
+        why = "it was told to end"
+        for _ in range(0 if self._killed else TRIES):
+            try:
+                process = self._start()
                 if self._ready or _watched(process, START_S).readline() == READY:
                     self._ready = True
                     return process
-            how = self._stop()
-        raise RuntimeError(f"the decoding process does not start ({how})")
+                why = self._stop()
+            except OSError as error:  # no process to be had, or a TimeoutError
+                why = reason(error)
+                self._stop()
+        raise NotStarted(
+            f"the decoding process does not start ({why}); close other programs, or see what llava doctor finds"
+        )
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Return the process; a new one where there is none, or none any more."""
+        """The process; a new one where there is none, or none any more."""
         if self._process is not None and self._process.poll() is not None:
             self._stop()
         if self._process is None:
@@ -164,7 +181,7 @@ class Worker:
         return self._process
 
     def _stop(self) -> str:
-        """Kill the process if it lives; return how it ended."""
+        """Kill the process if it lives; how it ended."""
         process, self._process, self._ready = self._process, None, False
         if process is None:
             return "not started"
@@ -188,7 +205,7 @@ def _signals_held() -> Iterator[None]:
 
 
 def _watched(process: subprocess.Popen[bytes], seconds: float, memory: float = math.inf) -> io.BufferedReader:
-    """Return what a process says, for so many seconds, and as long as it takes no more than so many bytes."""
+    """What a process says, for so many seconds, and as long as it takes no more than so many bytes."""
     return io.BufferedReader(_Watched(process, seconds, memory))
 
 
@@ -202,6 +219,7 @@ class _Watched(io.RawIOBase):
     def __init__(self, process: subprocess.Popen[bytes], seconds: float, memory: float) -> None:
         self._process = process
         self._pipe = cast(IO[bytes], process.stdout).fileno()
+        self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._memory = memory
 
@@ -209,19 +227,20 @@ class _Watched(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        ready = select.poll()
-        ready.register(self._pipe, select.POLLIN)
-        while not ready.poll(max(0.0, min(LOOK_S, self._end - time.monotonic())) * 1000):
-            if time.monotonic() >= self._end:
-                raise TimeoutError
-            if _memory_of(self._process.pid) > self._memory:
-                raise MemoryError
+        with _Selector() as pipe:
+            pipe.register(self._pipe, selectors.EVENT_READ)
+            while not pipe.select(max(0.0, min(LOOK_S, self._end - time.monotonic()))):
+                if time.monotonic() >= self._end:
+                    raise TimeoutError(f"not within {self._seconds:g} seconds")
+                if _memory_of(self._process.pid) > self._memory:
+                    raise MemoryError
         return os.readv(self._pipe, [buffer])
 
 
 def _memory_of(process: int) -> int:
-    """Return the bytes that a process holds in memory; 0 where the system does not tell."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
+    """The bytes that a process holds in memory; 0 where the system does not tell."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return int(psutil.Process(process).memory_info().rss)
+    return 0

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Temporary."""
+"""Many decoding processes at work at once."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 
 from llava_cli.machine import cores
 from llava_cli.media.clip import Media, View
@@ -19,38 +20,89 @@ from llava_cli.media.worker.parent import Worker
 
 @dataclass(frozen=True)
 class Decoded:
+    """What some files show."""
+
     media: list[Media]
     seconds: float
+    """How long it took to decode them all, one after the other; waiting for a free process does not count."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    media: Sequence[str | Source]
+    view: View
+    future: Future[Decoded] = field(default_factory=Future)
 
 
 class DecodePool:
+    """Decodes files in the background, in several processes, which start with this object."""
+
     def __init__(self, workers: int, limits: Limits) -> None:
-        limits = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers)
-        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
-        self._workers = [Worker(limits, max(1, cores() // workers)) for _ in range(workers)]
+        """Each of the `workers` gets its share of the cores and of the memory. `limits` are for one file."""
+        share = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers)
+        self._workers = [Worker(share, max(1, cores() // workers)) for _ in range(workers)]
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._unfinished: set[Future[Decoded]] = set()
+        self._closed = False
+        self._closing = threading.Lock()
         for worker in self._workers:
-            threading.Thread(target=self._run, args=(worker,), daemon=True).start()
+            # Not an executor's threads: they keep a program from ending while one of them waits for a pipe.
+            threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
 
     def submit(self, media: Sequence[str | Source], view: View) -> Future[Decoded]:
-        future: Future[Decoded] = Future()
-        self._tasks.put((future, media, view))
-        return future
+        """Have files decoded one after the other, by one process; tasks are begun in the order in which they come.
+
+        Sources must stay open until the future is done. Its exception is the first file's that fails: what
+        `Worker.load` raises. `close` cancels it.
+
+        Raises:
+            RuntimeError: the pool is closed.
+        """
+        task = _Task(media, view)
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            self._unfinished.add(task.future)
+        task.future.add_done_callback(self._unfinished.discard)
+        self._tasks.put(task)
+        return task.future
 
     def close(self) -> None:
+        """End all decoders at once, whatever they do, and cancel what is not done. For any thread."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        for future in list(self._unfinished):
+            if future.cancel():
+                future.set_running_or_notify_cancel()
         for worker in self._workers:
             worker.kill()
             self._tasks.put(None)
 
-    def _run(self, worker: Worker) -> None:
-        while (task := self._tasks.get()) is not None:
-            future, media, view = task
-            started = time.perf_counter()
-            try:
-                shown = [
-                    worker._decode(m.path, m.name, view) if isinstance(m, Source) else worker.load(m, view)
-                    for m in media
-                ]
-                future.set_result(Decoded(shown, time.perf_counter() - started))
-            except Exception as error:
-                future.set_exception(error)
+    def _serve(self, worker: Worker) -> None:
+        while self._serve_one(worker):
+            pass
         worker.close()
+
+    def _serve_one(self, worker: Worker) -> bool:
+        """Wait for a task and do it; whether to go on. What was decoded is not held while the next task is awaited."""
+        task = self._tasks.get()
+        if task is None or self._closed:
+            return False
+        if task.future.cancelled():
+            return True
+        with suppress(InvalidStateError):  # cancelled meanwhile
+            try:
+                decoded = _decoded(worker, task)
+            except Exception as error:
+                task.future.set_exception(error)
+            else:
+                task.future.set_result(decoded)
+        return True
+
+
+def _decoded(worker: Worker, task: _Task) -> Decoded:
+    started = time.perf_counter()
+    media = [worker.load(medium, task.view) for medium in task.media]
+    return Decoded(media, time.perf_counter() - started)

@@ -13,7 +13,7 @@ from io import BufferedIOBase
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import InputError, LlavaError, OutOfMemory, UsageError
-from llava_cli.media.clip import Clip, MediaInfo, Sampling, Still, View
+from llava_cli.media.clip import Clip, Media, MediaInfo, Sampling, Still, View
 from llava_cli.media.limits import Limits
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Request:
         return cls(**known | {"view": View(**view), "limits": Limits(**known["limits"])})
 
 
-def dump_media(media: Clip | Still) -> tuple[bytes, memoryview]:
-    """Return the line and the pixels that say what was decoded."""
+def dump_media(media: Media) -> tuple[bytes, memoryview]:
+    """The line and the pixels that say what was decoded."""
     import numpy as np
 
     known: dict[str, Any] = {"info": asdict(media.info)}
@@ -69,16 +69,18 @@ def dump_media(media: Clip | Still) -> tuple[bytes, memoryview]:
 
 
 def dump_error(error: BaseException, details: str) -> bytes:
-    """Return the line that says what went wrong."""
+    """The line that says what went wrong."""
     kind = next((kind.__name__ for kind in ERRORS if isinstance(error, kind)), None)
     code = error.code if isinstance(error, LlavaError) else None
     return json.dumps({"error": kind, "code": code, "message": details}).encode() + b"\n"
 
 
-def read_outcome(stream: BufferedIOBase) -> Clip | Still | Exception:
-    """Return what was decoded, or what the decoding process raised.
+def read_outcome(stream: BufferedIOBase) -> Media | Exception:
+    """What was decoded, or what the decoding process raised.
 
-    Raises EOFError where the stream ends too soon, ValueError, KeyError or TypeError where it makes no sense.
+    Raises:
+        EOFError: the stream ends too soon.
+        ValueError, KeyError, TypeError: what it says makes no sense.
     """
     line = stream.readline(LONGEST)
     if not line:

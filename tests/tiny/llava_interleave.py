@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny LLaVA-NeXT-Interleave checkpoints in the hub's file layout, made on the fly and deterministic."""
+"""Tiny LLaVA-NeXT-Interleave checkpoints."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from tiny_parts import LANGUAGE, TOWER, enlarge, keep_answers_readable, siglip_preprocessor, write
-from tiny_qwen import VOCABULARY, qwen_tokenizer
 from transformers import (
     AddedToken,
     LlavaConfig,
@@ -16,6 +14,9 @@ from transformers import (
     Qwen2Config,
     SiglipVisionConfig,
 )
+
+from tiny.parts import LANGUAGE, TOWER, enlarge, keep_answers_readable, siglip_preprocessor, write
+from tiny.tokenizers import QWEN_VOCABULARY, qwen_tokenizer
 
 IMAGE_SIZE, PATCH = 56, 14
 
@@ -35,11 +36,11 @@ def tokenizer_with_images() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def make(folder: Path, *, template: str | None = TEMPLATE, tied: bool = False) -> Path:
+def make(folder: Path, *, tied: bool = False) -> Path:
     """Write a checkpoint; `tied` as the 0.5B is, whose output weights are its embeddings."""
     tokenizer = tokenizer_with_images()
     vision = SiglipVisionConfig(image_size=IMAGE_SIZE, patch_size=PATCH, vision_use_head=False, **TOWER)
-    text = Qwen2Config(vocab_size=VOCABULARY, tie_word_embeddings=tied, **LANGUAGE)
+    text = Qwen2Config(vocab_size=QWEN_VOCABULARY, tie_word_embeddings=tied, **LANGUAGE)
     config = LlavaConfig(
         vision_config=vision.to_dict(), text_config=text.to_dict(),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
@@ -51,4 +52,4 @@ def make(folder: Path, *, template: str | None = TEMPLATE, tied: bool = False) -
     if not tied:
         keep_answers_readable(model, tokenizer)
     preprocessor = siglip_preprocessor(IMAGE_SIZE) | {"image_processor_type": "SiglipImageProcessor"}
-    return write(folder, model, tokenizer, preprocessor, template)
+    return write(folder, model, tokenizer, preprocessor, TEMPLATE)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from llava_cli.media.source import MediaError
+from llava_cli.media.errors import MediaError
 from llava_cli.media.web.address import is_public, resolve
 
 

@@ -50,12 +50,11 @@ def write(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     preprocessor: dict[str, Any],
-    template: str | None,
+    template: str,
 ) -> Path:
-    """Write a checkpoint in the hub's file layout; where there is no `template`, it has none."""
+    """Write a checkpoint in the hub's file layout."""
     tokenizer.save_pretrained(folder)
-    if template is not None:
-        (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder

@@ -3,34 +3,26 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from media.rendering import marked, remux
-from media.web_server import CERTIFICATE, Site, serving
+from media.rendering import marked
+from media.web_server import ANY, VIEW, Site, fails, fetch
 from PIL import Image
 
 from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, View, load_media
+from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import Limits
-from llava_cli.media.source import MediaError
-from llava_cli.media.web import client, ranges
+from llava_cli.media.opening import open_source
+from llava_cli.media.web import ranges
 from llava_cli.media.worker.parent import Worker
 
 Rendered = Callable[[str], Path]
-VIEW = View((48, 48), "crop", Sampling())
-ANY = Limits(urls="any")
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as here:
-        yield here
 
 
 @pytest.fixture(scope="session")
@@ -45,19 +37,6 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
         output.mux(stream.encode(None))
     return path
-
-
-def fetch(url: str, limits: Limits = ANY) -> Clip:
-    clip = load_media(url, VIEW, limits=limits)
-    assert isinstance(clip, Clip)
-    return clip
-
-
-def fails(url: str, message: str, limits: Limits = ANY) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        load_media(url, VIEW, limits=limits)
-    assert str(caught.value).startswith(url)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -119,96 +98,6 @@ def test_a_server_that_does_not_say_how_much_it_sends(rendered: Rendered, site: 
         assert file.read() == rendered("mkv").read_bytes()
 
 
-def test_private_addresses_are_refused_before_anything_is_sent(rendered: Rendered, site: Site) -> None:
-    fails(site.add("/clip", rendered("h264")), "no public address; --allow-private-urls", Limits(urls="public"))
-    fails(site.url + "/clip", "--allow-urls", Limits())
-    assert site.requests == []
-
-
-def test_a_redirect_is_followed_under_the_same_rules(
-    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.add("/clip", rendered("h264"))
-    site.add("/one", "/two")
-    assert fetch(site.add("/two", site.url + "/clip")).info.path == f"{site.url}/two"
-    assert len(fetch(f"{site.url}/one").frames) == 8
-    # The first address passes for a public one; the second, the same machine by another name, does not.
-    monkeypatch.setattr("llava_cli.media.web.address.is_public", lambda address: address == "127.0.0.1")
-    asked = len(site.requests)
-    fails(site.add("/out", "http://127.0.0.2/clip"), "127.0.0.2, which is no public address", Limits(urls="public"))
-    assert len(site.requests) == asked + 1
-
-
-@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x", "http://["])
-def test_a_redirect_to_elsewhere_is_not_followed(site: Site, target: str) -> None:
-    fails(site.add("/out", target), "no URL")
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-def test_https(rendered: Rendered, monkeypatch: pytest.MonkeyPatch, ranges: bool) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    with serving(secure=True) as site:
-        site.ranges = ranges
-        here, there = load_media(rendered("h264"), VIEW), fetch(site.add("/clip", rendered("h264")))
-    assert isinstance(here, Clip)
-    assert np.array_equal(there.frames, here.frames)
-
-
-def test_a_server_that_cannot_prove_its_name_is_sent_nothing(
-    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving(secure=True) as site:
-        url = site.add("/clip", rendered("h264"))
-        fails(url, "cannot be reached: self-signed certificate")
-        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-        fails(url.replace("localhost", "127.0.0.1"), "cannot be reached: .*certificate is not valid")
-        assert not site.requests
-        assert len(fetch(url).frames) == 8
-
-
-def test_a_redirect_from_https_to_http_is_not_followed(
-    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    with serving(secure=True) as safe:
-        fails(safe.add("/clip", site.add("/clip", rendered("h264"))), "redirected from https to http")
-    assert not site.requests
-
-
-def test_redirects_end(site: Site) -> None:
-    fails(site.add("/round", "/round"), "redirected more than 5 times")
-    assert len(site.requests) == 6
-
-
-def test_the_address_that_was_checked_is_the_one_that_is_used(
-    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name that leads elsewhere on the second look-up gets no second look-up."""
-    port = int(site.url.rpartition(":")[2])
-    answers = iter(["127.0.0.1"])
-
-    def look_up(host: str, number: int, *_: object, **__: object) -> list[object]:
-        assert (host, number) == ("clips.example", port)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), number))]
-
-    dialled = []
-    monkeypatch.setattr("llava_cli.media.web.address.socket.getaddrinfo", look_up)
-    monkeypatch.setattr("llava_cli.media.web.address.is_public", lambda address: True)
-
-    def dial(address: tuple[str, int], timeout: float) -> socket.socket:
-        dialled.append(address)
-        plain = socket.socket()
-        plain.connect(address)
-        return plain
-
-    monkeypatch.setattr(client.socket, "create_connection", dial)
-    site.add("/clip", rendered("h264"))
-    clip = fetch(f"http://clips.example:{port}/clip", Limits(urls="public"))
-    assert len(clip.frames) == 8
-    assert set(dialled) == {("127.0.0.1", port)}
-    assert site.requests[0].startswith(f"clips.example:{port} ")
-
-
 def test_a_file_that_changes_while_it_is_read(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "BLOCK", 1 << 10)
     with ranges.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
@@ -248,16 +137,19 @@ def test_a_playlist_from_the_web_is_not_followed(site: Site) -> None:
     assert len(site.requests) == 1
 
 
-def test_only_slashes_make_a_url(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    remux(rendered("h264"), tmp_path / "http:x.mp4", lambda i, data: data)
-    assert load_media("http:x.mp4", VIEW).info.path == "http:x.mp4"
-    with pytest.raises(InputError, match="no such file; of URLs, http and https are read"):
-        load_media("ftp://x/y.mp4", VIEW)
-
-
 def test_nothing_stays_behind(rendered: Rendered, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fetch(site.add("/clip", rendered("h264")))
     fails(f"{site.url}/none", "404")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_open_url_is_asked_for_when_it_is_decoded_and_only_once(rendered: Rendered, site: Site) -> None:
+    with open_source(site.add("/clip", rendered("h264")), ANY) as source:
+        assert not site.requests
+        first = load_media(source, VIEW)
+        asked = len(site.requests)
+        assert load_media(source, VIEW).info == first.info
+        assert len(site.requests) == asked
+        with Worker(ANY) as worker:
+            assert worker.load(source, VIEW).info == first.info

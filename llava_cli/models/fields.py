@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fields of a checkpoint's JSON files. Whoever wrote them may have erred: each is checked as it is read."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from llava_cli.errors import ModelError
+
+_MOST = 2**31 - 1
+_LARGEST = 1e9
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A JSON object of a checkpoint. A field that is missing or null has its default.
+
+    Raises (every method):
+        ModelError: the field holds something else than is asked for.
+    """
+
+    values: Mapping[str, Any]
+    source: str
+    """The checkpoint and the file, for errors."""
+    prefix: str = ""
+    """Where in the file the object is, e.g. `vision_config.`."""
+
+    def object(self, key: str, required: bool = False) -> Fields:
+        """An object; an empty one where it is missing, unless it is `required`."""
+        value = self._checked(key, None if required else {}, lambda v: isinstance(v, Mapping), "an object")
+        return replace(self, values=value, prefix=f"{self.prefix}{key}.")
+
+    def integer(self, key: str, default: int, least: int = 1, most: int = _MOST) -> int:
+        """A whole number from `least` to `most`."""
+        return int(
+            self._checked(
+                key, default, lambda v: _is_whole(v) and least <= v <= most, f"a whole number from {least} to {most}"
+            )
+        )
+
+    def number(self, key: str, default: float, least: float) -> float:
+        """A number that is `least` or more."""
+        return float(self._checked(key, default, lambda v: _is_number(v) and v >= least, f"a number from {least}"))
+
+    def numbers(self, key: str, default: Sequence[float], least: float) -> list[float]:
+        """As many numbers as the default has, each `least` or more."""
+
+        def valid(value: Any) -> bool:
+            return _is_list(value, len(default)) and all(_is_number(v) and v >= least for v in value)
+
+        return list(self._checked(key, default, valid, f"{len(default)} numbers from {least}"))
+
+    def text(self, key: str, default: str) -> str:
+        """A text."""
+        return str(self._checked(key, default, lambda v: isinstance(v, str), "a text"))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; an empty one where it is missing."""
+        return tuple(
+            self._checked(key, [], lambda v: _is_list(v) and all(isinstance(t, str) for t in v), "a list of texts")
+        )
+
+    def choice(self, key: str, default: str, choices: Sequence[str]) -> str:
+        """One of some texts."""
+        return str(self._checked(key, default, lambda v: v in choices, f"one of {', '.join(choices)}"))
+
+    def numbered(self, key: str, default: str, prefix: str) -> int:
+        """The number from 1 to 99 at the end of a text that begins with `prefix`."""
+
+        def valid(value: Any) -> bool:
+            return isinstance(value, str) and re.fullmatch(re.escape(prefix) + "[1-9][0-9]?", value) is not None
+
+        return int(self._checked(key, default, valid, f"{prefix} and a number").removeprefix(prefix))
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A truth value, which some authors' files hold as a text."""
+        texts = {"true": True, "false": False}
+        value = self._checked(
+            key, default, lambda v: isinstance(v, bool) or v in ("True", "False", *texts), "a boolean"
+        )
+        return value if isinstance(value, bool) else texts[value.lower()]
+
+    def sizes(self, key: str, default: Sequence[Sequence[int]], unit: int = 1) -> list[list[int]]:
+        """At least one pair of whole numbers, each a multiple of `unit`."""
+
+        def valid(value: Any) -> bool:
+            return _is_list(value, 2) and all(_is_whole(edge) and edge > 0 and edge % unit == 0 for edge in value)
+
+        expected = f"a list of pairs of multiples of {unit}"
+        sizes = self._checked(key, default, lambda v: _is_list(v) and all(map(valid, v)) and len(v) > 0, expected)
+        return [list(size) for size in sizes]
+
+    def _checked(self, key: str, default: Any, valid: Callable[[Any], bool], expected: str) -> Any:
+        """The field or its default, which must be valid too: it may contradict other fields."""
+        value = self.values.get(key)
+        value = default if value is None else value
+        if not valid(value):
+            name = self.prefix + key
+            told = f"has no {name}" if value is None else f"says {name} = {reprlib.repr(value)}"
+            raise ModelError(f"{self.source} {told}; it must be {expected}")
+        return value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return (_is_whole(value) or isinstance(value, float)) and abs(value) < _LARGEST
+
+
+def _is_list(value: Any, length: int | None = None) -> bool:
+    return isinstance(value, list | tuple) and length in (None, len(value))

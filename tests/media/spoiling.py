@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding processes that go wrong when they are given a file that is called bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llava_cli.media.worker import parent
+
+Rendered = Callable[[str], Path]
+
+
+def spoilt(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+    """Have decoding processes run a statement instead of decoding files that are called bad."""
+    patch = (
+        "import llava_cli.media.worker.child as c, os, signal, time; load = c.load_media\n"
+        f"def spoil(media, *rest, **more):\n if 'bad' in getattr(media, 'name', ''): {statement}\n"
+        " return load(media, *rest, **more)\n"
+        "c.load_media = spoil; "
+    )
+    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
+
+
+def bad(rendered: Rendered, tmp_path: Path) -> Path:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(rendered("h264").read_bytes())
+    return path
