@@ -59,3 +59,25 @@ KEYS = [
     ("versions", "of llava_cli, transformers, torch and av"),
 ]
 """Each key by its path, and what it holds."""
+
+LEDGER_ABOUT = [
+    "llava caption --output FILE and llava batch --output FILE append records to a file, one a line: the ledger. Its "
+    "records have more keys: key, which is the same for the same work; batch_size, how many questions were answered "
+    "together; system, the system prompt; same_as, the id of the record whose answer this one repeats; what the list "
+    "says of a job beside its own keys, and in job what would take the place of a record's key. A ledger promises:",
+]
+
+LEDGER = [
+    "A record is on the disk before its job counts as done: what a kill or a power cut can lose is only what "
+    "was in hand.",
+    "Records are only ever appended; half a line that a crash has left is cut off before the next is written.",
+    "A file that is no ledger is not touched.",
+    "The same command again does what is missing: there is one record for each job, however often it was stopped.",
+    "Work is known by the contents of its files and by its settings: renamed and copied files keep their "
+    "answers, a changed setting is new work.",
+    "Several processes may work on one list and one ledger: none begins what another has in hand, and what a "
+    "killed one had in hand is free again.",
+    "A full disk ends the run, and leaves whole records.",
+    "--retry-failed tries failed jobs again, --force all jobs; a later answer counts more than an earlier failure.",
+]
+"""What the file that llava caption and llava batch write records to promises; see tests/batch/test_contract.py."""

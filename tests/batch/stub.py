@@ -6,17 +6,20 @@ What fits, what is refused and what shows fewer frames is decided by the true `S
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from llava_cli.batch.batcher import Batcher
 from llava_cli.batch.feed import Tasks
-from llava_cli.batch.identity import settings_of
+from llava_cli.batch.identity import identity, settings_of
 from llava_cli.batch.jobs import Item, Job
-from llava_cli.batch.ledger import MemoryLedger
+from llava_cli.batch.ledger import Ledger, MemoryLedger
+from llava_cli.batch.run import Outputs, open_batch
 from llava_cli.batch.scheduler import Scheduler
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.task import RecordGroup
@@ -164,3 +167,33 @@ def run(
 
 def clips(count: int, question: str = "Why?", **more: object) -> list[Job]:
     return [Job((f"{n}.mp4",), question, **more) for n in range(count)]
+
+
+def record(number: int, status: str = "ok", **more: object) -> dict:
+    """A ledger's record, as far as ledgers look at it."""
+    key = f"{number:032x}{number:032x}"
+    return {"schema_version": 1, "id": f"id-{number}", "status": status, "key": key, "media": [{"path": "a"}], **more}
+
+
+def name(number: int) -> bytes:
+    """The identity of a record."""
+    return identity(f"{number:032x}{number:032x}", f"id-{number}", ["a"])
+
+
+def filled(path: Path, *records: dict) -> None:
+    """Write a ledger."""
+    ledger = Ledger(path)
+    for one in records:
+        ledger.append(one)
+    ledger.close()
+
+
+def answer_60(path: str) -> None:
+    """Answer 60 jobs, of which one in ten fails, and print the id of each when it is done."""
+    jobs = [
+        Job(("bad.mp4" if number % 10 == 0 else "a.mp4",), f"Why {number}?", f"id-{number}") for number in range(60)
+    ]
+    with open_batch(StubSession(), lambda: jobs, Request(), Outputs(Path(path)), batch_size=3) as batch:
+        for result in batch.results():
+            print(result.record["id"], flush=True)
+            time.sleep(0.01)

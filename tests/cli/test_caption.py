@@ -11,7 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -307,3 +309,52 @@ def test_shards_share_a_list_out(llava, folder, tiny):
         result = llava("caption", folder, "-m", tiny, *MODEL, "-p", "Why?", "--shard", f"{number}/3")
         paths += [Path(record["media"][0]["path"]).name for record in records(result.out)]
     assert sorted(paths) == sorted(os.listdir(folder))
+
+
+def test_where_everything_is_done_no_library_of_the_model_is_imported(as_program, llava, folder, tiny, tmp_path):
+    options = ("caption", folder / "still0.png", "-m", tiny, *MODEL, "-o", tmp_path / "out.jsonl")
+    assert llava(*options).code == 0
+    program = "import sys; from llava_cli.cli.app import _run; _run(); print('torch' in sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", program, *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("0 done, 0 failed, 1 skipped; nothing to do\nFalse\n")
+
+
+def test_text_that_is_no_text_costs_its_job(as_program, llava, folder, tiny, tmp_path):
+    media = str(folder / "still0.png")
+    jobs = [{"media": media, "question": "Why?"}, {"media": media, "question": "\ud800?"}]
+    jobs += [{"media": media, "question": "Why?", "system": "\udcff"}, {"media": "\ud800", "question": "Why?"}]
+    path = tmp_path / "jobs.jsonl"
+    path.write_bytes("".join(json.dumps({"id": n, **job}) + "\n" for n, job in enumerate(jobs)).encode())
+    with path.open("ab") as file:
+        file.write(b'{"id": 4, "media": "%s", "question": "\xff?"}\n' % os.fsencode(media))
+        file.write(b'{"id": 5, "media": "%s", "question": "Who?"}\n' % os.fsencode(media))
+    result = llava("batch", path, "-m", tiny, *MODEL)
+    assert result.code == 1
+    found = {record["id"]: record["status"] for record in records(result.out)}
+    assert len(found) == 6
+    assert {id for id, status in found.items() if status == "ok"} == {0, 5}
+    asked = as_program("caption", media, "-p", b"Wh\xff?", "-p", "Why?", "-m", tiny, *MODEL)
+    assert sorted(record["status"] for record in records(asked.stdout.decode())) == ["error", "ok"]
+    assert asked.returncode == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_list_that_only_repeats_itself(folder, tiny):
+    reading, writing = os.pipe()
+    command = ("caption", "--files-from", "-", "-m", tiny, *MODEL, "-p", "Why?")
+    process = started(*command, stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.close(reading)
+    line = os.fsencode(folder / "still0.png") + b"\n"
+
+    def feed() -> None:
+        with suppress(BrokenPipeError):
+            while True:
+                os.write(writing, line * 100)
+
+    threading.Thread(target=feed, daemon=True).start()
+    assert json.loads(process.stdout.readline())["status"] == "ok"  # though the list has no end
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    assert "1 done" in error
