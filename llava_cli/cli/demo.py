@@ -103,7 +103,7 @@ def _compare(engine: LocalEngine, path: Path, questions: Iterable[tuple[str, str
 
 
 def _retrain(folder: Path, out: Output) -> None:
-    from llava_cli.demo.train import train
+    from llava_cli.demo.training.train import train
 
     with progress_bar(out) as report:
         train(folder, report=report)

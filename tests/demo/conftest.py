@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from llava_cli.demo.measure import Answerer, through_the_tool
+from llava_cli.demo.training.measure import Answerer, through_the_tool
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the demo checkpoint from nothing: `python -m llava_cli.demo.train OUT`."""
+"""Train the demo checkpoint from nothing: `python -m llava_cli.demo.training.train OUT`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
-from llava_cli.demo.feed import Report
-from llava_cli.demo.finetune import finetune, polish
-from llava_cli.demo.follow import follow
-from llava_cli.demo.model import build_model
-from llava_cli.demo.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
-from llava_cli.demo.pretrain import pretrain
-from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build_tokenizer
+from llava_cli.demo.training.feed import Report
+from llava_cli.demo.training.finetune import finetune, polish
+from llava_cli.demo.training.follow import follow
+from llava_cli.demo.training.model import build_model
+from llava_cli.demo.training.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
+from llava_cli.demo.training.pretrain import pretrain
+from llava_cli.demo.training.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build_tokenizer
 
 SEE_STEPS = 1200
 FOLLOW_STEPS = 500

@@ -17,10 +17,10 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.draw import render
-from llava_cli.demo.feed import Report, feed
-from llava_cli.demo.model import TEXT_WIDTH, Optimiser, fast_arithmetic
-from llava_cli.demo.pixels import FRAME_TOKENS, FRAMES, GRID, normalise, sample_times, video_view, wear
-from llava_cli.demo.tokenizer import PREFIX, VIDEO
+from llava_cli.demo.training.feed import Report, feed
+from llava_cli.demo.training.model import TEXT_WIDTH, Optimiser, fast_arithmetic
+from llava_cli.demo.training.pixels import FRAME_TOKENS, FRAMES, GRID, normalise, sample_times, video_view, wear
+from llava_cli.demo.training.tokenizer import PREFIX, VIDEO
 from llava_cli.demo.world import ACTIONS, ClipSpec, dice, sample_clip
 
 BATCH = 32

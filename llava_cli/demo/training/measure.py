@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure the demo checkpoint on clips and stills that it never saw, written to files and read back by the tool.
 
-`python -m llava_cli.demo.measure [CHECKPOINT]` prints the table.
+`python -m llava_cli.demo.training.measure [CHECKPOINT]` prints the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from random import Random
 
 from llava_cli.demo import CHECKPOINT, language
 from llava_cli.demo.draw import render_clip, render_still
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import ClipSpec, dice, name_rgb, sample_clip
 
 Answerer = Callable[[Path, list[str]], list[str]]

@@ -16,11 +16,11 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.draw import Pixels, render
-from llava_cli.demo.feed import Report, feed
-from llava_cli.demo.follow import LAYER, MotionHead, Moves, find_moves
 from llava_cli.demo.language import Question, ask, which
-from llava_cli.demo.model import Optimiser, fast_arithmetic
-from llava_cli.demo.pixels import (
+from llava_cli.demo.training.feed import Report, feed
+from llava_cli.demo.training.follow import LAYER, MotionHead, Moves, find_moves
+from llava_cli.demo.training.model import Optimiser, fast_arithmetic
+from llava_cli.demo.training.pixels import (
     FRAME_TOKENS,
     FRAMES,
     normalise,
@@ -30,8 +30,8 @@ from llava_cli.demo.pixels import (
     video_view,
     wear,
 )
-from llava_cli.demo.scenes import sample_scene
-from llava_cli.demo.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
+from llava_cli.demo.training.scenes import sample_scene
+from llava_cli.demo.training.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
 from llava_cli.demo.world import ClipSpec, dice, sample_clip
 
 BATCH = 24

@@ -15,10 +15,10 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration
 
 from llava_cli.demo.draw import Pixels, draw_shape, render
-from llava_cli.demo.feed import Report, feed
-from llava_cli.demo.model import VISION_WIDTH, Optimiser, fast_arithmetic
-from llava_cli.demo.pixels import GRID, PATCH, Window, normalise, plan_anyres, still_tiles, video_view, wear
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.training.feed import Report, feed
+from llava_cli.demo.training.model import VISION_WIDTH, Optimiser, fast_arithmetic
+from llava_cli.demo.training.pixels import GRID, PATCH, Window, normalise, plan_anyres, still_tiles, video_view, wear
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import COLOURS, KINDS, Background, ClipSpec, dice, sample_clip
 
 BATCH = 64
