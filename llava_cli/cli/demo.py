@@ -13,7 +13,7 @@ from llava_cli.atomic import make_folder
 from llava_cli.cli import options, steps
 from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import ExitCode
-from llava_cli.output import Output, guarded_stdout, progress_bar
+from llava_cli.output import Output, guarded_stdout
 
 if TYPE_CHECKING:
     from llava_cli.engine.local import LocalEngine
@@ -35,17 +35,9 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
-Retrain = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Train the demo checkpoint again, from nothing, into this folder: about 50 minutes on two cores.",
-        show_default=False,
-    ),
-]
 
 
-def demo(output_dir: Folder = None, retrain: Retrain = None, quiet: options.Quiet = False) -> None:
+def demo(output_dir: Folder = None, quiet: options.Quiet = False) -> None:
     """See it work, without a download.
 
     The built-in checkpoint is asked about a clip that is drawn on the spot, and its answers are checked. Ends
@@ -53,9 +45,6 @@ def demo(output_dir: Folder = None, retrain: Retrain = None, quiet: options.Quie
     """
     with guarded_stdout() as stdout:
         out = Output(stdout, quiet)
-        if retrain is not None:
-            _retrain(retrain, out)
-            return
         wrong = _show(_kept_in(output_dir), out)
     if wrong:
         out.say(f"llava: {wrong} wrong answers: this installation does not see what it is shown; run the tests")
@@ -100,11 +89,3 @@ def _compare(engine: LocalEngine, path: Path, questions: Iterable[tuple[str, str
         out.write(f"{question}\n    answer: {answer}\n    truth:  {truth}  ({verdict})\n")
     out.write("\n")
     return wrong
-
-
-def _retrain(folder: Path, out: Output) -> None:
-    from llava_cli.demo.training.train import train
-
-    with progress_bar(out) as report:
-        train(folder, report=report)
-    out.write(f'{folder}\ntry it: llava ask CLIP "What happens?" --model {folder}\n')

@@ -69,6 +69,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, steps: int, polish: bool = False) -> None:
         self.tokenizer, self.seed, self.steps, self.polish = tokenizer, seed, steps, polish
+        self.size = BATCH
 
     def __len__(self) -> int:
         return self.steps
@@ -80,7 +81,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
         return self._stills(rng) if still else self._videos(rng)
 
     def _videos(self, rng: Random) -> Batch:
-        specs = [self._sample_spec(rng, still=False) for _ in range(BATCH)]
+        specs = [self._sample_spec(rng, still=False) for _ in range(self.size)]
         times = [sample_times(rng) for _ in specs]
         views = []
         for spec, seen in zip(specs, times, strict=True):
@@ -94,13 +95,13 @@ class Clips(torch.utils.data.Dataset[Batch]):
     def _stills(self, rng: Random) -> Batch:
         height, width = rng.choice(STILL_SIZES)
         rows, views = [], []
-        for _ in range(BATCH):
+        for _ in range(self.size):
             spec = self._sample_spec(rng, still=True)
             views.append(_sample_still_view(spec, rng, height, width))
             rows.append(self._row(spec, rng, still=True, visual=still_tokens(height, width)))
         inputs, labels = _pack(rows)
         inputs["pixel_values"] = torch.from_numpy(normalise(np.stack(views)))
-        inputs["image_sizes"] = torch.tensor([[height, width]] * BATCH)
+        inputs["image_sizes"] = torch.tensor([[height, width]] * self.size)
         return Batch(inputs, labels, None)
 
     def _sample_spec(self, rng: Random, still: bool) -> ClipSpec:

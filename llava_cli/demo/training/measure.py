@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -19,6 +20,7 @@ from llava_cli.demo import CHECKPOINT, language
 from llava_cli.demo.draw import render_clip, render_still
 from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import ClipSpec, dice, name_rgb, sample_clip
+from llava_cli.errors import LlavaError
 
 Answerer = Callable[[Path, list[str]], list[str]]
 """Answers several questions about one file."""
@@ -155,9 +157,16 @@ def through_the_tool(checkpoint: Path = CHECKPOINT) -> Answerer:
 
 def main() -> None:
     """Print the table, and every tenth miss."""
-    checkpoint = Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKPOINT
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(through_the_tool(checkpoint), Path(folder))
+    parser = argparse.ArgumentParser(
+        prog="python -m llava_cli.demo.training.measure", description="Measure how often a demo checkpoint is right."
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, nargs="?", default=CHECKPOINT, help="its folder")
+    checkpoint = parser.parse_args().checkpoint
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(through_the_tool(checkpoint), Path(folder))
+    except LlavaError as error:
+        sys.exit(f"llava: {error}")
     sys.stdout.write(figures.table() + "\n")
     for topic, question, truth, said in figures.misses[::10]:
         sys.stdout.write(f"{topic}: {question!r}\n    truth {truth!r}\n    said  {said!r}\n")

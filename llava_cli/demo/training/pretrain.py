@@ -53,7 +53,7 @@ class Pictures(torch.utils.data.Dataset[Batch]):
     """Batches of single pictures; each a function of the seed and its number alone."""
 
     def __init__(self, seed: int, steps: int) -> None:
-        self.seed, self.steps = seed, steps
+        self.seed, self.steps, self.size = seed, steps, BATCH
 
     def __len__(self) -> int:
         return self.steps
@@ -63,13 +63,13 @@ class Pictures(torch.utils.data.Dataset[Batch]):
         rng = dice(self.seed, "pretrain", step)
         easy = max(0.1, 1 - 2 * step / self.steps)
         pictures: list[tuple[ClipSpec, float, Window, Pixels, Pixels]] = []
-        while len(pictures) < BATCH:
+        while len(pictures) < self.size:
             if rng.random() < 0.07:
                 spec = sample_scene(rng)
                 pictures += [_picture(spec, rng) for _ in range(3)]
             else:
                 pictures.append(_picture(_sample_easy(rng) if rng.random() < easy else _sample_any(rng), rng))
-        return _collate(pictures[:BATCH])
+        return _collate(pictures[: self.size])
 
 
 def _sample_easy(rng: Random) -> ClipSpec:
