@@ -246,7 +246,7 @@ def test_requests_survive_the_journey() -> None:
 
 def test_time_is_given_up_where_the_parent_cannot_take_it() -> None:
     """The process bounds its own use of the processor too."""
-    from llava_cli.media import child
+    from llava_cli.media.worker import child
 
     pid = os.fork()
     if not pid:

@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, BinaryIO
@@ -59,19 +59,16 @@ def open_url(url: str, limits: Limits) -> Iterator[Source]:
     """Yield a URL as something that can be opened. Raises InputError where it may not be read, or cannot."""
     if limits.urls == "never":
         raise InputError(f"{url}: is a URL; --allow-urls has lists read them")
-    with tempfile.TemporaryFile() as copy:
+    with tempfile.TemporaryFile() as copy, ExitStack() as opened:
         try:
-            page = Page(url, private=limits.urls == "any")
+            page = opened.enter_context(closing(Page(url, private=limits.urls == "any")))
             response = page.get({"Range": f"bytes=0-{BLOCK - 1}"})
             source = RemoteSource(url, url, limits, parts=Parts(page, response, copy.fileno(), limits))
         except MediaError as error:
             raise InputError(f"{url}: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             raise InputError(f"{url}: cannot be downloaded: {reason(error)}") from error
-        try:
-            yield source
-        finally:
-            page.close()
+        yield source
 
 
 def _too_large(limits: Limits) -> MediaError:
