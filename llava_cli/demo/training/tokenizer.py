@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from llava_cli.demo.language import ask
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import dice, sample_clip
 
 PAD, BOS, EOS, VIDEO, IMAGE = range(5)
