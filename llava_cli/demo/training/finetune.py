@@ -16,7 +16,6 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.draw import Pixels, render
-from llava_cli.demo.language import Question, ask, which
 from llava_cli.demo.training.feed import Report, feed
 from llava_cli.demo.training.follow import LAYER, MotionHead, Moves, find_moves
 from llava_cli.demo.training.model import Optimiser, fast_arithmetic
@@ -30,6 +29,7 @@ from llava_cli.demo.training.pixels import (
     video_view,
     wear,
 )
+from llava_cli.demo.training.questions import Question, ask, which
 from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.training.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
 from llava_cli.demo.world import ClipSpec, dice, sample_clip

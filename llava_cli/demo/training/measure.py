@@ -19,6 +19,7 @@ from random import Random
 
 from llava_cli.demo import CHECKPOINT, language
 from llava_cli.demo.draw import render_clip, render_still
+from llava_cli.demo.training import questions
 from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import ClipSpec, dice, name_rgb, sample_clip
 from llava_cli.engine.types import Generation, LoadOptions
@@ -84,11 +85,11 @@ def measure(
         path = folder / f"still.{('png', 'jpg')[index % 2]}"
         width, height = rng.choice(SIZES)
         render_still(spec, path, width=width, height=height)
-        _ask_all(answer, path, language.ask(spec, rng, still=True), "still", figures)
+        _ask_all(answer, path, questions.ask(spec, rng, still=True), "still", figures)
     for _ in range(scenes):
         spec = sample_scene(rng)
         path = _encode(spec, folder / "scene.mp4", rng)
-        _ask_all(answer, path, language.ask(spec, rng), "scene", figures)
+        _ask_all(answer, path, questions.ask(spec, rng), "scene", figures)
     return figures
 
 
@@ -96,7 +97,7 @@ def _measure_clip(answer: Answerer, path: Path, spec: ClipSpec, rng: Random, fig
     """Ask everything about one clip, something unrelated, and what changes when its frames or channels are turned."""
     layout = rng.getrandbits(32)
     _encode(spec, path, dice(layout))
-    _ask_all(answer, path, language.ask(spec, rng), "clip", figures)
+    _ask_all(answer, path, questions.ask(spec, rng), "clip", figures)
     question = rng.choice(UNRELATED)
     (said,) = answer(path, [question])
     figures.add("fallback", question, language.OUTSIDE, said[: len(language.OUTSIDE)])
@@ -107,7 +108,7 @@ def _measure_clip(answer: Answerer, path: Path, spec: ClipSpec, rng: Random, fig
         figures.add(change, question, truth, said)
 
 
-def _ask_all(answer: Answerer, path: Path, questions: list[language.Question], about: str, figures: Figures) -> None:
+def _ask_all(answer: Answerer, path: Path, questions: list[questions.Question], about: str, figures: Figures) -> None:
     for question, said in zip(questions, answer(path, [question.text for question in questions]), strict=True):
         figures.add(f"{about} {question.topic}", question.text, question.answer, said)
         figures.asked[f"{about} (all)"] += 1
