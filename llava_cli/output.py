@@ -18,7 +18,6 @@ from llava_cli.wrap import Wrapper
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
     from rich.status import Status
 
 # What could move a terminal's cursor, write its clipboard or change its title: control characters, C1 ones too.
@@ -152,35 +151,6 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
-
-
-@contextmanager
-def progress_bar(out: Output) -> Iterator[Callable[[str, int, int, str], None]]:
-    """A progress bar on stderr; called with the stage, the step, the number of steps and a remark.
-
-    Where stderr is no terminal it writes a line now and then instead.
-    """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} {task.fields[remark]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = stderr_console()
-    with Progress(*columns, console=console, disable=out.quiet or not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, step: int, total: int, remark: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total, remark=remark)
-            bar.update(tasks[stage], completed=step, remark=remark)
-            if not console.is_terminal and step % max(1, total // 20) == 0:
-                complain(f"{stage} {step}/{total} {remark}")
-
-        yield report
 
 
 @contextmanager

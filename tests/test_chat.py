@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
-import tiny_checkpoint
+import tiny
 
 from llava_cli.chat import Chat
 from llava_cli.engine.types import Generation, LoadOptions
@@ -17,9 +17,8 @@ from llava_cli.session import Session
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory):
-    folder = tiny_checkpoint.make(tmp_path_factory.mktemp("tiny"))
-    with Session(str(folder), load=LoadOptions("cpu")) as session:
+def session(checkpoints):
+    with Session(str(checkpoints("llava-next-video")), load=LoadOptions("cpu")) as session:
         yield session
 
 
@@ -74,8 +73,8 @@ def _url():
     return MediaPath("video", "https://example.org/a//b.mp4")
 
 
-def test_a_chat_checks_memory_before_it_loads(tmp_path_factory, rendered, monkeypatch):
-    folder = tiny_checkpoint.make(tmp_path_factory.mktemp("tiny"))
+def test_a_chat_checks_memory_before_it_loads(checkpoints, rendered, monkeypatch):
+    folder = checkpoints("llava-next-video")
     monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 1 << 20)
     request = Request(media=(str(rendered("h264")),))
     with Session(str(folder), load=LoadOptions("cpu")) as session, Chat(session, request) as chat:
@@ -85,7 +84,7 @@ def test_a_chat_checks_memory_before_it_loads(tmp_path_factory, rendered, monkey
 
 
 def test_a_chat_that_becomes_too_long_shows_fewer_frames_where_it_may(tmp_path, rendered):
-    folder = tiny_checkpoint.make(tmp_path)
+    folder = tiny.make("llava-next-video", tmp_path)
     asked = Request(media=(str(rendered("h264")),), choice=FrameChoice(14), generation=Generation(4))
     with Session(str(folder), load=LoadOptions("cpu")) as session, Chat(session, asked) as chat:
         chat.ask("Why?")

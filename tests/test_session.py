@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tiny_checkpoint
+import tiny
 
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError, OutOfMemory, UsageError
@@ -22,14 +22,14 @@ from llava_cli.session import Session, open_family
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tiny_checkpoint.make(tmp_path_factory.mktemp("tiny"))
+def folder(checkpoints) -> Path:
+    return checkpoints("llava-next-video")
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory) -> Path:
     """A checkpoint with room for 200 tokens."""
-    folder = tiny_checkpoint.make(tmp_path_factory.mktemp("short"))
+    folder = tiny.make("llava-next-video", tmp_path_factory.mktemp("short"))
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["max_position_embeddings"] = 200
     (folder / "config.json").write_text(json.dumps(config))

@@ -183,14 +183,21 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         given = question
     if not isinstance(given, str) or not given.strip():
         raise InputError("has no question: a text that is not empty")
+    id, system, frames = (content.get(key) for key in ("id", "system", "frames"))
+    if not _is(id, str, int):
+        raise InputError("id must be a text or a whole number")
+    if not _is(system, str):
+        raise InputError("system must be a text")
+    if not _is(frames, int) or not 1 <= (1 if frames is None else frames) <= MAX_FRAMES:
+        raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")
     return Job(
         media=_media(content.get("media")),
         question=given,
-        id=_id(content.get("id")),
-        system=_text(content, "system"),
-        start=_time(content, "start"),
-        end=_time(content, "end"),
-        frames=_frames(content.get("frames")),
+        id=id,
+        system=system,
+        start=_time("start", content.get("start")),
+        end=_time("end", content.get("end")),
+        frames=frames,
         extra={key: _carried(key, value) for key, value in content.items() if key not in _KEYS},
     )
 
@@ -224,33 +231,14 @@ def path_of(given: Any) -> str | None:
     return os.fsdecode(given) if isinstance(given, str | os.PathLike) else None
 
 
-def _id(given: Any) -> str | int | None:
-    if given is not None and (not isinstance(given, str | int) or isinstance(given, bool)):
-        raise InputError("id must be a text or a whole number")
-    return given
+def _is(value: Any, *kinds: type) -> bool:
+    """Whether a value is of one of these kinds, or not given; Python's booleans are numbers, JSON's are not."""
+    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
 
 
-def _text(content: Mapping[str, Any], key: str) -> str | None:
-    value = content.get(key)
-    if value is not None and not isinstance(value, str):
-        raise InputError(f"{key} must be a text")
-    return value
-
-
-def _time(content: Mapping[str, Any], key: str) -> float | None:
-    value = content.get(key)
-    if isinstance(value, str):
-        try:
-            return parse_time(value)
-        except UsageError as error:
-            raise InputError(f"{key}: {error}") from error
-    with suppress(OverflowError):
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
-            return value
+def _time(key: str, given: Any) -> float | None:
+    with suppress(UsageError, OverflowError):
+        time = parse_time(given) if isinstance(given, str) else given
+        if _is(time, int, float) and math.isfinite(time or 0):
+            return time
     raise InputError(f"{key} must be seconds or h:mm:ss")
-
-
-def _frames(given: Any) -> int | None:
-    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MAX_FRAMES):
-        raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")
-    return given

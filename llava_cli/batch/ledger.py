@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +39,11 @@ class Ledger:
 
     def __init__(self, path: Path, retry_failed: bool = False, force: bool = False) -> None:
         self.path = path
-        self._index = Index()
         self._read = 0
         self._lines = 0
-        with self._reported():
-            new = not path.exists()
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise OutputError(f"{path}: is no regular file; without --output, records go to standard output")
-            self._lock = FileLock(f"{path}.lock", timeout=_PATIENCE_S, thread_local=False)
-        with self._locked():
-            if new:
-                _sync_folder(path)
-            self._catch_up()
-            self._claims = Claims(path.with_name(path.name + ".claims"))
+        with ExitStack() as opened:
+            self._open(path, opened)
+            opened.pop_all()
         # Failures, or everything, up to here is to be done again.
         self._failed_from = self._read if retry_failed or force else 0
         self._done_from = self._read if force else 0
@@ -108,6 +99,22 @@ class Ledger:
             self._claims.close()
         self._index.close()
         os.close(self._file)
+
+    def _open(self, path: Path, opened: ExitStack) -> None:
+        self._index = Index()
+        opened.callback(self._index.close)
+        with self._reported():
+            new = not path.exists()
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            opened.callback(os.close, self._file)
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise OutputError(f"{path}: is no regular file; without --output, records go to standard output")
+            self._lock = FileLock(f"{path}.lock", timeout=_PATIENCE_S, thread_local=False)
+        with self._locked():
+            if new:
+                _sync_folder(path)
+            self._catch_up()
+            self._claims = Claims(path.with_name(path.name + ".claims"))
 
     def _catch_up(self) -> None:
         """Read what was written since the last time, by whomever, and cut off what was written in part."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from llava_cli.batch.batcher import LARGEST, Batcher
 from llava_cli.batch.feed import Feed, Tasks
@@ -15,28 +13,13 @@ from llava_cli.batch.jobs import Item
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.scheduler import Scheduler
 from llava_cli.batch.tally import Tally
-from llava_cli.batch.writers import SidecarFormat, open_writers
+from llava_cli.batch.writers import Outputs, open_writers
 from llava_cli.engine.types import Generation
 from llava_cli.machine import cores
 from llava_cli.request import Request
 from llava_cli.session import Session
 
 _MOST_WORKERS = 8
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where records go, and which are made anew."""
-
-    ledger: Path | None = None
-    """None keeps no records: they are only handed on."""
-    retry_failed: bool = False
-    force: bool = False
-    sidecar: SidecarFormat | None = None
-    output_dir: Path | None = None
-    """Where sidecars go, if not beside their media."""
-    csv: Path | None = None
-    report: Path | None = None
 
 
 def default_workers() -> int:
@@ -49,7 +32,7 @@ def open_batch(
     session: Session,
     items: Callable[[], Iterable[Item]],
     defaults: Request,
-    outputs: Outputs = Outputs(),
+    outputs: Outputs = Outputs(),  # noqa: B008 - frozen
     *,
     asked: Generation | None = None,
     batch_size: int | None = None,
@@ -72,7 +55,7 @@ def open_batch(
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
         stack.enter_context(closing(ledger))
-        writers = open_writers(outputs.csv, outputs.report, outputs.sidecar, outputs.output_dir)
+        writers = open_writers(outputs)
         for writer in writers:
             stack.callback(writer.discard)
         known = checkpoint_identity(session.family.checkpoint, session.load_options, session.rope_factor)

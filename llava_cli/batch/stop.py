@@ -20,14 +20,10 @@ def say_so() -> None:
         os.write(2, NOTICE)
 
 
-def say_nothing() -> None:
-    """For those who want to hear of errors only."""
-
-
 class Stop:
     """Whether the user wants the run to end."""
 
-    def __init__(self, on_first: Callable[[], None] = say_nothing) -> None:
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
         self._on_first = on_first
         self.signal: int | None = None
 

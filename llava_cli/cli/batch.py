@@ -127,8 +127,9 @@ def answer_all(
         typer.Exit: some jobs failed.
     """
     from llava_cli.batch.feed import Count
-    from llava_cli.batch.run import Outputs, default_workers, open_batch
-    from llava_cli.batch.stop import deferred_signals, say_nothing, say_so
+    from llava_cli.batch.run import default_workers, open_batch
+    from llava_cli.batch.stop import deferred_signals, say_so
+    from llava_cli.batch.writers import Outputs
     from llava_cli.session import Session
 
     settings = model.session() | {"load": device.load_options(), "limits": replace(limits.for_media(), pipes=False)}
@@ -151,7 +152,7 @@ def answer_all(
                 batch_size=batching.batch_size,
                 strict=batching.strict,
             ) as batch,
-            deferred_signals(say_nothing if quiet else say_so) as stop,
+            deferred_signals((lambda: None) if quiet else say_so) as stop,
             batch_bar(out) as bar,
         ):
             count = Count(jobs.read if jobs.rereadable else None)

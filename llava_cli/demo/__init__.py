@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundled demo checkpoint, the world of simple moving shapes that it knows, and the script that trains it."""
+"""The bundled demo checkpoint, the world of simple moving shapes that it knows, and what `llava demo` shows of it."""
 
 from __future__ import annotations
 

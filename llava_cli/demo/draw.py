@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from llava_cli.demo.scenes import render_scene
 from llava_cli.demo.world import RGB, Background, ClipSpec, Shape, State
 
 Pixels = npt.NDArray[Any]
@@ -23,7 +22,7 @@ _SUBPIXEL_BITS = 4
 def render(spec: ClipSpec, times: list[float], width: int, height: int) -> Pixels:
     """Return the frames at these times (0 to 1), uint8 [frames, height, width, 3] RGB."""
     if not isinstance(spec.ground, Background):
-        return render_scene(spec.ground, times, width, height)
+        return spec.ground.render(times, width, height)
     ground = paint_background(spec.ground, width, height)
     frames = np.repeat(ground[None], len(times), axis=0)
     for frame, time in zip(frames, times, strict=True):

@@ -11,7 +11,11 @@ import colorsys
 import math
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 RGB = tuple[int, int, int]
 Point = tuple[float, float]
@@ -121,23 +125,26 @@ class Background:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Anything that is not simple shapes; painted from its seed alone."""
+class Scenery(Protocol):
+    """A ground that is anything but simple shapes, and that draws itself."""
 
-    kind: str
-    seed: int
+    def render(self, times: list[float], width: int, height: int) -> npt.NDArray[np.uint8]:
+        """Return the frames at these times (0 to 1), uint8 [frames, height, width, 3] RGB."""
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """What a clip shows. A `Scene` as ground holds no shapes."""
+    """What a clip shows. A ground that is no `Background` holds no shapes.
 
-    ground: Background | Scene
+    Raises:
+        ValueError: shapes on such a ground.
+    """
+
+    ground: Background | Scenery
     shapes: tuple[Shape, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if isinstance(self.ground, Scene) and self.shapes:
+        if self.shapes and not isinstance(self.ground, Background):
             raise ValueError("a scene holds no shapes")
 
 

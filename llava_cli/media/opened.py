@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from llava_cli.media.clip import Media, View
 from llava_cli.media.limits import Limits
 from llava_cli.media.opening import open_source
-from llava_cli.media.source import Source, is_url
+from llava_cli.media.source import Source
 from llava_cli.media.worker.pool import Decoded, DecodePool
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class OpenMedia:
     def __init__(self, pool: DecodePool, limits: Limits) -> None:
         self._pool, self._limits = pool, limits
         self._stack = ExitStack()
-        self._opened: dict[str, str | Source] = {}
+        self._opened: dict[str, Source] = {}
         self._shown: dict[tuple[str, View], Media] = {}
         self._decoding: dict[tuple[str, View], Future[Decoded]] = {}
         self._told: set[int] = set()
@@ -68,9 +68,7 @@ class OpenMedia:
         """Remove what was copied of standard input and pipes."""
         self._stack.close()
 
-    def _open(self, name: str) -> str | Source:
-        if is_url(name):  # is downloaded where it is decoded
-            return name
+    def _open(self, name: str) -> Source:
         if name not in self._opened:
             self._opened[name] = self._stack.enter_context(open_source(name, self._limits))
         return self._opened[name]

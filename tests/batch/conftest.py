@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are only names."""
+"""Files that are only names; and ledgers that tests leave open, as killed processes do, have their databases closed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from llava_cli.batch.index import Index
 
 
 @pytest.fixture
@@ -12,3 +16,18 @@ def contents(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     known: dict[str, str] = {}
     monkeypatch.setattr("llava_cli.batch.feed.content", lambda path: known.get(path, path))
     return known
+
+
+@pytest.fixture(autouse=True)
+def indexes_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    opened: list[Index] = []
+    create = Index.__init__
+
+    def noted(index: Index) -> None:
+        create(index)
+        opened.append(index)
+
+    monkeypatch.setattr(Index, "__init__", noted)
+    yield
+    for index in opened:
+        index.close()

@@ -19,10 +19,11 @@ from llava_cli.batch.feed import Tasks
 from llava_cli.batch.identity import identity, settings_of
 from llava_cli.batch.jobs import Item, Job
 from llava_cli.batch.ledger import Ledger, MemoryLedger
-from llava_cli.batch.run import Outputs, open_batch
+from llava_cli.batch.run import open_batch
 from llava_cli.batch.scheduler import Scheduler
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.task import RecordGroup
+from llava_cli.batch.writers import Outputs
 from llava_cli.engine.context import TooLong
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, Generation, LoadOptions, ModelInfo, Query

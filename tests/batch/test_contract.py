@@ -20,7 +20,8 @@ from batch.stub import StubSession, filled, name, record
 
 from llava_cli.batch.jobs import Job
 from llava_cli.batch.ledger import Ledger
-from llava_cli.batch.run import Outputs, open_batch
+from llava_cli.batch.run import open_batch
+from llava_cli.batch.writers import Outputs
 from llava_cli.errors import OutputError
 from llava_cli.request import Request
 from man.record import LEDGER

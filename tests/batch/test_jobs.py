@@ -52,6 +52,7 @@ def test_a_question_for_jobs_that_have_none():
         ({"media": "a", "question": "Why?", "system": 1}, "system"),
         ({"media": "a\ud800.mp4", "question": "Why?"}, "media: 'a\\ud800.mp4' cannot be a file's name"),
         ({"media": "a", "question": "Why?", "start": 10**400}, "start"),
+        ({"media": "a", "question": "Why?", "start": "9" * 5000}, "start"),
         ('{"media": "a", "question": "Why?", "score": NaN}\n', "score: cannot be kept in a record"),
     ],
 )  # fmt: skip

@@ -13,8 +13,9 @@ from batch.stub import Engine, StubSession, clips
 
 from llava_cli.api import Model
 from llava_cli.batch.jobs import Job, Unusable
-from llava_cli.batch.run import Outputs, default_workers, open_batch
+from llava_cli.batch.run import default_workers, open_batch
 from llava_cli.batch.task import Failure
+from llava_cli.batch.writers import Outputs
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError, OutputError
 from llava_cli.request import Request

@@ -228,8 +228,9 @@ def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, as_pr
     options = ["ask", str(picture), "Why?", "-m", str(tiny), "--max-new-tokens", "24", "-q"]
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "llava_cli", *options], stdout=slave, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-    )
+        [sys.executable, "-m", "llava_cli", *options],
+        stdout=slave, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     os.close(slave)
     shown = b""
     while True:

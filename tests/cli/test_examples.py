@@ -33,7 +33,6 @@ NOT_OFFLINE = {
     "models pull": "asks the hub",
     "--hub": "asks the hub",
     "pip install": "changes this environment",
-    "--retrain": "takes an hour",
     "llava bench": "takes a minute, and is run smaller by its own test",
     "SBATCH": "needs Slurm",
 }

@@ -9,8 +9,9 @@ import pytest
 from llava_cli.demo import CHECKPOINT, language, show
 from llava_cli.demo.draw import encode, render, render_clip, render_still
 from llava_cli.demo.language import NOTHING, OUTSIDE
-from llava_cli.demo.measure import Answerer
-from llava_cli.demo.world import DIRECTIONS, Background, ClipSpec, Scene, Shape
+from llava_cli.demo.training.measure import Answerer
+from llava_cli.demo.training.scenes import Scene
+from llava_cli.demo.world import DIRECTIONS, Background, ClipSpec, Shape
 
 GROUND = Background("white", (250, 250, 250), (250, 250, 250))
 COLOURS = {"red": (220, 20, 30), "blue": (20, 40, 220), "green": (20, 150, 40), "black": (5, 5, 5)}

@@ -10,8 +10,7 @@ from PIL import Image
 
 from llava_cli.demo import show
 from llava_cli.demo.draw import encode, render, render_clip, render_still
-from llava_cli.demo.paint import PAINTERS
-from llava_cli.demo.world import ClipSpec, Scene, dice, sample_clip
+from llava_cli.demo.world import ClipSpec, dice, sample_clip
 
 
 def decode(path: Path) -> np.ndarray:
@@ -65,16 +64,6 @@ def test_stills_take_the_format_of_their_suffix(tmp_path: Path) -> None:
         render_still(show.STILL, tmp_path / f"still.{suffix}")
         with Image.open(tmp_path / f"still.{suffix}") as picture:
             assert (picture.format, picture.size) == ({"png": "PNG", "jpg": "JPEG"}[suffix], (320, 240))
-
-
-@pytest.mark.parametrize("kind", PAINTERS)
-def test_scenes_depend_on_their_seed_alone(kind: str) -> None:
-    for seed in range(4):
-        frames = render(ClipSpec(Scene(kind, seed)), [0.0, 0.4, 0.9], 80, 60)
-        assert frames.shape == (3, 60, 80, 3)
-        assert frames.dtype == np.uint8
-        np.testing.assert_array_equal(frames, render(ClipSpec(Scene(kind, seed)), [0.0, 0.4, 0.9], 80, 60))
-    assert (frames != render(ClipSpec(Scene(kind, 99)), [0.0, 0.4, 0.9], 80, 60)).any()
 
 
 def test_encode_keeps_every_frame(tmp_path: Path) -> None:

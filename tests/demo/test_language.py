@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from llava_cli.demo import language, show
-from llava_cli.demo.language import NOTHING, OUTSIDE, ask
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.language import NOTHING, OUTSIDE
+from llava_cli.demo.training.questions import ask
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import Background, ClipSpec, Shape, dice, sample_clip
 
 GROUND = Background("grey", (150, 150, 150), (150, 150, 150))

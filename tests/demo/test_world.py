@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from llava_cli.demo.scenes import sample_scene
 from llava_cli.demo.world import (
     CONTRAST,
     DIRECTIONS,
@@ -13,8 +12,6 @@ from llava_cli.demo.world import (
     SHAPE_COLOURS,
     Background,
     ClipSpec,
-    Scene,
-    Shape,
     dice,
     name_rgb,
     sample_actions,
@@ -84,10 +81,3 @@ def test_a_shade_has_one_name(colour: str) -> None:
 )  # fmt: skip
 def test_names_of_pure_colours(rgb: tuple[int, int, int], name: str | None) -> None:
     assert name_rgb(rgb) == name
-
-
-def test_a_scene_holds_no_shapes() -> None:
-    assert isinstance(sample_scene(dice("scene")).ground, Scene)
-    shape = Shape("circle", "red", (255, 0, 0), ("still",), ((0.5, 0.5),) * 2, (0.1, 0.1))
-    with pytest.raises(ValueError, match="no shapes"):
-        ClipSpec(Scene("noise", 1), (shape,))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_checkpoint import sentencepiece_tokenizer
+from tiny.tokenizers import llama_tokenizer
 
 from llava_cli.engine.generate import TextStream
 
@@ -13,7 +13,7 @@ from llava_cli.engine.generate import TextStream
     "text", ["One two. Three", "红色的圆向右移动。", "first line\nsecond line\n\nfourth", "a 🦙 b", "  x  "]
 )
 def test_pieces_join_to_the_text_and_none_is_torn(text: str):
-    tokenizer = sentencepiece_tokenizer()
+    tokenizer = llama_tokenizer()
     stream = TextStream(tokenizer)
     ids = tokenizer(text, add_special_tokens=False).input_ids
     pieces = [stream.put(token) for token in ids]
@@ -22,14 +22,14 @@ def test_pieces_join_to_the_text_and_none_is_torn(text: str):
 
 
 def test_text_without_spaces_streams_character_by_character():
-    tokenizer = sentencepiece_tokenizer()
+    tokenizer = llama_tokenizer()
     stream = TextStream(tokenizer)
     pieces = [stream.put(token) for token in tokenizer("红色的圆", add_special_tokens=False).input_ids]
     assert [piece for piece in pieces if piece] == list("红色的圆")
 
 
 def test_a_line_is_shown_before_the_next_one_begins():
-    tokenizer = sentencepiece_tokenizer()
+    tokenizer = llama_tokenizer()
     stream = TextStream(tokenizer)
     shown = "".join(stream.put(token) for token in tokenizer("one line\n", add_special_tokens=False).input_ids)
     assert shown == "one line"

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from pictures import clip, still
 
 from llava_cli.errors import InputError
-from llava_cli.models.messages import MediaPath, load_turns, read_chat
+from llava_cli.models.messages import MediaPath, Message, by_name, chat_text, read_chat, with_media
 
 # In the form of the source documents of the models.
 CHAT = [
@@ -37,23 +38,45 @@ def test_a_conversation(tmp_path):
 
 def test_its_media_are_read_in_order(tmp_path):
     media = {str(tmp_path / "a.png"): still(8, 8), "/b.mp4": clip(2, 8, 8)}
-    turns = load_turns(read_chat(written(tmp_path, CHAT)), media.__getitem__)
+    messages = read_chat(written(tmp_path, CHAT))
+    turns = with_media(messages, media)
     assert [medium for turn in turns for medium in turn.media] == list(media.values())
 
 
 def test_media_of_another_kind_than_said(tmp_path):
     with pytest.raises(InputError, match=r"a\.png: is a video, but the conversation says image"):
-        load_turns(read_chat(written(tmp_path, CHAT)), lambda path: clip(2, 8, 8))
+        with_media(read_chat(written(tmp_path, CHAT)), defaultdict(lambda: clip(2, 8, 8)))
+
+
+def test_turns_are_written_as_they_were_read(tmp_path):
+    """Files by where they are from the conversation's own folder, URLs as they are."""
+    url = "https://example.org/a//b.mp4?c=d"
+    said = [Message("user", (MediaPath("video", url), MediaPath("image", str(tmp_path / "a.png")), "Why?"))]
+    written(tmp_path, chat_text(said, tmp_path))
+    assert read_chat(tmp_path / "chat.json") == said
+    assert "a.png" in (text := (tmp_path / "chat.json").read_text())
+    assert str(tmp_path) not in text
+
+
+def test_media_have_their_names_again():
+    seen = clip(2, 8, 8)
+    said = [Message("user", (MediaPath("video", seen.info.path), "Why?"), inline=True)]
+    assert list(by_name(with_media(said, {seen.info.path: seen}))) == said
+
+
+def test_standard_input_cannot_be_named_in_a_conversation(tmp_path):
+    with pytest.raises(InputError, match="standard input cannot be saved"):
+        chat_text([Message("user", (MediaPath("video", "-"), "Why?"))], tmp_path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ([], "no list of messages"),
-        ({"role": "user"}, "no list of messages"),
-        (["hi"], "message 1: is no object"),
+        ("{", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ([], "is not a list of messages"),
+        ({"role": "user"}, "is not a list of messages"),
+        (["hi"], "message 1: is not an object"),
         ([{"role": "human", "content": "hi"}], "message 1: 'role'"),
         ([{"content": "hi"}], "message 1: 'role'"),
         ([{"role": ["user"], "content": "hi"}], "message 1: 'role'"),

@@ -4,18 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from llava_cli.media.clip import Media
 
-SidecarFormat = Literal["txt", "json"]
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where records go, and which are made anew."""
+
+    ledger: Path | None = None
+    """None keeps no records: they are only handed on."""
+    retry_failed: bool = False
+    force: bool = False
+    sidecar: Literal["txt", "json"] | None = None
+    output_dir: Path | None = None
+    """Where sidecars go, if not beside their media."""
+    csv: Path | None = None
+    report: Path | None = None
 
 
-class Writer(Protocol):
+class Writer:
     """Is given the records of each group, those of earlier runs too, and what the group's media showed."""
 
-    needs_media: bool
+    needs_media = False
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
         """Write the records of a group, each with whether it was made in this run.
@@ -23,6 +37,7 @@ class Writer(Protocol):
         Raises:
             OutputError: they cannot be written.
         """
+        raise NotImplementedError
 
     def close(self) -> None:
         """All records are there."""
@@ -31,13 +46,8 @@ class Writer(Protocol):
         """Leave nothing half done behind; called in any case, after `close` where all went well."""
 
 
-def open_writers(
-    csv: Path | None = None,
-    report: Path | None = None,
-    sidecar: SidecarFormat | None = None,
-    folder: Path | None = None,
-) -> list[Writer]:
-    """Those that are wanted; `folder` is where sidecars go, if not beside their media.
+def open_writers(outputs: Outputs) -> list[Writer]:
+    """Those that are wanted beside the ledger.
 
     Raises:
         OutputError: a file cannot be written.
@@ -47,10 +57,10 @@ def open_writers(
     from llava_cli.batch.writers.table import CsvFile
 
     writers: list[Writer] = []
-    if csv is not None:
-        writers.append(CsvFile(csv))
-    if report is not None:
-        writers.append(Report(report))
-    if sidecar is not None:
-        writers.append({"txt": TextSidecars, "json": JsonSidecars}[sidecar](folder))
+    if outputs.csv is not None:
+        writers.append(CsvFile(outputs.csv))
+    if outputs.report is not None:
+        writers.append(Report(outputs.report))
+    if outputs.sidecar is not None:
+        writers.append({"txt": TextSidecars, "json": JsonSidecars}[outputs.sidecar](outputs.output_dir))
     return writers

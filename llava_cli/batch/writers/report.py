@@ -13,6 +13,7 @@ from typing import IO, Any
 import jinja2
 
 from llava_cli.atomic import AtomicFile
+from llava_cli.batch.writers import Writer
 from llava_cli.media.clip import Media
 from llava_cli.media.sheet import LEGIBLE_WIDTH, draw_sheet
 
@@ -22,7 +23,7 @@ _CHUNK = 1 << 20
 _ENVIRONMENT = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
 
 
-class Report:
+class Report(Writer):
     """Collects sections on disk, those with failures apart; the file is there when all are."""
 
     needs_media = True
@@ -55,6 +56,7 @@ class Report:
             part.seek(0)
             while text := part.read(_CHUNK):
                 yield text
+            part.close()
 
 
 def _spool() -> IO[str]:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from llava_cli.atomic import make_folder, write_file
 from llava_cli.batch.files import EXTENSIONS
 from llava_cli.batch.jobs import path_of
+from llava_cli.batch.writers import Writer
 from llava_cli.media.clip import Media
 from llava_cli.media.source import is_url
 
@@ -23,10 +24,9 @@ _LONGEST_NAME = 200
 """File systems take 255 bytes."""
 
 
-class Sidecars:
+class Sidecars(Writer):
     """Writes a file for each medium."""
 
-    needs_media = False
     suffix: str
 
     def __init__(self, folder: Path | None) -> None:
@@ -43,12 +43,6 @@ class Sidecars:
         if content:
             make_folder(target.parent)
             write_file(target, content.encode("utf-8", "backslashreplace"))
-
-    def close(self) -> None:
-        pass
-
-    def discard(self) -> None:
-        pass
 
     def _content(self, records: Sequence[dict[str, Any]]) -> str:
         raise NotImplementedError

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from llava_cli.atomic import AtomicFile
+from llava_cli.batch.writers import Writer
 from llava_cli.media.clip import Media
 
 COLUMNS = ("id", "status", "media", "question", "answer", "error")
 
 
-class CsvFile:
+class CsvFile(Writer):
     """A row for each record; the file is there when all are."""
-
-    needs_media = False
 
     def __init__(self, path: Path) -> None:
         self._file = AtomicFile(path)

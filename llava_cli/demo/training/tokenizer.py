@@ -6,8 +6,8 @@ from __future__ import annotations
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from llava_cli.demo.language import ask
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.training.questions import ask
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import dice, sample_clip
 
 PAD, BOS, EOS, VIDEO, IMAGE = range(5)

@@ -7,7 +7,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from llava_cli.demo import CHECKPOINT, language, show
-from llava_cli.demo.tokenizer import (
+from llava_cli.demo.training.tokenizer import (
     CHAT_TEMPLATE,
     PREFIX,
     VOCABULARY,

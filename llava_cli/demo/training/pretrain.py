@@ -15,10 +15,10 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration
 
 from llava_cli.demo.draw import Pixels, draw_shape, render
-from llava_cli.demo.feed import Report, feed
-from llava_cli.demo.model import VISION_WIDTH, Optimiser, fast_arithmetic
-from llava_cli.demo.pixels import GRID, PATCH, Window, normalise, plan_anyres, still_tiles, video_view, wear
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.training.feed import Report, feed
+from llava_cli.demo.training.model import VISION_WIDTH, Optimiser, fast_arithmetic
+from llava_cli.demo.training.pixels import GRID, PATCH, Window, normalise, plan_anyres, still_tiles, video_view, wear
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import COLOURS, KINDS, Background, ClipSpec, dice, sample_clip
 
 BATCH = 64
@@ -53,7 +53,7 @@ class Pictures(torch.utils.data.Dataset[Batch]):
     """Batches of single pictures; each a function of the seed and its number alone."""
 
     def __init__(self, seed: int, steps: int) -> None:
-        self.seed, self.steps = seed, steps
+        self.seed, self.steps, self.size = seed, steps, BATCH
 
     def __len__(self) -> int:
         return self.steps
@@ -63,13 +63,13 @@ class Pictures(torch.utils.data.Dataset[Batch]):
         rng = dice(self.seed, "pretrain", step)
         easy = max(0.1, 1 - 2 * step / self.steps)
         pictures: list[tuple[ClipSpec, float, Window, Pixels, Pixels]] = []
-        while len(pictures) < BATCH:
+        while len(pictures) < self.size:
             if rng.random() < 0.07:
                 spec = sample_scene(rng)
                 pictures += [_picture(spec, rng) for _ in range(3)]
             else:
                 pictures.append(_picture(_sample_easy(rng) if rng.random() < easy else _sample_any(rng), rng))
-        return _collate(pictures[:BATCH])
+        return _collate(pictures[: self.size])
 
 
 def _sample_easy(rng: Random) -> ClipSpec:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -10,11 +11,47 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from llava_cli.demo.paint import PAINTERS, Canvas, Generator, Mask, blur, person
-from llava_cli.demo.world import ClipSpec, Scene
+from llava_cli.demo.training.canvas import Canvas, Generator, Mask, blur
+from llava_cli.demo.training.paint import PAINTERS, person
+from llava_cli.demo.world import ClipSpec
 
 _MARGIN = 1.3
 """Canvas size over frame size: what the camera can move in."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Anything that is not simple shapes; painted from its seed alone."""
+
+    kind: str
+    seed: int
+
+    def render(self, times: list[float], width: int, height: int) -> npt.NDArray[np.uint8]:
+        """Return the frames at these times (0 to 1), uint8 [frames, height, width, 3] RGB."""
+        rng = np.random.default_rng(self.seed)
+        canvas = _canvas(self.kind, rng, width, height)
+        camera = _camera(rng)
+        light = _light(rng)
+        cut, second = 2.0, canvas
+        if rng.random() < 0.15:
+            cut, second = rng.uniform(0.2, 0.8), _canvas(self.kind, rng, width, height)
+        sway = self.kind == "person" or rng.random() < 0.3
+        actor = _actor(rng, canvas) if sway and rng.random() < 0.6 else None
+        drift = rng.normal(0, 0.15, 2) * (width, height)
+        frames = np.empty((len(times), height, width, 3), np.uint8)
+        for index, time in enumerate(times):
+            picture = second if time >= cut else canvas
+            if actor is not None:
+                picture = _paste(picture, actor, drift * time + 3 * np.sin(6 * time + drift))
+            shot = cv2.warpAffine(
+                picture,
+                camera(time, width, height),
+                (width, height),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REFLECT,
+            )
+            frames[index] = np.clip(shot * light(time), 0, 255)
+        return frames
 
 
 def sample_scene(rng: Random) -> ClipSpec:
@@ -22,30 +59,6 @@ def sample_scene(rng: Random) -> ClipSpec:
     kinds = list(PAINTERS)
     kind = rng.choices(kinds, [share for _, share in PAINTERS.values()])[0]
     return ClipSpec(Scene(kind, rng.getrandbits(60)))
-
-
-def render_scene(scene: Scene, times: list[float], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Return the frames of a scene at these times (0 to 1), uint8 [frames, height, width, 3] RGB."""
-    rng = np.random.default_rng(scene.seed)
-    canvas = _canvas(scene.kind, rng, width, height)
-    camera = _camera(rng)
-    light = _light(rng)
-    cut, second = 2.0, canvas
-    if rng.random() < 0.15:
-        cut, second = rng.uniform(0.2, 0.8), _canvas(scene.kind, rng, width, height)
-    sway = scene.kind == "person" or rng.random() < 0.3
-    actor = _actor(rng, canvas) if sway and rng.random() < 0.6 else None
-    drift = rng.normal(0, 0.15, 2) * (width, height)
-    frames = np.empty((len(times), height, width, 3), np.uint8)
-    for index, time in enumerate(times):
-        picture = second if time >= cut else canvas
-        if actor is not None:
-            picture = _paste(picture, actor, drift * time + 3 * np.sin(6 * time + drift))
-        shot = cv2.warpAffine(
-            picture, camera(time, width, height), (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
-        frames[index] = np.clip(shot * light(time), 0, 255)
-    return frames
 
 
 def _canvas(kind: str, rng: Generator, width: int, height: int) -> Canvas:

@@ -17,10 +17,10 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.draw import render
-from llava_cli.demo.feed import Report, feed
-from llava_cli.demo.model import TEXT_WIDTH, Optimiser, fast_arithmetic
-from llava_cli.demo.pixels import FRAME_TOKENS, FRAMES, GRID, normalise, sample_times, video_view, wear
-from llava_cli.demo.tokenizer import PREFIX, VIDEO
+from llava_cli.demo.training.feed import Report, feed
+from llava_cli.demo.training.model import TEXT_WIDTH, Optimiser, fast_arithmetic
+from llava_cli.demo.training.pixels import FRAME_TOKENS, FRAMES, GRID, normalise, sample_times, video_view, wear
+from llava_cli.demo.training.tokenizer import PREFIX, VIDEO
 from llava_cli.demo.world import ACTIONS, ClipSpec, dice, sample_clip
 
 BATCH = 32
@@ -91,7 +91,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
     """Batches of clips with something in them; each a function of the seed and its number alone."""
 
     def __init__(self, seed: int, steps: int) -> None:
-        self.seed, self.steps = seed, steps
+        self.seed, self.steps, self.size = seed, steps, BATCH
 
     def __len__(self) -> int:
         return self.steps
@@ -99,7 +99,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         """Draw the batch of one step."""
         rng = dice(self.seed, "follow", step)
-        specs = [sample_clip(rng, count=rng.choice((1, 1, 1, 2))) for _ in range(BATCH)]
+        specs = [sample_clip(rng, count=rng.choice((1, 1, 1, 2))) for _ in range(self.size)]
         times = [sample_times(rng) for _ in specs]
         views = [
             video_view(wear(render(spec, seen, 96, 96), rng), rough=rng.random() < 0.5)

@@ -16,11 +16,10 @@ from torch.nn import functional as fn
 from transformers import LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
 from llava_cli.demo.draw import Pixels, render
-from llava_cli.demo.feed import Report, feed
-from llava_cli.demo.follow import LAYER, MotionHead, Moves, find_moves
-from llava_cli.demo.language import Question, ask, which
-from llava_cli.demo.model import Optimiser, fast_arithmetic
-from llava_cli.demo.pixels import (
+from llava_cli.demo.training.feed import Report, feed
+from llava_cli.demo.training.follow import LAYER, MotionHead, Moves, find_moves
+from llava_cli.demo.training.model import Optimiser, fast_arithmetic
+from llava_cli.demo.training.pixels import (
     FRAME_TOKENS,
     FRAMES,
     normalise,
@@ -30,8 +29,9 @@ from llava_cli.demo.pixels import (
     video_view,
     wear,
 )
-from llava_cli.demo.scenes import sample_scene
-from llava_cli.demo.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
+from llava_cli.demo.training.questions import Question, ask, which
+from llava_cli.demo.training.scenes import sample_scene
+from llava_cli.demo.training.tokenizer import IMAGE, PAD, PREFIX, VIDEO, answer_form, follow_up_form, question_form
 from llava_cli.demo.world import ClipSpec, dice, sample_clip
 
 BATCH = 24
@@ -69,6 +69,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, steps: int, polish: bool = False) -> None:
         self.tokenizer, self.seed, self.steps, self.polish = tokenizer, seed, steps, polish
+        self.size = BATCH
 
     def __len__(self) -> int:
         return self.steps
@@ -80,7 +81,7 @@ class Clips(torch.utils.data.Dataset[Batch]):
         return self._stills(rng) if still else self._videos(rng)
 
     def _videos(self, rng: Random) -> Batch:
-        specs = [self._sample_spec(rng, still=False) for _ in range(BATCH)]
+        specs = [self._sample_spec(rng, still=False) for _ in range(self.size)]
         times = [sample_times(rng) for _ in specs]
         views = []
         for spec, seen in zip(specs, times, strict=True):
@@ -94,13 +95,13 @@ class Clips(torch.utils.data.Dataset[Batch]):
     def _stills(self, rng: Random) -> Batch:
         height, width = rng.choice(STILL_SIZES)
         rows, views = [], []
-        for _ in range(BATCH):
+        for _ in range(self.size):
             spec = self._sample_spec(rng, still=True)
             views.append(_sample_still_view(spec, rng, height, width))
             rows.append(self._row(spec, rng, still=True, visual=still_tokens(height, width)))
         inputs, labels = _pack(rows)
         inputs["pixel_values"] = torch.from_numpy(normalise(np.stack(views)))
-        inputs["image_sizes"] = torch.tensor([[height, width]] * BATCH)
+        inputs["image_sizes"] = torch.tensor([[height, width]] * self.size)
         return Batch(inputs, labels, None)
 
     def _sample_spec(self, rng: Random, still: bool) -> ClipSpec:

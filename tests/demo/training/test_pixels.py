@@ -7,7 +7,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import Llava
 
 from llava_cli.demo import CHECKPOINT, show
 from llava_cli.demo.draw import render
-from llava_cli.demo.pixels import (
+from llava_cli.demo.training.pixels import (
     DEVIATION,
     FRAMES,
     MEAN,

@@ -7,13 +7,14 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from llava_cli.demo import finetune, follow, pretrain, show
-from llava_cli.demo.finetune import IGNORED, Clips
-from llava_cli.demo.model import build_model
-from llava_cli.demo.pixels import FRAME_TOKENS, FRAMES, GRID, sample_times
-from llava_cli.demo.pretrain import Pictures
-from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, VIDEO, build_tokenizer
-from llava_cli.demo.train import train
+from llava_cli.demo import show
+from llava_cli.demo.training import finetune, follow, pretrain
+from llava_cli.demo.training.finetune import IGNORED, Clips
+from llava_cli.demo.training.model import build_model
+from llava_cli.demo.training.pixels import FRAME_TOKENS, FRAMES, GRID, sample_times
+from llava_cli.demo.training.pretrain import Pictures
+from llava_cli.demo.training.tokenizer import BOS, EOS, IMAGE, VIDEO, build_tokenizer
+from llava_cli.demo.training.train import train
 from llava_cli.demo.world import ACTIONS, dice
 
 

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the demo checkpoint from nothing: `python -m llava_cli.demo.train OUT`."""
+"""Train the demo checkpoint from nothing, stage by stage, and write it in the hub's layout."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerFast
 
-from llava_cli.demo.feed import Report
-from llava_cli.demo.finetune import finetune, polish
-from llava_cli.demo.follow import follow
-from llava_cli.demo.model import build_model
-from llava_cli.demo.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
-from llava_cli.demo.pretrain import pretrain
-from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build_tokenizer
+from llava_cli.atomic import make_folder
+from llava_cli.demo.training.feed import Report
+from llava_cli.demo.training.finetune import finetune, polish
+from llava_cli.demo.training.follow import follow
+from llava_cli.demo.training.model import build_model
+from llava_cli.demo.training.pixels import DEVIATION, FRAMES, MEAN, PATCH, PINPOINTS, SIDE
+from llava_cli.demo.training.pretrain import pretrain
+from llava_cli.demo.training.tokenizer import BOS, EOS, IMAGE, PAD, SPECIAL, VIDEO, build_tokenizer
+from llava_cli.errors import UsageError
 
 SEE_STEPS = 1200
 FOLLOW_STEPS = 500
@@ -40,9 +41,17 @@ def train(
 
     `report` is called after every step with the stage ("see", "follow", "answer", "polish"), the step, how many there
     are, and a figure.
+
+    Raises:
+        UsageError: this torch is too old.
+        OutputError: `out` cannot be made.
     """
+    if not hasattr(torch.optim, "Muon"):
+        raise UsageError(
+            f"training needs torch 2.9 or newer, for its optimizer Muon; this is torch {torch.__version__}"
+        )
     report = report or (lambda stage, step, total, message: None)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     # One thread learns while another process draws: two threads that share two cores with it are far slower.
     os.environ["OMP_WAIT_POLICY"] = "passive"
     threads = torch.get_num_threads()
@@ -107,12 +116,3 @@ def _settings() -> dict[str, dict[str, Any]]:
         | {"num_frames": FRAMES, "video_processor_type": "LlavaNextVideoVideoProcessor"},
         "processor_config": processor,
     }
-
-
-def _print_progress(stage: str, step: int, total: int, message: str) -> None:
-    if step % 50 == 0 or step == total:
-        sys.stderr.write(f"{stage} {step}/{total}  {message}\n")
-
-
-if __name__ == "__main__":
-    train(Path(sys.argv[1]), report=_print_progress)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure the demo checkpoint on clips and stills that it never saw, written to files and read back by the tool.
 
-`python -m llava_cli.demo.measure [CHECKPOINT]` prints the table.
+`python -m llava_cli.demo.training.measure [CHECKPOINT]` prints the table.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
@@ -17,8 +19,14 @@ from random import Random
 
 from llava_cli.demo import CHECKPOINT, language
 from llava_cli.demo.draw import render_clip, render_still
-from llava_cli.demo.scenes import sample_scene
+from llava_cli.demo.training import questions
+from llava_cli.demo.training.scenes import sample_scene
 from llava_cli.demo.world import ClipSpec, dice, name_rgb, sample_clip
+from llava_cli.engine.types import Generation, LoadOptions
+from llava_cli.errors import LlavaError
+from llava_cli.media.clip import Policy
+from llava_cli.request import FrameChoice, Request
+from llava_cli.session import Session
 
 Answerer = Callable[[Path, list[str]], list[str]]
 """Answers several questions about one file."""
@@ -77,11 +85,11 @@ def measure(
         path = folder / f"still.{('png', 'jpg')[index % 2]}"
         width, height = rng.choice(SIZES)
         render_still(spec, path, width=width, height=height)
-        _ask_all(answer, path, language.ask(spec, rng, still=True), "still", figures)
+        _ask_all(answer, path, questions.ask(spec, rng, still=True), "still", figures)
     for _ in range(scenes):
         spec = sample_scene(rng)
         path = _encode(spec, folder / "scene.mp4", rng)
-        _ask_all(answer, path, language.ask(spec, rng), "scene", figures)
+        _ask_all(answer, path, questions.ask(spec, rng), "scene", figures)
     return figures
 
 
@@ -89,7 +97,7 @@ def _measure_clip(answer: Answerer, path: Path, spec: ClipSpec, rng: Random, fig
     """Ask everything about one clip, something unrelated, and what changes when its frames or channels are turned."""
     layout = rng.getrandbits(32)
     _encode(spec, path, dice(layout))
-    _ask_all(answer, path, language.ask(spec, rng), "clip", figures)
+    _ask_all(answer, path, questions.ask(spec, rng), "clip", figures)
     question = rng.choice(UNRELATED)
     (said,) = answer(path, [question])
     figures.add("fallback", question, language.OUTSIDE, said[: len(language.OUTSIDE)])
@@ -100,7 +108,7 @@ def _measure_clip(answer: Answerer, path: Path, spec: ClipSpec, rng: Random, fig
         figures.add(change, question, truth, said)
 
 
-def _ask_all(answer: Answerer, path: Path, questions: list[language.Question], about: str, figures: Figures) -> None:
+def _ask_all(answer: Answerer, path: Path, questions: list[questions.Question], about: str, figures: Figures) -> None:
     for question, said in zip(questions, answer(path, [question.text for question in questions]), strict=True):
         figures.add(f"{about} {question.topic}", question.text, question.answer, said)
         figures.asked[f"{about} (all)"] += 1
@@ -132,32 +140,34 @@ def _changes(spec: ClipSpec) -> Iterator[tuple[str, str, str]]:
         yield "swapped", f"What colour is the {shape.kind}?", language.colour(replace(shape, colour=str(swapped)))
 
 
-def through_the_tool(checkpoint: Path = CHECKPOINT) -> Answerer:
-    """Return an answerer that reads files and answers as the commands do, by either sampling of frames in turn."""
-    from llava_cli.engine.loader import load
-    from llava_cli.engine.types import Generation, LoadOptions
-    from llava_cli.media import load_media
-    from llava_cli.models.checkpoint import open_checkpoint
-    from llava_cli.models.messages import ask
-    from llava_cli.models.registry import family_of
+@contextmanager
+def through_the_tool(checkpoint: Path = CHECKPOINT) -> Iterator[Answerer]:
+    """An answerer that goes the commands' own road, by either sampling of frames in turn."""
+    with Session(str(checkpoint), load=LoadOptions(device="cpu")) as session:
+        policies: Iterator[Policy | None] = cycle((None, "linspace"))
 
-    engine = load(family_of(open_checkpoint(str(checkpoint))), LoadOptions(device="cpu"))
-    view = engine.view
-    views = cycle([view, replace(view, sampling=replace(view.sampling, policy="linspace"))])
+        def answer(path: Path, questions: list[str]) -> list[str]:
+            choice = FrameChoice(sampling=next(policies))
+            asked = Request(media=(str(path),), choice=choice, generation=Generation(max_new_tokens=64))
+            with session.open_media() as media:
+                prepared = [session.prepare(replace(asked, question=question), media) for question in questions]
+            return [answer.text for answer in session.engine.answer([one.query for one in prepared])]
 
-    def answer(path: Path, questions: list[str]) -> list[str]:
-        media = load_media(path, next(views))
-        asks = [ask(question, [media]) for question in questions]
-        return [answer.text for answer in engine.answer(asks, Generation(max_new_tokens=64))]
-
-    return answer
+        yield answer
 
 
 def main() -> None:
     """Print the table, and every tenth miss."""
-    checkpoint = Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKPOINT
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(through_the_tool(checkpoint), Path(folder))
+    parser = argparse.ArgumentParser(
+        prog="python -m llava_cli.demo.training.measure", description="Measure how often a demo checkpoint is right."
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, nargs="?", default=CHECKPOINT, help="its folder")
+    checkpoint = parser.parse_args().checkpoint
+    try:
+        with tempfile.TemporaryDirectory() as folder, through_the_tool(checkpoint) as answer:
+            figures = measure(answer, Path(folder))
+    except LlavaError as error:
+        sys.exit(f"llava: {error}")
     sys.stdout.write(figures.table() + "\n")
     for topic, question, truth, said in figures.misses[::10]:
         sys.stdout.write(f"{topic}: {question!r}\n    truth {truth!r}\n    said  {said!r}\n")

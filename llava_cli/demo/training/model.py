@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextVideoConfig, LlavaNextVideoForConditionalGeneration
 
-from llava_cli.demo.pixels import FRAME_TOKENS, FRAMES, GRID, PATCH, PINPOINTS, SIDE
-from llava_cli.demo.tokenizer import BOS, EOS, IMAGE, PAD, VIDEO, VOCABULARY
+from llava_cli.demo.training.pixels import FRAME_TOKENS, FRAMES, GRID, PATCH, PINPOINTS, SIDE
+from llava_cli.demo.training.tokenizer import BOS, EOS, IMAGE, PAD, VIDEO, VOCABULARY
 
 VISION_WIDTH = 96
 # A multiple of 32: the 4-bit arithmetic that bitsandbytes has for CPUs takes no other.
