@@ -212,5 +212,6 @@ def test_an_endless_list_of_repeats_can_be_stopped_and_does_not_keep_others_wait
                 stop.wanted = True
             yield Job((f"{number % 2}.mp4" if fresh else "0.mp4",), "Why?")
 
-    done = run(endless(), stop=stop)
+    done = run(endless(), stop=stop, window=8)
     assert done.tally.skipped < 10_000
+    assert done.tally.done == 1 + fresh  # before it was stopped
