@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from llava_cli.answer import Answer, AnswerStream
 from llava_cli.batch.jobs import Job, items_of
@@ -27,6 +27,27 @@ Time = float | str
 """Seconds, or a text such as "1:30"."""
 
 LIMITS = Limits(urls="public")
+
+
+class Options(TypedDict, total=False):
+    """How media are shown and how the model answers: the options of `llava ask`. What is left out is as there."""
+
+    frames: int | None
+    """At most so many of each video; the checkpoint's own number by default."""
+    fps: float | None
+    """Frames a second, instead of a number of frames."""
+    sampling: Policy | None
+    start: Time | None
+    end: Time | None
+    exact_pixels: bool
+    """Scale frames with Pillow, as the checkpoint's authors did."""
+    fit: bool
+    """Show fewer frames where all of them do not fit into the context or the memory."""
+    system: str | None
+    max_new_tokens: int
+    temperature: float | None
+    top_p: float | None
+    seed: int | None
 
 
 def load(
@@ -108,13 +129,12 @@ class Model:
         """What answers: checkpoint, family, dtype, device …"""
         return self._session.loader.info
 
-    def ask(self, question: str, *media: MediaName, **options: Any) -> Answer:
+    def ask(self, question: str, *media: MediaName, **options: Unpack[Options]) -> Answer:
         """Answer a question about videos and images.
 
         Args:
             media: files, URLs, or "-" for standard input. `<video>` and `<image>` in the question place them.
-            options: `frames`, `fps`, `sampling`, `start`, `end`, `exact_pixels`, `fit` (show fewer frames where all of
-                them do not fit), `system`, `max_new_tokens`, `temperature`, `top_p`, `seed`.
+            options: see `Options`.
 
         Raises:
             InputError: a file cannot be read.
@@ -123,16 +143,16 @@ class Model:
         """
         return self._session.ask(make_request(question, media, **options))
 
-    def stream(self, question: str, *media: MediaName, **options: Any) -> AnswerStream:
+    def stream(self, question: str, *media: MediaName, **options: Unpack[Options]) -> AnswerStream:
         """Answer as `ask` does, piece by piece; the stream's `answer` is there once they have ended."""
         return self._session.stream_of(make_request(question, media, **options))
 
-    def chat(self, *media: MediaName, **options: Any) -> Chat:
+    def chat(self, *media: MediaName, **options: Unpack[Options]) -> Chat:
         """A conversation about media. Options are those of `ask`; they are for all of its questions."""
         return Chat(self._session, make_request(None, media, **options))
 
     def map(
-        self, jobs: Iterable[Job | Mapping[str, Any]], *, question: str | None = None, **options: Any
+        self, jobs: Iterable[Job | Mapping[str, Any]], *, question: str | None = None, **options: Unpack[Options]
     ) -> Iterator[Answer | Failure]:
         """Answer many jobs, in batches, in the order of completion.
 
@@ -187,7 +207,7 @@ def make_request(
     top_p: float | None = None,
     seed: int | None = None,
 ) -> Request:
-    """A request from a user's words and options; see `Model.ask`."""
+    """A request from a user's words and options; see `Options`."""
     if question is not None and not question.strip():
         raise UsageError("the question is empty")
     return Request(

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from llava_cli.errors import UsageError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import Prompt
@@ -34,12 +36,24 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class Generation:
-    """How an answer is generated. Greedy unless a temperature is given."""
+    """How an answer is generated. Greedy unless a temperature is given.
+
+    Raises:
+        UsageError: a number makes no sense.
+    """
 
     max_new_tokens: int = 256
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise UsageError(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1")
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
+            raise UsageError(f"temperature is {self.temperature}; it must be a finite number from 0 on")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UsageError(f"top_p is {self.top_p}; it must be more than 0 and at most 1")
 
     @property
     def do_sample(self) -> bool:
