@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from llava_cli.engine.types import Generation
-from llava_cli.errors import LlavaError
+from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, Message
@@ -69,6 +69,20 @@ class Request:
     def names(self) -> tuple[str, ...]:
         """All media, those of the history first."""
         return (*(path for message in self.history for path in message.paths), *self.media)
+
+    def check(self) -> None:
+        """Make sure that what is said is text.
+
+        Raises:
+            UsageError: it holds bytes that are not UTF-8, or half of a surrogate pair: no tokenizer can read it.
+        """
+        said = {"question": [self.question or ""], "system prompt": [self.system or ""]}
+        said["conversation"] = [part for one in self.history for part in one.parts if isinstance(part, str)]
+        for what, texts in said.items():
+            try:
+                "".join(texts).encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(f"the {what} is not valid Unicode text") from error
 
     def text(self, media: Sequence[Media] = ()) -> str:
         """What is asked, in words; `media` are those of the question."""

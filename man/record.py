@@ -71,7 +71,7 @@ LEDGER = [
     "A record is on the disk before its job counts as done: what a kill or a power cut can lose is only what "
     "was in hand.",
     "Records are only ever appended; half a line that a crash has left is cut off before the next is written.",
-    "A file that is no ledger is not touched.",
+    "A file that is not a ledger is not touched.",
     "The same command again does what is missing: there is one record for each job, however often it was stopped.",
     "Work is known by the contents of its files and by its settings: renamed and copied files keep their "
     "answers, a changed setting is new work.",

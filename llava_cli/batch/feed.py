@@ -15,7 +15,7 @@ from typing import Any
 from llava_cli.batch.identity import content, default_id, line_key, work_key
 from llava_cli.batch.jobs import Item, Job, Unusable
 from llava_cli.batch.task import RecordGroup, Task
-from llava_cli.errors import InputError
+from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import View
 from llava_cli.request import Request
 
@@ -71,12 +71,11 @@ class Tasks:
 
 
 def _not_text(request: Request) -> InputError | None:
-    """The error of a question that no tokenizer can read: bytes that are not UTF-8, or half of a surrogate pair."""
-    for what, text in (("question", request.question), ("system prompt", request.system)):
-        try:
-            (text or "").encode()
-        except UnicodeEncodeError:
-            return InputError(f"{', '.join(request.media)}: the {what} is not valid Unicode text", code="job")
+    """The error of a question that no tokenizer can read."""
+    try:
+        request.check()
+    except UsageError as error:
+        return InputError(f"{', '.join(request.media)}: {error}", code="job")
     return None
 
 

@@ -108,7 +108,7 @@ class Ledger:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             opened.callback(os.close, self._file)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise OutputError(f"{path}: is no regular file; without --output, records go to standard output")
+                raise OutputError(f"{path}: is not a regular file; without --output, records go to standard output")
             self._lock = FileLock(f"{path}.lock", timeout=_PATIENCE_S, thread_local=False)
         with self._locked():
             if new:
@@ -157,7 +157,9 @@ class Ledger:
         except ValueError:
             record = None
         if not isinstance(record, dict) or "schema_version" not in record:
-            raise OutputError(f"{self.path}: line {self._lines} is no record: this is no ledger, or it is damaged")
+            raise OutputError(
+                f"{self.path}: line {self._lines} is not a record: this is not a ledger, or it is damaged"
+            )
         return record
 
     def _check_torn(self, tail: bytes) -> None:
@@ -165,7 +167,7 @@ class Ledger:
         text = tail.lstrip(b"\0")
         if text and not (text.startswith(_BEGINNING) or _BEGINNING.startswith(text)):
             raise OutputError(
-                f"{self.path}: ends with something that is no record: this is no ledger, or it is damaged"
+                f"{self.path}: ends with something that is not a record: this is not a ledger, or it is damaged"
             )
 
     @contextmanager

@@ -137,7 +137,7 @@ def _check(paths: list[str] | None, files_from: str | None, null: bool, outputs:
     if not paths and files_from is None:
         raise UsageError("files are missing; try: llava caption -r videos/ -o captions.jsonl")
     if "-" in (paths or ()):
-        raise UsageError("standard input (-) is no file here; --files-from - reads names from it")
+        raise UsageError("standard input (-) cannot be a media file here; --files-from - reads names from it")
     if files_from == "-" and stdin_is_terminal():
         raise UsageError("--files-from -: standard input is a terminal; pipe a list into it")
     if null and files_from is None:

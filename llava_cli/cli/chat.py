@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,6 +77,8 @@ def chat(
 
     if media and "-" in media:
         raise UsageError("standard input holds the questions here; name the media as files")
+    if sys.stdin is None:
+        raise UsageError("standard input is closed, and questions come from it; ask a single one with llava ask")
     request = Request(
         None, tuple(media or ()), (), generation.system, frames.choice(), frames.fit, generation.generation()
     )

@@ -59,7 +59,7 @@ class Checkpoint:
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{self.folder / filename}: cannot be read as JSON: {error}") from error
         if not isinstance(content, dict):
-            raise ModelError(f"{self.folder / filename}: holds no JSON object")
+            raise ModelError(f"{self.folder / filename}: is not a JSON object")
         return content
 
     @property
@@ -125,7 +125,7 @@ class Checkpoint:
         if any(self.folder.glob("*.safetensors")):
             return
         remedy = "; pickled weights (*.bin) are never loaded: convert them" if any(self.folder.glob("*.bin")) else ""
-        raise ModelError(f"{self.name}: holds no safetensors weights{remedy}")
+        raise ModelError(f"{self.name}: has no safetensors weights{remedy}")
 
 
 def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:

@@ -124,11 +124,11 @@ def test_a_line_that_another_process_left_torn_is_cut_off_before_the_next_is_wri
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["id-1", "id-2"]
 
 
-@promise("A file that is no ledger is not touched.")
+@promise("A file that is not a ledger is not touched.")
 @pytest.mark.parametrize("content", ["my notes", "my notes\n", '{"a": 1}\n', "[1]\n", '{"schema_version": 1}\nnotes'])
 def test_a_file_that_is_no_ledger_is_not_touched(path, content):
     path.write_text(content)
-    with pytest.raises(OutputError, match="no ledger"):
+    with pytest.raises(OutputError, match="not a ledger"):
         Ledger(path)
     assert path.read_text() == content
 

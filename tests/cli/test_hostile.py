@@ -181,6 +181,21 @@ def test_a_warning_about_a_file_carries_no_control_sequences(llava, tiny, tmp_pa
     assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in result.err.rstrip("\n"))
 
 
+@pytest.mark.parametrize("options", [("a\udcff",), ("Why?", "--system", "\ud83d")])
+def test_a_text_that_is_no_text_is_one_line(llava, rendered, tiny, options):
+    result = llava("ask", rendered("h264"), *options, "-m", tiny, "--json")
+    assert result.code == 2
+    assert "is not valid Unicode text" in result.err
+    assert json.loads(result.out)["error"]["code"] == "usage"
+
+
+def test_a_chat_without_standard_input_is_one_line(llava, rendered, tiny, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    result = llava("chat", rendered("h264"), "-m", tiny)
+    assert (result.code, result.out) == (2, "")
+    assert "standard input is closed" in result.err
+
+
 def test_folders_of_our_own_are_private(llava, rendered, tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
