@@ -12,7 +12,7 @@ from llava_cli.answer import Answer, AnswerStream
 from llava_cli.atomic import write_file
 from llava_cli.engine.kv_cache import KVCache
 from llava_cli.errors import OutputError, UsageError
-from llava_cli.media.clip import Media, View
+from llava_cli.media.clip import Media
 from llava_cli.media.opened import OpenMedia
 from llava_cli.models.messages import Message, by_name, chat_text
 from llava_cli.request import Request
@@ -42,7 +42,8 @@ class Chat:
         self.waiting = list(request.media)
         """Media that the next question brings."""
         self.answers: list[Answer] = []
-        self._media.begin(self._names, self._view)
+        asked = self._request()
+        self._media.begin(asked.names, session.view(asked))
 
     @property
     def media(self) -> list[Media]:
@@ -51,8 +52,9 @@ class Chat:
         Raises:
             InputError: one cannot be read.
         """
-        shown = self._media.shown(self._names, self._view)
-        return [shown[name] for name in self._names]
+        asked = self._request()
+        shown = self._session.look(asked, self._media)
+        return [shown[name] for name in asked.names]
 
     def prepare(self) -> None:
         """Have the media decoded and the weights read, before the first question.
@@ -71,7 +73,7 @@ class Chat:
         Raises:
             InputError: one cannot be read; then none is added.
         """
-        shown = self._media.shown(media, self._view)
+        shown = self._session.look(replace(self._settings, media=media), self._media)
         self._media.tell_of([shown[name] for name in media])
         self.waiting += media
 
@@ -125,23 +127,19 @@ class Chat:
     ) -> None:
         self.close()
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return (*(path for message in self.history for path in message.paths), *self.waiting)
-
-    @property
-    def _view(self) -> View:
-        return self._session.view(self._settings)
-
-    def _pieces(self, question: str, stop: Callable[[], bool] | None) -> Generator[str, None, Answer]:
-        asked = replace(
+    def _request(self, question: str | None = None) -> Request:
+        """What a question asks; without one, what there is to see."""
+        return replace(
             self._settings,
             question=question,
             media=tuple(self.waiting),
             history=tuple(self.history),
             system=self.system,
         )
-        stream = self._session.stream(self._session.prepare(asked, self._media), self._media, self._cache, stop)
+
+    def _pieces(self, question: str, stop: Callable[[], bool] | None) -> Generator[str, None, Answer]:
+        prepared = self._session.prepare(self._request(question), self._media)
+        stream = self._session.stream(prepared, self._media, self._cache, stop)
         yield from stream
         answer = stream.result()
         conversation = answer.prepared.query.conversation

@@ -145,8 +145,8 @@ class Session:
             OutOfMemory: they do not fit.
         """
         checkpoint = self.family.checkpoint
-        checkpoint.fetch()
         self.loader.check_memory([])
+        checkpoint.fetch()
         if checkpoint.dummy:
             log.warning("the weights are random: the answer is meaningless")
         with self._stage(f"loading {checkpoint.name}"):
@@ -267,7 +267,7 @@ class Session:
         if not (request.fit and frames):
             raise error
         note = fewer_frames(frames, why)
-        log.warning(note)
+        log.warning("%s: %s", ", ".join(request.names), note)
         return replace(request, choice=replace(request.choice, frames=frames), notes=(note,))
 
     def _pieces(
@@ -275,7 +275,6 @@ class Session:
     ) -> Generator[str, None, Answer]:
         while True:
             pieces = self.engine.stream(prepared.query, cache, stop)
-            failure = None
             told = False
             try:
                 while True:
@@ -289,7 +288,7 @@ class Session:
                 if told:
                     raise
                 failure = error
-            del pieces
+            del pieces  # and with them every tensor of the failed call
             from llava_cli.engine.memory import release
 
             release(failure)

@@ -78,7 +78,7 @@ def test_what_does_not_fit_into_the_context_is_refused_or_fitted(short, request_
     assert f"--frames {frames} would fit" in str(refused.value)
     (note,) = answer.warnings
     assert note == f"at most {frames} frames of each video are shown, to fit the checkpoint's context"
-    assert note in caplog.messages
+    assert f"{answer.media[0].info.path}: {note}" in caplog.messages
     assert answer.record()["warnings"] == [note]
 
 

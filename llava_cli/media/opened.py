@@ -32,7 +32,8 @@ class OpenMedia:
 
     def begin(self, names: Sequence[str], view: View) -> None:
         """Have these decoded in the background, where they are not yet."""
-        missing = [name for name in dict.fromkeys(names) if {(name, view)}.isdisjoint((*self._shown, *self._decoding))]
+        known = self._shown.keys() | self._decoding.keys()
+        missing = [name for name in dict.fromkeys(names) if (name, view) not in known]
         if missing:
             future = self._pool.submit([self._open(name) for name in missing], view)
             self._decoding |= dict.fromkeys([(name, view) for name in missing], future)
