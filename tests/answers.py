@@ -12,8 +12,12 @@ MODEL = ModelInfo("someone/tiny", "0123", "llava-next-video", "bfloat16", None, 
 CLIP, STILL = clip(2, 8, 8), still(9, 7)
 
 
-def answered(question: str = "What?", **changes: object) -> dict:
+def completion(**changes: object) -> Completion:
     shown = {"text": "A cat.", "finish_reason": "stop", "media": (STILL, CLIP), "visual_tokens": (70, 8)}
     counts = {"prompt_tokens": 90, "completion_tokens": 4, "template": "checkpoint", "timing": Timing(load_s=1.23456)}
-    answer = Completion(**(shown | counts | changes))  # type: ignore[arg-type]
-    return answer_record(question, [CLIP, STILL], answer, MODEL, Generation(), decode_s=0.5)
+    return Completion(**(shown | counts | changes))  # type: ignore[arg-type]
+
+
+def answered(question: str = "What?", **changes: object) -> dict:
+    """A record."""
+    return answer_record(question, [CLIP, STILL], completion(**changes), MODEL, Generation(), decode_s=0.5)
