@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cli.lists import MODEL, records, started
+from cli.lists import MODEL, records
+from cli.programs import started
 
 
 def test_the_same_text_as_one_by_one(llava, files, tiny, tmp_path):

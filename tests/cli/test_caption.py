@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cli.lists import MODEL, records, started
+from cli.lists import MODEL, records
+from cli.programs import started
 
 
 def by_job(found: list[dict]) -> dict:
