@@ -28,8 +28,12 @@ from man.record import ABOUT, KEYS, LEDGER, LEDGER_ABOUT
 ROOT = Path(__file__).parents[1]
 
 EXIT_STATUS = [
-    ("0", "an answer"),
-    ("1", "some jobs failed; demo: an answer was wrong; doctor: there is a problem"),
+    ("0", "what was asked for is done"),
+    (
+        "1",
+        "some jobs of a list failed; demo: an answer was wrong; doctor: there is a problem; any command: who read its "
+        "output has gone",
+    ),
     ("2", "a mistake in the command line or the configuration, or media that do not fit into the context"),
     ("3", "a file cannot be read, or has no video or image in it"),
     ("4", "the checkpoint cannot be found, reached or used"),

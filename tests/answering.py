@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pictures import clip, still
 
-from llava_cli.engine.loader import load
+from llava_cli.engine.loader import Loader, load
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Completion, Generation, LoadOptions, Query
 from llava_cli.media.clip import Media
-from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint
 from llava_cli.models.messages import Conversation, ask
 from llava_cli.models.registry import family_of
 
@@ -23,6 +23,11 @@ GREEDY = Generation(max_new_tokens=16)
 def engine_of(folder: Path, **options: object) -> LocalEngine:
     """The checkpoint in `folder`, opened and loaded as the commands do it, on the CPU."""
     return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", **options))
+
+
+def dummy_loader(name: str, **options: object) -> Loader:
+    """What would load random weights of a released checkpoint's geometry, in bfloat16 on the CPU."""
+    return Loader(family_of(dummy_checkpoint(name)), LoadOptions(device="cpu", dtype="bfloat16", **options))
 
 
 def answers_of(

@@ -6,21 +6,11 @@ from __future__ import annotations
 import base64
 import json
 
-from pictures import clip, still
+from answers import answered
 
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
-from llava_cli.record import SCHEMA_VERSION, answer_record, error_record, to_json
-
-MODEL = ModelInfo("someone/tiny", "0123", "llava-next-video", "bfloat16", None, "cuda:0", "sdpa")
-CLIP, STILL = clip(2, 8, 8), still(9, 7)
-
-
-def answered(question: str = "What?", **changes: object) -> dict:
-    shown = {"text": "A cat.", "finish_reason": "stop", "media": (STILL, CLIP), "visual_tokens": (70, 8)}
-    counts = {"prompt_tokens": 90, "completion_tokens": 4, "template": "checkpoint", "timing": Timing(load_s=1.23456)}
-    answer = Completion(**(shown | counts | changes))  # type: ignore[arg-type]
-    return answer_record(question, [CLIP, STILL], answer, MODEL, Generation(), decode_s=0.5)
+from llava_cli.record import SCHEMA_VERSION, error_record, to_json
 
 
 def test_an_answer_s_keys():

@@ -18,7 +18,7 @@ import tiny
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError, OutOfMemory, UsageError
 from llava_cli.request import FrameChoice, Request
-from llava_cli.session import Session, open_family
+from llava_cli.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -170,14 +170,6 @@ def test_oddities_of_media_are_said_once_and_recorded(folder, rendered, request_
     said = [message for message in caplog.messages if "there are no more" in message]
     assert said == [f"{rendered('h264')}: {warning}" for warning in record["media"][0]["warnings"]]
     assert len(said) == 1
-
-
-def test_a_rate_of_frames_is_bounded_by_the_context_and_by_frames_where_given():
-    family = open_family("next-video-7b", dummy=True)
-    by_rate = FrameChoice(fps=1.0).of(family.view, family.most_frames).sampling
-    assert by_rate.frames == (10240 - 320) // 144
-    assert FrameChoice(12, fps=1.0).of(family.view, family.most_frames).sampling.frames == 12
-    assert FrameChoice().of(family.view, family.most_frames).sampling == family.view.sampling
 
 
 def test_sixty_seconds_at_one_a_second_are_sixty_frames(folder, rendered, request_of):

@@ -12,11 +12,11 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from batch.stub import StubSession, filled, name, record
+from promises import noted_in
 
 from llava_cli.batch.jobs import Job
 from llava_cli.batch.ledger import Ledger
@@ -28,12 +28,7 @@ from man.record import LEDGER
 
 TESTS = str(Path(__file__).parents[1])
 CHECKED: list[str] = []
-
-
-def promise(words: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Say which sentence of the page a test checks, and those after it."""
-    CHECKED.append(words)
-    return lambda test: test
+promise = noted_in(CHECKED)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 
 @dataclass
@@ -64,3 +67,34 @@ def program(*arguments: str | bytes | Path, **options: object) -> subprocess.Com
 @pytest.fixture
 def as_program() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     return program
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "picture.png"
+    Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory, rendered) -> Path:
+    """Videos and stills of several shapes, and two files that are neither."""
+    folder = tmp_path_factory.mktemp("media")
+    for name in ("h264", "vp9", "rotated_90", "one_frame"):
+        shutil.copy(rendered(name), folder)
+    for number, size in enumerate([(90, 60), (60, 200)]):
+        Image.linear_gradient("L").rotate(90 * number).resize(size).convert("RGB").save(folder / f"still{number}.png")
+    (folder / "empty.mp4").touch()
+    (folder / "corrupt.mp4").write_bytes(b"\0\0\0\x20ftypisom" + b"\0" * 2000)
+    return folder
+
+
+@pytest.fixture
+def report(llava: Callable[..., Result]) -> Callable[..., tuple[int, dict]]:
+    """What `llava doctor` ends with, and its checks by name."""
+
+    def examined(*options: str) -> tuple[int, dict]:
+        result = llava("doctor", "--json", *options)
+        return result.code, {check["name"]: check for check in json.loads(result.out)["checks"]}
+
+    return examined

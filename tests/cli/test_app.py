@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import typer
+from cli.programs import wait_for_reader
 
 from llava_cli import __version__
 from llava_cli.cli.app import app
@@ -104,13 +104,3 @@ def test_signals_end_it_quietly(tmp_path: Path, tiny: Path, number, code, words)
     out, err = process.communicate(timeout=30)
     os.close(writer)
     assert (process.returncode, out, err) == (code, b"", words)
-
-
-def wait_for_reader(fifo: Path) -> int:
-    """Open a FIFO for writing once somebody reads from it."""
-    for _ in range(600):
-        try:
-            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError(f"nobody opened {fifo}")

@@ -33,14 +33,6 @@ def moving(*actions: str, kind: str = "square", colour: str = "blue") -> ClipSpe
     return ClipSpec(GROUND, (Shape(kind, colour, COLOURS[colour], actions, tuple(path), tuple(radii)),))
 
 
-def test_the_show(answer: Answerer, tmp_path: Path) -> None:
-    show.write_clip(tmp_path / "clip.mp4")
-    show.write_still(tmp_path / "still.png")
-    for name, pairs in (("clip.mp4", show.CLIP_QUESTIONS), ("still.png", show.STILL_QUESTIONS)):
-        questions, truths = zip(*pairs, strict=True)
-        assert answer(tmp_path / name, list(questions)) == list(truths)
-
-
 @pytest.mark.parametrize("kind", ["circle", "square", "triangle", "star"])
 @pytest.mark.parametrize("colour", ["red", "green"])
 def test_shape_and_colour(answer: Answerer, clip: Path, kind: str, colour: str) -> None:

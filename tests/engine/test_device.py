@@ -3,26 +3,14 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import torch
 
 from llava_cli.engine.device import choose_device, choose_dtype
-from llava_cli.engine.loader import Loader
 from llava_cli.engine.memory import GIB
-from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import UsageError
 from llava_cli.models.checkpoint import open_checkpoint
 from llava_cli.models.registry import family_of
-
-
-def test_the_number_format_does_not_depend_on_what_is_downloaded(folder, tmp_path):
-    """The first run, before the download, and a later one continue the same list."""
-    small = shutil.copytree(folder, tmp_path / "small", ignore=shutil.ignore_patterns("*.safetensors"))
-    options = LoadOptions("cpu")
-    dtypes = {Loader(family_of(open_checkpoint(str(path))), options).dtype for path in (folder, small)}
-    assert dtypes == {torch.float32}
 
 
 def test_the_number_format_follows_from_the_machine_s_memory_not_from_what_is_free(folder, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from answering import GREEDY, answers_of, engine_of, layers_in_4_bit, streamed, text_of
+from answering import GREEDY, answers_of, streamed, text_of
 from pictures import clip, still
 
 from llava_cli.engine.local import LocalEngine
@@ -86,21 +86,3 @@ def test_running_out_of_memory_is_its_own_error(engine, monkeypatch):
     monkeypatch.setattr(engine.family, "encode", exhausted)
     with pytest.raises(OutOfMemory, match="--frames"):
         text_of(engine, [clip(8, 56, 56)])
-
-
-def test_8_bit_answers_on_the_cpu(folder):
-    engine = engine_of(folder, quantization="8bit")
-    assert engine.info.quantization == "int8"
-    assert text_of(engine, [clip(8, 56, 56)])
-
-
-def test_quantize_all_leaves_only_the_last_layer(folder):
-    quantized = layers_in_4_bit(engine_of(folder, quantization="4bit", quantize_all=True))
-    assert any(name.startswith("model.vision_tower.") for name in quantized)
-    assert "lm_head" not in quantized
-
-
-def test_bfloat16_on_the_cpu_answers(folder):
-    engine = engine_of(folder, dtype="bfloat16")
-    assert engine.info.dtype == "bfloat16"
-    assert text_of(engine, [clip(8, 56, 56)])

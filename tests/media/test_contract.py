@@ -25,6 +25,7 @@ from media.rendering import SPECS, marked, read_mark, remux, render, two_tracks,
 from media.spoiling import bad, spoilt
 from media.web_server import serving
 from PIL import Image
+from promises import noted_in
 
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media import Clip, Sampling, View, load_media, opencv, sampler
@@ -43,12 +44,7 @@ EXPECTED: dict[str, list[tuple[int, float, str]]] = json.loads(
     (Path(__file__).parents[1] / "data" / "frames.json").read_text()
 )
 CHECKED: list[str] = []
-
-
-def promise(words: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Say which sentence of the page a test checks."""
-    CHECKED.append(words)
-    return lambda test: test
+promise = noted_in(CHECKED)
 
 
 def load(path: Path, frames: int = 8, fit: Fit = "full", **options: object) -> Clip:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from llava_cli.media.clip import Media
+from llava_cli.batch.writers.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -24,26 +23,6 @@ class Outputs:
     """Where sidecars go, if not beside their media."""
     csv: Path | None = None
     report: Path | None = None
-
-
-class Writer:
-    """Is given the records of each group, those of earlier runs too, and what the group's media showed."""
-
-    needs_media = False
-
-    def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
-        """Write the records of a group, each with whether it was made in this run.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """All records are there."""
-
-    def discard(self) -> None:
-        """Leave nothing half done behind; called in any case, after `close` where all went well."""
 
 
 def open_writers(outputs: Outputs) -> list[Writer]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 import jinja2
 
 from llava_cli.atomic import AtomicFile
-from llava_cli.batch.writers import Writer
+from llava_cli.batch.writers.writer import Writer
 from llava_cli.media.clip import Media
 from llava_cli.media.sheet import LEGIBLE_WIDTH, draw_sheet
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_cli.atomic import AtomicFile
-from llava_cli.batch.writers import Writer
+from llava_cli.batch.writers.writer import Writer
 from llava_cli.media.clip import Media
 
 COLUMNS = ("id", "status", "media", "question", "answer", "error")

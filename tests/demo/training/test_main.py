@@ -6,12 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from llava_cli.demo.training import __main__ as program
 from llava_cli.demo.training import measure
-from llava_cli.demo.training.train import train
-from llava_cli.errors import UsageError
 
 
 def test_progress_is_a_line_now_and_then_and_at_the_end(
@@ -45,12 +42,3 @@ def test_a_folder_that_will_not_do_is_one_line(
     assert str(ended.value).startswith(f"llava: {folder}: ")
     assert message in str(ended.value)
     assert "\n" not in str(ended.value)
-
-
-def test_a_torch_without_the_optimizer_is_told_before_anything_is_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delattr(torch.optim, "Muon")
-    with pytest.raises(UsageError, match=r"needs torch 2\.9 or newer.*this is torch"):
-        train(tmp_path / "demo")
-    assert not (tmp_path / "demo").exists()

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers that no model gave, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from pictures import clip, still
+
+from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
+from llava_cli.record import answer_record
+
+MODEL = ModelInfo("someone/tiny", "0123", "llava-next-video", "bfloat16", None, "cuda:0", "sdpa")
+CLIP, STILL = clip(2, 8, 8), still(9, 7)
+
+
+def completion(**changes: object) -> Completion:
+    shown = {"text": "A cat.", "finish_reason": "stop", "media": (STILL, CLIP), "visual_tokens": (70, 8)}
+    counts = {"prompt_tokens": 90, "completion_tokens": 4, "template": "checkpoint", "timing": Timing(load_s=1.23456)}
+    return Completion(**(shown | counts | changes))  # type: ignore[arg-type]
+
+
+def answered(question: str = "What?", **changes: object) -> dict:
+    """A record."""
+    return answer_record(question, [CLIP, STILL], completion(**changes), MODEL, Generation(), decode_s=0.5)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint's files to an engine: in which numbers, what it takes, and what is refused before it is read."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from answering import dummy_loader, engine_of, layers_in_4_bit, text_of
+from pictures import clip
+
+from llava_cli.engine.loader import Loader
+from llava_cli.engine.memory import GIB
+from llava_cli.engine.types import LoadOptions
+from llava_cli.errors import OutOfMemory
+from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.registry import family_of
+
+
+def test_the_number_format_does_not_depend_on_what_is_downloaded(folder, tmp_path):
+    """The first run, before the download, and a later one continue the same list."""
+    small = shutil.copytree(folder, tmp_path / "small", ignore=shutil.ignore_patterns("*.safetensors"))
+    options = LoadOptions("cpu")
+    dtypes = {Loader(family_of(open_checkpoint(str(path))), options).dtype for path in (folder, small)}
+    assert dtypes == {torch.float32}
+
+
+def test_the_plan_matches_the_weights_that_are_loaded(folder):
+    family = family_of(open_checkpoint(str(folder)))
+    for options in (LoadOptions("cpu", "float32"), LoadOptions("cpu", "bfloat16", quantization="4bit")):
+        planned = Loader(family, options)
+        model = planned.load()._model
+        held = sum(w.numel() * w.dtype.itemsize for w in model.parameters())
+        if options.quantization is None:
+            assert planned.plan([(1, 1)]).weights == held
+        else:  # the scales are kept beside the parameters
+            assert planned.plan([(1, 1)]).weights == pytest.approx(held, rel=0.05)
+
+
+def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
+    monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 10 * GIB)
+    with pytest.raises(OutOfMemory, match="--4bit would fit"):
+        dummy_loader("next-video-7b").check_memory([(4608, 256)])
+    with pytest.raises(OutOfMemory, match="smaller checkpoint"):
+        dummy_loader("next-video-34b").check_memory([(3456, 256)])
+    dummy_loader("next-video-7b", quantization="4bit").check_memory([(4608, 256)])
+
+
+def test_8_bit_answers_on_the_cpu(folder):
+    engine = engine_of(folder, quantization="8bit")
+    assert engine.info.quantization == "int8"
+    assert text_of(engine, [clip(8, 56, 56)])
+
+
+def test_quantize_all_leaves_only_the_last_layer(folder):
+    quantized = layers_in_4_bit(engine_of(folder, quantization="4bit", quantize_all=True))
+    assert any(name.startswith("model.vision_tower.") for name in quantized)
+    assert "lm_head" not in quantized
+
+
+def test_bfloat16_on_the_cpu_answers(folder):
+    engine = engine_of(folder, dtype="bfloat16")
+    assert engine.info.dtype == "bfloat16"
+    assert text_of(engine, [clip(8, 56, 56)])

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The media of a conversation: opened once, decoded once for each view, told of once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pictures import clip
+
+from llava_cli.errors import InputError
+from llava_cli.media.clip import Sampling, View
+from llava_cli.media.limits import DEFAULT
+from llava_cli.media.opened import OpenMedia
+from llava_cli.media.source import Source
+from llava_cli.media.worker.pool import Decoded
+
+FOUR, EIGHT = (View((48, 48), "crop", Sampling(frames=frames)) for frames in (4, 8))
+
+
+class Pool:
+    """Takes what is to be decoded; the test says when it is done."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[list[str], View]] = []
+        self.sources: list[Source] = []
+        self._futures: list[Future[Decoded]] = []
+
+    def submit(self, sources: Sequence[Source], view: View) -> Future[Decoded]:
+        self.sources += sources
+        self.tasks.append(([Path(source.name).name for source in sources], view))
+        self._futures.append(Future())
+        return self._futures[-1]
+
+    def finish(self, seconds: float = 0.5) -> None:
+        for future, (names, _) in zip(self._futures, self.tasks, strict=True):
+            if not future.done():
+                future.set_result(Decoded([clip(2, 8, 8, seed) for seed, _ in enumerate(names)], seconds))
+
+    def fail(self, error: Exception) -> None:
+        self._futures[-1].set_exception(error)
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool()
+
+
+@pytest.fixture
+def opened(pool: Pool) -> Iterator[OpenMedia]:
+    media = OpenMedia(pool, DEFAULT)  # type: ignore[arg-type]
+    yield media
+    media.close()
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> list[str]:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"frames")
+    return [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+
+
+def test_each_is_decoded_once_for_each_view(opened, pool, names):
+    opened.begin([*names, names[0]], FOUR)
+    opened.begin(names[:1], FOUR)
+    assert opened.busy
+    pool.finish()
+    assert not opened.busy
+    seen = opened.shown(names, FOUR)
+    assert list(seen) == names
+    assert opened.shown(names[:1], FOUR)[names[0]] is seen[names[0]]
+    opened.begin(names[1:], EIGHT)
+    pool.finish()
+    assert opened.shown(names[1:], EIGHT)[names[1]] is not seen[names[1]]
+    assert pool.tasks == [(["a.mp4", "b.mp4"], FOUR), (["b.mp4"], EIGHT)]
+    assert pool.sources[1] is pool.sources[2]
+
+
+def test_the_seconds_of_all_decoding_add_up(opened, pool, names):
+    opened.begin(names, FOUR)
+    pool.finish(0.5)
+    assert opened.decode_s == 0
+    opened.shown(names, FOUR)
+    opened.begin(names, EIGHT)
+    pool.finish(0.25)
+    opened.shown(names, EIGHT)
+    opened.shown(names, FOUR)
+    assert opened.decode_s == 0.75
+
+
+def test_a_file_that_cannot_be_decoded_is_told_and_tried_again(opened, pool, names):
+    opened.begin(names, FOUR)
+    pool.fail(InputError("a.mp4: is damaged"))
+    with pytest.raises(InputError, match="is damaged"):
+        opened.shown(names, FOUR)
+    opened.begin(names, FOUR)
+    pool.finish()
+    assert list(opened.shown(names, FOUR)) == names
+    assert len(pool.tasks) == 2
+
+
+def test_a_pipe_is_read_once_and_what_was_copied_of_it_goes(opened, pool, tmp_path):
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"frames",))
+    writer.start()
+    opened.begin([str(pipe)], FOUR)
+    writer.join()
+    opened.begin([str(pipe)], EIGHT)
+    one, other = pool.sources
+    assert one is other
+    assert Path(one.path).read_bytes() == b"frames"
+    opened.close()
+    assert not Path(one.path).exists()
+
+
+def test_what_is_odd_about_a_medium_is_said_once(opened, caplog):
+    seen = clip(2, 8, 8)
+    odd = replace(seen, info=replace(seen.info, warnings=("cut short", "HDR")))
+    with caplog.at_level(logging.WARNING):
+        opened.tell_of([odd, odd])
+        opened.tell_of([odd])
+        assert caplog.messages == ["clip.mp4: cut short", "clip.mp4: HDR"]
+        opened.tell_of([replace(odd)])
+    assert len(caplog.messages) == 4
