@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json as json_module
-import textwrap
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 
 from llava_cli.cli import options
 from llava_cli.cli.command import all_configurable
-from llava_cli.cli.help import COMMON
+from llava_cli.cli.help import COMMON, definitions
 from llava_cli.errors import ExitCode
 from llava_cli.output import console
 
@@ -35,10 +35,6 @@ SelfTest = Annotated[
 ]
 Hub = Annotated[bool, typer.Option("--hub", help="Also check over the network whether the hub can be reached."), COMMON]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one line of JSON."), COMMON]
-
-_LEGIBLE = 30
-"""Columns that a text must have beside its head."""
-_SIGNS = {"ok": "  ok    ", "note": "  note  ", "problem": "PROBLEM "}
 
 
 def doctor(
@@ -77,25 +73,15 @@ def doctor(
 
 def _text(found: Sequence[Check], values: Sequence[dict[str, Any]], columns: int) -> str:
     """The report for people, in lines of so many columns (0: of any length)."""
-    width = max(len(check.name) for check in found)
-    lines = []
+    rows = []
     for check in found:
-        lines += _wrapped(f"{_SIGNS[check.status]}{check.name.ljust(width)}  ", check.detail, columns)
-        if check.remedy:
-            lines += _wrapped(f"{' ' * (8 + width)}  ", f"-> {check.remedy}", columns)
+        rows.append(
+            (f"{check.status.upper() if check.status == 'problem' else check.status:<9}{check.name}", check.detail)
+        )
+        rows += [("", f"-> {check.remedy}")] if check.remedy else []
+    widest = max(len(term) for term, _ in rows)
     changed = [value for value in values if value["source"] != "default"]
-    lines += ["", "settings (flag > environment > file > default):"]
+    lines = [*definitions(rows, columns or sys.maxsize, widest), "", "settings (flag > environment > file > default):"]
     lines += [f"  {value['key']} = {value['value']}  from {value['source']}" for value in changed]
     lines.append(f"  {'all others' if changed else 'all'} have their defaults")
     return "\n".join(lines) + "\n"
-
-
-def _wrapped(head: str, text: str, columns: int) -> list[str]:
-    """Text beside its head, or below it where the window is too narrow for both."""
-    if not columns or len(head) + len(text) <= columns:
-        return [head + text]
-    indent = len(head) if columns - len(head) >= _LEGIBLE else 10
-    wrapped = textwrap.wrap(text, max(columns - indent, 20), break_long_words=False, break_on_hyphens=False)
-    if indent == len(head):
-        return [head + wrapped[0], *(" " * indent + line for line in wrapped[1:])]
-    return [*filter(None, [head.rstrip()]), *(" " * indent + line for line in wrapped)]
