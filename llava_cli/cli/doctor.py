@@ -75,9 +75,8 @@ def _text(found: Sequence[Check], values: Sequence[dict[str, Any]], columns: int
     """The report for people, in lines of so many columns (0: of any length)."""
     rows = []
     for check in found:
-        rows.append(
-            (f"{check.status.upper() if check.status == 'problem' else check.status:<9}{check.name}", check.detail)
-        )
+        sign = "PROBLEM" if check.status == "problem" else check.status
+        rows.append((f"{sign:<8}{check.name}", check.detail))
         rows += [("", f"-> {check.remedy}")] if check.remedy else []
     widest = max(len(term) for term, _ in rows)
     changed = [value for value in values if value["source"] != "default"]
