@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,22 @@ from llava_cli.media.opening import open_source
 from llava_cli.media.source import Source
 
 Rendered = Callable[[str], Path]
+Stdin = Callable[[bytes], None]
 VIEW = View((48, 48), "crop", Sampling())
 
 
-def stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    reading, writing = os.pipe()
-    os.write(writing, data)
-    os.close(writing)
-    monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stdin]:
+    """Have standard input give some bytes."""
+    with ExitStack() as opened:
+
+        def give(data: bytes) -> None:
+            reading, writing = os.pipe()
+            os.write(writing, data)
+            os.close(writing)
+            monkeypatch.setattr(sys, "stdin", opened.enter_context(os.fdopen(reading)))
+
+        yield give
 
 
 def fails(path: str | bytes | Path, message: str) -> None:
@@ -63,8 +72,8 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     fails(tmp_path / "secret.mp4", "may not be read; check its permissions")
 
 
-def test_standard_input_becomes_a_file_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abc" * 1000)
+def test_standard_input_becomes_a_file_that_goes_away(stdin: Stdin) -> None:
+    stdin(b"abc" * 1000)
     with open_source("-") as source:
         assert source.name == "-"
         assert Path(source.path).read_bytes() == b"abc" * 1000
@@ -72,8 +81,8 @@ def test_standard_input_becomes_a_file_that_goes_away(monkeypatch: pytest.Monkey
     assert not path.exists()
 
 
-def test_standard_input_goes_away_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abc")
+def test_standard_input_goes_away_after_an_error(stdin: Stdin) -> None:
+    stdin(b"abc")
     opened = open_source("-")
     path = Path(opened.__enter__().path)
     assert path.exists()
@@ -81,24 +90,24 @@ def test_standard_input_goes_away_after_an_error(monkeypatch: pytest.MonkeyPatch
     assert not path.exists()
 
 
-def test_standard_input_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abcd")
+def test_standard_input_has_a_limit(stdin: Stdin) -> None:
+    stdin(b"abcd")
     with open_source("-", Limits(max_bytes=4)):
         pass
-    stdin(monkeypatch, b"abcde")
+    stdin(b"abcde")
     with pytest.raises(InputError, match="gives more than 4 bytes; --max-bytes"), open_source("-", Limits(max_bytes=4)):
         pass
 
 
-def test_no_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"")
+def test_no_standard_input(stdin: Stdin, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin(b"")
     fails("-", "standard input is empty")
     monkeypatch.setattr(sys, "stdin", None)
     fails("-", "standard input is closed")
 
 
-def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdin(monkeypatch, b"abc")
+def test_a_full_disk_is_said(stdin: Stdin, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin(b"abc")
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
     fails("-", "standard input cannot be copied to .*: No space left on device")
 
