@@ -80,10 +80,10 @@ def test_doctor_has_found_a_problem(llava, monkeypatch, tmp_path):
     assert llava("doctor", "--no-self-test").code == ExitCode.SOME_FAILED
 
 
-def test_who_read_the_output_has_gone(picture, tiny):
+def test_who_read_the_output_has_gone(rendered, tiny):
     reading, writing = os.pipe()
     os.close(reading)
-    process = started("frames", picture, "-m", tiny, stdout=writing, stderr=subprocess.PIPE)
+    process = started("frames", rendered("h264"), "-m", tiny, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (process.communicate()[1], process.returncode) == (b"", ExitCode.SOME_FAILED)
 
@@ -152,12 +152,15 @@ def test_too_little_memory(llava, picture, tiny, monkeypatch):
 
 
 @promise("6: the result cannot be written")
-def test_a_result_that_cannot_be_written(llava, picture, tiny, tmp_path):
+def test_a_result_that_cannot_be_written(llava, picture, rendered, tiny, tmp_path):
     missing = tmp_path / "missing" / "answer.json"
     assert llava("ask", picture, "Why?", "-m", tiny, "-o", missing).code == ExitCode.OUTPUT
     assert llava("caption", picture, "-m", tiny, "-o", missing).code == ExitCode.OUTPUT
     with Path("/dev/full").open("wb") as full:
-        assert started("frames", picture, "-m", tiny, stdout=full, stderr=subprocess.DEVNULL).wait() == ExitCode.OUTPUT
+        assert (
+            started("frames", rendered("h264"), "-m", tiny, stdout=full, stderr=subprocess.DEVNULL).wait()
+            == ExitCode.OUTPUT
+        )
 
 
 @promise("70: a bug in llava; the path of a log is printed")

@@ -25,26 +25,26 @@ FOUR, EIGHT = (View((48, 48), "crop", Sampling(frames=frames)) for frames in (4,
 
 
 class Pool:
-    """Takes what is to be decoded; the test says when it is done."""
+    """Notes what is to be decoded; it is done at once, unless the pool is held."""
 
     def __init__(self) -> None:
         self.tasks: list[tuple[list[str], View]] = []
         self.sources: list[Source] = []
-        self._futures: list[Future[Decoded]] = []
+        self.seconds = 0.5
+        self.error: Exception | None = None
+        self.held: list[Future[Decoded]] | None = None
 
     def submit(self, sources: Sequence[Source], view: View) -> Future[Decoded]:
         self.sources += sources
         self.tasks.append(([Path(source.name).name for source in sources], view))
-        self._futures.append(Future())
-        return self._futures[-1]
-
-    def finish(self, seconds: float = 0.5) -> None:
-        for future, (names, _) in zip(self._futures, self.tasks, strict=True):
-            if not future.done():
-                future.set_result(Decoded([clip(2, 8, 8, seed) for seed, _ in enumerate(names)], seconds))
-
-    def fail(self, error: Exception) -> None:
-        self._futures[-1].set_exception(error)
+        future: Future[Decoded] = Future()
+        if self.held is not None:
+            self.held.append(future)
+        elif self.error is not None:
+            future.set_exception(self.error)
+        else:
+            future.set_result(Decoded([clip(2, 8, 8, seed) for seed, _ in enumerate(sources)], self.seconds))
+        return future
 
 
 @pytest.fixture
@@ -69,38 +69,40 @@ def names(tmp_path: Path) -> list[str]:
 def test_each_is_decoded_once_for_each_view(opened, pool, names):
     opened.begin([*names, names[0]], FOUR)
     opened.begin(names[:1], FOUR)
-    assert opened.busy
-    pool.finish()
-    assert not opened.busy
     seen = opened.shown(names, FOUR)
     assert list(seen) == names
     assert opened.shown(names[:1], FOUR)[names[0]] is seen[names[0]]
-    opened.begin(names[1:], EIGHT)
-    pool.finish()
     assert opened.shown(names[1:], EIGHT)[names[1]] is not seen[names[1]]
     assert pool.tasks == [(["a.mp4", "b.mp4"], FOUR), (["b.mp4"], EIGHT)]
     assert pool.sources[1] is pool.sources[2]
 
 
+def test_it_is_busy_until_everything_is_decoded(opened, pool, names):
+    assert not opened.busy
+    pool.held = []
+    for name in names:
+        opened.begin([name], FOUR)
+    for future in pool.held:
+        assert opened.busy
+        future.set_result(Decoded([clip(2, 8, 8)], 0.5))
+    assert not opened.busy
+
+
 def test_the_seconds_of_all_decoding_add_up(opened, pool, names):
     opened.begin(names, FOUR)
-    pool.finish(0.5)
     assert opened.decode_s == 0
     opened.shown(names, FOUR)
-    opened.begin(names, EIGHT)
-    pool.finish(0.25)
+    pool.seconds = 0.25
     opened.shown(names, EIGHT)
     opened.shown(names, FOUR)
     assert opened.decode_s == 0.75
 
 
 def test_a_file_that_cannot_be_decoded_is_told_and_tried_again(opened, pool, names):
-    opened.begin(names, FOUR)
-    pool.fail(InputError("a.mp4: is damaged"))
+    pool.error = InputError("a.mp4: is damaged")
     with pytest.raises(InputError, match="is damaged"):
         opened.shown(names, FOUR)
-    opened.begin(names, FOUR)
-    pool.finish()
+    pool.error = None
     assert list(opened.shown(names, FOUR)) == names
     assert len(pool.tasks) == 2
 

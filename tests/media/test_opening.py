@@ -25,17 +25,17 @@ VIEW = View((48, 48), "crop", Sampling())
 
 
 @pytest.fixture
-def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
-    """Have these bytes stand in standard input."""
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stdin]:
+    """Have standard input give some bytes."""
     with ExitStack() as opened:
 
-        def piped(data: bytes) -> None:
+        def give(data: bytes) -> None:
             reading, writing = os.pipe()
             os.write(writing, data)
             os.close(writing)
             monkeypatch.setattr(sys, "stdin", opened.enter_context(os.fdopen(reading)))
 
-        yield piped
+        yield give
 
 
 def fails(path: str | bytes | Path, message: str) -> None:

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """All stages one after the other: the same checkpoint again, and nothing half done."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from llava_cli.demo.training.tokenizer import build_tokenizer
 from llava_cli.demo.training.train import train
 from llava_cli.errors import UsageError
 
 
-def test_training_writes_the_same_checkpoint_again_and_tells_of_every_step(tmp_path: Path) -> None:
+def test_training_writes_the_same_checkpoint_again_and_tells_of_every_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("llava_cli.demo.training.train.build_tokenizer", partial(build_tokenizer, clips=500))
     threads = torch.get_num_threads()
     for name in ("one", "two"):
         told.clear()
