@@ -19,16 +19,29 @@ def shown_patches(
         tile: a tile's edge in pixels.
         patches: how many patches lie along it.
     """
-    from transformers.image_processing_utils import select_best_resolution
-
     height, width = picture
-    canvas = select_best_resolution(picture, canvases)
+    canvas = best_canvas(picture, canvases)
     rows, columns = (edge // tile * patches for edge in canvas)
     if width / height > columns / rows:
         shown = int(round(height * (columns / width), 7))
         return rows - (rows - shown) // 2 * 2, columns
     shown = int(round(width * (rows / height), 7))
     return rows, columns - (columns - shown) // 2 * 2
+
+
+def best_canvas(picture: tuple[int, int], canvases: Sequence[Sequence[int]]) -> Sequence[int]:
+    """The canvas (height, width) that keeps most of the picture's pixels; of several the smallest, of those the first.
+
+    As transformers' `select_best_resolution`, which takes seconds to import: `llava frames` does without torch.
+    """
+    height, width = picture
+
+    def merit(canvas: Sequence[int]) -> tuple[int, int]:
+        scale = min(canvas[1] / width, canvas[0] / height)
+        kept = min(int(width * scale) * int(height * scale), width * height)
+        return kept, -canvas[0] * canvas[1]
+
+    return max(canvases, key=merit)
 
 
 def limited_patches(rows: int, columns: int, patches: int, most_tiles: int) -> tuple[int, int]:
