@@ -68,6 +68,20 @@ def write_file(path: Path, data: bytes) -> None:
         file.discard()
 
 
+def check_writable(path: Path | None) -> None:
+    """Find out before minutes of work that a file could not be written.
+
+    Raises:
+        OutputError: it could not be.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: its folder does not exist")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path}: cannot be written: {'is a folder' if path.is_dir() else 'its folder is read-only'}")
+
+
 def write_all(file: int, data: bytes | memoryview) -> None:
     """Write to a file descriptor, in as many calls as it takes. Raises OSError."""
     rest = memoryview(data)

@@ -6,20 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from llava_cli.answer import Answer, AnswerStream
-from llava_cli.atomic import write_file
+from llava_cli.atomic import check_writable, write_file
 from llava_cli.engine.kv_cache import KVCache
-from llava_cli.errors import OutputError, UsageError
+from llava_cli.errors import UsageError
 from llava_cli.media.clip import Media
 from llava_cli.media.opened import OpenMedia
 from llava_cli.models.messages import Message, by_name, chat_text
 from llava_cli.request import Request
 from llava_cli.session import Session
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class Chat:
@@ -110,8 +106,7 @@ class Chat:
         """
         if not self.history:
             raise UsageError("nothing to save yet")
-        if not path.parent.is_dir():
-            raise OutputError(f"{path}: its folder does not exist")
+        check_writable(path)
         system = [Message("system", (self.system,))] if self.system else []
         write_file(path, chat_text([*system, *self.history], path.parent).encode())
 
@@ -122,9 +117,7 @@ class Chat:
     def __enter__(self) -> Chat:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _request(self, question: str | None = None) -> Request:

@@ -89,5 +89,10 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+def forget_origin(error: BaseException) -> None:
+    """Have an error let go of the calls that raised it, and so of all that they held: pictures, tensors."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+
+
 class Terminated(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt, not an Exception: no handler may swallow it."""

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llava_cli.atomic import write_all
@@ -200,17 +199,3 @@ def _flush() -> None:
     with suppress(ValueError, OSError):
         if sys.stdout is not None:
             sys.stdout.flush()
-
-
-def check_writable(path: Path | None) -> None:
-    """Find out before minutes of work that a file could not be written.
-
-    Raises:
-        OutputError: it could not be.
-    """
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: its folder does not exist")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: cannot be written: {'is a folder' if path.is_dir() else 'its folder is read-only'}")

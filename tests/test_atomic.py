@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from llava_cli.atomic import AtomicFile, make_folder, write_all, write_file
+from llava_cli.atomic import AtomicFile, check_writable, make_folder, write_all, write_file
 from llava_cli.errors import OutputError
 
 
@@ -74,3 +75,9 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"file/b: cannot be made: Not a directory"):
         make_folder(tmp_path / "file" / "b")
+
+
+@pytest.mark.parametrize("name", ["missing/record.json", "."])
+def test_an_impossible_file_is_found_out_before_the_work(tmp_path: Path, name: str):
+    with pytest.raises(OutputError):
+        check_writable(tmp_path / name)

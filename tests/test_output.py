@@ -7,12 +7,11 @@ import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from llava_cli.errors import OutputError
-from llava_cli.output import Output, check_writable, complain, console
+from llava_cli.output import Output, complain, console
 
 
 def test_what_libraries_print_goes_to_stderr():
@@ -76,9 +75,3 @@ def test_what_is_logged_is_said_on_stderr(capfd, options, said):
         log.error("error")
     log.error("nobody's")
     assert capfd.readouterr().err == "".join(f"llava: {word}\n" for word in said.split())
-
-
-@pytest.mark.parametrize("name", ["missing/record.json", "."])
-def test_an_impossible_file_is_found_out_before_the_work(tmp_path: Path, name: str):
-    with pytest.raises(OutputError):
-        check_writable(tmp_path / name)

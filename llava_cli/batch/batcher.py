@@ -14,7 +14,7 @@ from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.task import Task, bug
 from llava_cli.engine.types import Completion
-from llava_cli.errors import LlavaError, OutOfMemory
+from llava_cli.errors import LlavaError, OutOfMemory, forget_origin
 from llava_cli.session import Session
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Batcher:
         finally:
             self._tally.engine_s += time.perf_counter() - started
         # Only here, where the exception and with it every tensor of the failed call are gone, can memory be given back.
-        failure.__traceback__ = failure.__cause__ = failure.__context__ = None
+        forget_origin(failure)
         if isinstance(failure, OutOfMemory):
             from llava_cli.engine.memory import release
 

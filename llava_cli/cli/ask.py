@@ -12,14 +12,14 @@ from typing import Annotated
 
 import typer
 
-from llava_cli.atomic import write_file
+from llava_cli.atomic import check_writable, write_file
 from llava_cli.cli import options
 from llava_cli.cli.frames import save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.errors import InputError, UsageError
 from llava_cli.models.messages import Message, read_chat
-from llava_cli.output import check_writable, console
+from llava_cli.output import console
 from llava_cli.record import plan_text, time_text, to_json
 from llava_cli.request import Request
 

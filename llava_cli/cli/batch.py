@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
+from llava_cli.atomic import check_writable
 from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.errors import ExitCode, InputError, UsageError
-from llava_cli.output import batch_bar, check_writable, console, stdin_is_terminal
+from llava_cli.output import batch_bar, console, stdin_is_terminal
 from llava_cli.record import to_json
 from llava_cli.request import Request
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.atomic import make_folder
+from llava_cli.atomic import check_writable, make_folder
 from llava_cli.cli import options
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.tables import table
 from llava_cli.errors import UsageError
-from llava_cli.output import check_writable, console
+from llava_cli.output import console
 from llava_cli.record import frames_record, printable, to_json
 from llava_cli.request import Request
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llava_cli.engine.types import Quantization
-from llava_cli.errors import OutOfMemory
+from llava_cli.errors import OutOfMemory, forget_origin
 from llava_cli.machine import available_memory
 
 if TYPE_CHECKING:
@@ -125,13 +125,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release(error: BaseException) -> None:
-    """Give back to the devices what a failed call held, and what the libraries keep for later.
-
-    The exception keeps every tensor of the call alive: it loses its traceback and its causes.
-    """
+    """Give back to the devices what a failed call held, and what the libraries keep for later."""
     from accelerate.utils.memory import clear_device_cache
 
-    error.__traceback__ = error.__cause__ = error.__context__ = None
+    forget_origin(error)
     clear_device_cache(garbage_collection=True)
 
 

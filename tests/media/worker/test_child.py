@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +22,6 @@ from llava_cli.media.worker.wire import DecoderBug, Request
 
 Rendered = Callable[[str], Path]
 VIEW = View((48, 48), "crop", Sampling())
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    with Worker() as here:
-        yield here
 
 
 def test_an_error_that_nobody_foresaw_is_a_bug_and_not_the_file_s(

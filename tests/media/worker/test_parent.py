@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,6 @@ from llava_cli.media.worker.wire import DecoderBug, Request
 
 Rendered = Callable[[str], Path]
 VIEW = View((48, 48), "crop", Sampling())
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    with Worker() as here:
-        yield here
 
 
 def test_clips_and_stills_come_back_whole(rendered: Rendered, tmp_path: Path, worker: Worker) -> None:
