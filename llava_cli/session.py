@@ -87,6 +87,7 @@ class Session:
         self.load_options, self.limits, self._progress = load, limits, progress
         self.rope_factor = rope_factor
         self._told_of_device = False
+        self._told: set[str] = set()
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
@@ -237,7 +238,10 @@ class Session:
         log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
         media = tuple(shown[name] for name in request.names)
         self._tell_of_device()
-        return Prepared(request, media, Query(conversation, request.generation, prompt), decode_s)
+        remarks = self.family.remarks(media)
+        self._tell_once(remarks)
+        noted = replace(request, notes=(*request.notes, *remarks))
+        return Prepared(noted, media, Query(conversation, request.generation, prompt), decode_s)
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
         """The memory that these take when they are answered together."""
@@ -307,6 +311,12 @@ class Session:
         self._told_of_device = True
         if self.load_options.device == "auto" and self.loader.device == "cpu" and self.family.checkpoint.name != DEMO:
             log.info("no GPU was found: running on the CPU")
+
+    def _tell_once(self, remarks: Sequence[str]) -> None:
+        for remark in remarks:
+            if remark not in self._told:
+                self._told.add(remark)
+                log.warning("%s", remark)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

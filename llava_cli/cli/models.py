@@ -16,21 +16,25 @@ from llava_cli.cli.tables import table
 from llava_cli.engine.memory import GIB
 from llava_cli.media.clip import blank_clip
 from llava_cli.models.cache import cached_sizes
-from llava_cli.models.published import PUBLISHED
+from llava_cli.models.checkpoint import DEMO
+from llava_cli.models.published import DEMO_GIB, DEMO_LICENCE, PUBLISHED
 from llava_cli.output import console
 
 
 @dataclass(frozen=True)
 class Row:
-    """One released checkpoint."""
+    """One released checkpoint, or the built-in one."""
 
     name: str
-    hub_id: str
+    hub_id: str | None
+    """None for the built-in one."""
+    licence: str | None
+    """As its card states it; None where that is not known."""
     family: str
     frames: int
     """By default."""
     tokens_per_frame: int
-    context: int | None
+    context: int
     bf16_gib: float
     """Memory for one video of the default number of frames."""
     nf4_gib: float
@@ -77,15 +81,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per c
 def models(context: typer.Context, json: Json = False) -> None:
     """List, show and download checkpoints.
 
-    Without a command, it lists the released ones: short name, frames, tokens, context, memory, and what is on
-    this machine. The memory is for one video with the default number of frames. Nothing is downloaded.
+    Without a command, it lists the released ones and the built-in one: short name, frames, tokens, context, memory,
+    licence, and what is on this machine. The memory is for one video with the default number of frames. Nothing is
+    downloaded.
     """
     if context.invoked_subcommand is not None:
         return
     with console() as out:
-        with out.working("counting"):
-            local = cached_sizes()
-            rows = [_row(name, local) for name in PUBLISHED]
+        local = cached_sizes()
+        rows = [_row(name, local) for name in (*PUBLISHED, DEMO)]
         if json:
             out.write("".join(json_module.dumps(asdict(row)) + "\n" for row in rows))
         else:
@@ -125,26 +129,24 @@ def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = F
 
 
 def _row(name: str, local: dict[str, int]) -> Row:
-    from llava_cli.engine.loader import Loader
-    from llava_cli.engine.types import LoadOptions
-    from llava_cli.models.family import TEXT_TOKENS
+    """Needs neither torch nor transformers: what a model's layers take was counted when the row was written."""
     from llava_cli.session import open_family
 
-    family = open_family(name, dummy=True)
+    published = PUBLISHED.get(name)
+    family = open_family(name, dummy=published is not None)
     frames = family.view.sampling.frames
-    tokens = family.visual_tokens(blank_clip(family.view, frames))
-    loader = Loader(family, LoadOptions("cpu", "bfloat16"))
-    bf16, nf4 = (loader.plan_quantized([(tokens + TEXT_TOKENS, 0)], bits).total / GIB for bits in (None, "4bit"))
+    bf16, nf4 = published.gib if published else DEMO_GIB
     return Row(
         name=name,
-        hub_id=PUBLISHED[name].hub_id,
+        hub_id=published.hub_id if published else None,
+        licence=published.licence if published else DEMO_LICENCE,
         family=family.name,
         frames=frames,
-        tokens_per_frame=tokens // frames,
+        tokens_per_frame=family.visual_tokens(blank_clip(family.view, frames)) // frames,
         context=family.context,
-        bf16_gib=round(bf16, 1),
-        nf4_gib=round(nf4, 1),
-        local_gib=round(local.get(PUBLISHED[name].hub_id, 0) / GIB, 1),
+        bf16_gib=bf16,
+        nf4_gib=nf4,
+        local_gib=round(local.get(published.hub_id, 0) / GIB, 1) if published else 0.0,
     )
 
 
@@ -155,14 +157,21 @@ def _table(rows: list[Row], width: int) -> str:
         "FAMILY": [row.family for row in rows],
         "FRAMES": [str(row.frames) for row in rows],
         "TOKENS/FRAME": [str(row.tokens_per_frame) for row in rows],
-        "CONTEXT": [str(row.context or "?") for row in rows],
+        "CONTEXT": [str(row.context) for row in rows],
         "BF16": [f"{row.bf16_gib} GiB" for row in rows],
         "4-BIT": [f"{row.nf4_gib} GiB" for row in rows],
-        "LOCAL": [f"{row.local_gib} GiB" if row.local_gib else "-" for row in rows],
-        "HUB ID": [row.hub_id for row in rows],
+        "LOCAL": [_local(row) for row in rows],
+        "LICENCE": [row.licence or "see its card" for row in rows],
+        "HUB ID": [row.hub_id or "-" for row in rows],
     }
     sizes = {head: max(map(len, [head, *cells])) for head, cells in columns.items()}
-    for head in ("HUB ID", "TOKENS/FRAME", "FAMILY", "FRAMES", "CONTEXT"):
+    for head in ("HUB ID", "LICENCE", "TOKENS/FRAME", "FAMILY", "FRAMES", "CONTEXT"):
         if width and sum(sizes.values()) + 2 * len(sizes) - 2 > width:
             del sizes[head]
     return table(list(zip(*([head, *columns[head]] for head in sizes), strict=True)), str.ljust)
+
+
+def _local(row: Row) -> str:
+    if row.hub_id is None:
+        return "built in"
+    return f"{row.local_gib} GiB" if row.local_gib else "-"

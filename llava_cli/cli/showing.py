@@ -12,7 +12,8 @@ from llava_cli.engine.types import Quantization
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import blank_clip
 from llava_cli.models.cache import cached_sizes
-from llava_cli.models.published import PUBLISHED
+from llava_cli.models.checkpoint import DEMO
+from llava_cli.models.published import DEMO_LICENCE, PUBLISHED
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Clip
@@ -31,6 +32,7 @@ def describe(family: Family) -> dict[str, Any]:
     clip = blank_clip(view, view.sampling.frames)
     tokens = family.visual_tokens(clip)
     hub_id = PUBLISHED[checkpoint.name].hub_id if checkpoint.dummy else checkpoint.hub_id
+    released = next((one for one in PUBLISHED.values() if one.hub_id == hub_id), None)
     loader = Loader(family, LoadOptions("cpu", "bfloat16"))
     return {
         "checkpoint": checkpoint.name,
@@ -38,6 +40,8 @@ def describe(family: Family) -> dict[str, Any]:
         "revision": checkpoint.revision,
         "folder": None if checkpoint.dummy else str(checkpoint.folder),
         "local_bytes": cached_sizes().get(hub_id or ""),
+        "licence": DEMO_LICENCE if checkpoint.name == DEMO else released.licence if released else None,
+        "unconfirmed": released.unconfirmed if released and checkpoint.dummy else None,
         "family": family.name,
         "parameters": loader.parameters,
         "context": family.context,
@@ -58,7 +62,7 @@ def _memory(loader: Any, family: Family, tokens: int, frames: int) -> list[dict[
     rows = []
     for count in sorted({8, 16, 32, 64, frames}):
         prompt = tokens * count // frames + TEXT_TOKENS
-        if family.context is None or prompt <= family.context:
+        if prompt <= family.context:
             sizes = {
                 key: round(loader.plan_quantized([(prompt, 0)], bits).total / GIB, 1) for key, bits in _NUMBERS.items()
             }
@@ -84,11 +88,13 @@ def text(report: dict[str, Any]) -> str:
         "checkpoint": report["checkpoint"],
         "hub": f"{report['hub_id']}, {local}" if report["hub_id"] else None,
         "folder": report["folder"],
+        "licence": report["licence"] or ("not known here: see its card" if report["hub_id"] else None),
         "family": report["family"],
         "parameters": f"{report['parameters'] / 1e9:.2f} billion",
-        "context": f"{report['context']} tokens" if report["context"] else "not said",
+        "context": f"{report['context']} tokens",
         "frames": f"{report['frames']} by default, {report['sampling']}, {width}x{height}, {report['fit']}",
         "visual tokens": f"{report['visual_tokens']} for {report['frames']} frames",
+        "unconfirmed": report["unconfirmed"],
     }
     lines = [f"{name + ':':<15}{value}" for name, value in facts.items() if value]
     lines += ["", "memory in GiB, for one video:", _table(report["memory"])]

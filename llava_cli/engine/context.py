@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -45,7 +44,7 @@ def fitting_prompt(
     """
 
     def excess(prompt: Prompt) -> int:
-        return len(prompt.ids) + new_tokens - (family.context or sys.maxsize)
+        return len(prompt.ids) + new_tokens - family.context
 
     prompt = family.prompt(tokenizer, conversation)
     if excess(prompt) <= 0:
@@ -57,7 +56,7 @@ def fitting_prompt(
             fits = middle
         else:
             fits_not = middle
-    raise TooLong(len(prompt.ids) + new_tokens, family.context or 0, fits)
+    raise TooLong(len(prompt.ids) + new_tokens, family.context, fits)
 
 
 def most_frames(media: Sequence[Media]) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_cli.errors import ModelError
+from llava_cli.models import library
 from llava_cli.models.fields import Fields
 from llava_cli.models.published import PUBLISHED
 
@@ -65,7 +66,7 @@ class Checkpoint:
     @property
     def fields(self) -> Fields:
         """What `config.json` says, to be checked."""
-        return Fields(self.config, f"{self.name}: config.json")
+        return Fields(self.config, f"{self.name}: config.json", library=lambda: library.defaults(self.config))
 
     @cached_property
     def preprocessor(self) -> Fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -39,8 +39,8 @@ class Family(ABC):
     """As it stands in records, e.g. `llava-next-video`."""
     default_ids: ClassVar[dict[Modality, int]]
     """Token ids of the placeholders where the config does not say them."""
-    default_patch_size: ClassVar[int]
-    """Of the vision tower's patches in pixels, as the library has it where the config does not say it."""
+    requires: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """What config.json may say, by path, for all that stands here to be true; the first where it says nothing."""
     modules_to_not_convert: ClassVar[tuple[str, ...]]
     """Modules that stay in 16 bit when the rest is quantized, by their full names in the model."""
     vision_batch_size: ClassVar[int] = 16
@@ -54,7 +54,8 @@ class Family(ABC):
         """Read the parts of the checkpoint's `config.json`.
 
         Raises:
-            ModelError: a part is missing or no object; so too wherever a field that is wrong is first needed.
+            ModelError: a part is missing, or is not what the family is made of; so too wherever a field that is wrong
+                is first needed.
         """
         self.checkpoint = checkpoint
         self.config = checkpoint.fields
@@ -62,6 +63,11 @@ class Family(ABC):
         self.text = self.config.object("text_config")
         self.quantization = self.config.object("quantization_config")
         """How the weights in the files are quantized; empty where they are not."""
+        for path, supported in self.requires.items():
+            section, _, key = path.rpartition(".")
+            (self.config.object(section) if section else self.config).choice(key, supported[0], supported)
+        states = self.vision.integer("num_hidden_layers") + 1  # what goes into each layer, and what leaves the last
+        self.config.indices("vision_feature_layer", -1, states)
 
     @staticmethod
     @abstractmethod
@@ -86,12 +92,12 @@ class Family(ABC):
     @cached_property
     def _image_size(self) -> int:
         """Edge in pixels of what the vision tower sees."""
-        return self.vision.integer("image_size", 224, most=4096)
+        return self.vision.integer("image_size", most=4096)
 
     @cached_property
     def _patches(self) -> int:
         """Patches along that edge."""
-        return self._image_size // self.vision.integer("patch_size", self.default_patch_size, most=self._image_size)
+        return self._image_size // self.vision.integer("patch_size", most=self._image_size)
 
     @property
     @abstractmethod
@@ -99,21 +105,17 @@ class Family(ABC):
         """The published chat template (Jinja), for checkpoints that bring none or one that shows no media."""
 
     @property
-    def context(self) -> int | None:
-        """The longest prompt and answer, in tokens, that the checkpoint was made for; None where it does not say."""
-        if self.text.values.get("max_position_embeddings") is None:
-            return None
+    def context(self) -> int:
+        """The longest prompt and answer, in tokens, that the checkpoint was made for."""
         key = "rope_scaling" if self.text.object("rope_scaling").values else "rope_parameters"
         rope = self.text.object(key)
         linear = rope.text("type", rope.text("rope_type", "")) == "linear"
         factor = rope.number("factor", 1, least=1) if linear else 1
-        return int(self.text.integer("max_position_embeddings", 0) * factor)
+        return int(self.text.integer("max_position_embeddings") * factor)
 
     @property
     def most_frames(self) -> int:
         """How many frames of one video leave room in the context for a question and an answer of usual length."""
-        if self.context is None:
-            return MAX_FRAMES
         room = self.context - TEXT_TOKENS
         counts = range(1, MAX_FRAMES + 1)
         return max(1, bisect_right(counts, room, key=lambda frames: self.visual_tokens(blank_clip(self.view, frames))))
@@ -156,6 +158,10 @@ class Family(ABC):
     def visual_tokens(self, medium: Media) -> int:
         """How many tokens a medium takes in the prompt."""
         return sum(placeholder.tokens for placeholder in self.placeholders(medium))
+
+    def remarks(self, media: Sequence[Media]) -> tuple[str, ...]:
+        """What users should know of a checkpoint that is shown such media; of most there is nothing to say."""
+        return ()
 
     def instructed(self, ask: Conversation) -> Conversation:
         """The conversation with what the family was trained to be told of its media; most are told nothing."""

@@ -7,17 +7,21 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from llava_cli.errors import ModelError
 
+LIBRARY: Any = object()
+"""As a field's default: what the library's own class takes where the field is missing."""
+
 _MOST = 2**31 - 1
 _LARGEST = 1e9
+_Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True)
 class Fields:
-    """A JSON object of a checkpoint. A field that is missing or null has its default.
+    """A JSON object of a checkpoint. A field that is missing or null has its default, or the library's own.
 
     Raises (every method):
         ModelError: the field holds something else than is asked for.
@@ -28,13 +32,15 @@ class Fields:
     """The checkpoint and the file, for errors."""
     prefix: str = ""
     """Where in the file the object is, e.g. `vision_config.`."""
+    library: Callable[[], Mapping[str, Any]] = dict
+    """Gives the defaults of the library's own class; asked only for a field that is missing, since it takes seconds."""
 
     def object(self, key: str, required: bool = False) -> Fields:
         """An object; an empty one where it is missing, unless it is `required`."""
         value = self._checked(key, None if required else {}, lambda v: isinstance(v, Mapping), "an object")
-        return replace(self, values=value, prefix=f"{self.prefix}{key}.")
+        return replace(self, values=value, prefix=f"{self.prefix}{key}.", library=lambda: self.library().get(key) or {})
 
-    def integer(self, key: str, default: int, least: int = 1, most: int = _MOST) -> int:
+    def integer(self, key: str, default: int = LIBRARY, least: int = 1, most: int = _MOST) -> int:
         """A whole number from `least` to `most`."""
         return int(
             self._checked(
@@ -64,11 +70,28 @@ class Fields:
             self._checked(key, [], lambda v: _is_list(v) and all(isinstance(t, str) for t in v), "a list of texts")
         )
 
-    def choice(self, key: str, default: str, choices: Sequence[str]) -> str:
-        """One of some texts."""
-        return str(self._checked(key, default, lambda v: v in choices, f"one of {', '.join(choices)}"))
+    def choice(self, key: str, default: _Choice | None, choices: Sequence[_Choice]) -> _Choice:
+        """One of some values."""
+        *others, last = map(str, choices)
+        expected = f"{', '.join(others)} or {last}" if others else last
+        value: _Choice = self._checked(key, default, lambda v: v in choices, expected)
+        return value
 
-    def numbered(self, key: str, default: str, prefix: str) -> int:
+    def indices(self, key: str, default: int, length: int) -> list[int]:
+        """A place, or several, in a list of this length; negative ones count from its end."""
+
+        def valid(value: Any) -> bool:
+            places = value if _is_list(value) and value else [value]
+            return all(_is_whole(place) and -length <= place < length for place in places)
+
+        value = self._checked(key, default, valid, f"from {-length} to {length - 1}, or a list of such numbers")
+        return [value] if _is_whole(value) else list(value)
+
+    def unset(self, key: str) -> None:
+        """Make sure that a field asks for nothing."""
+        self._checked(key, False, lambda v: v in (False, "", "False", "false"), "false: nothing else is supported")
+
+    def numbered(self, key: str, default: str = LIBRARY, prefix: str = "") -> int:
         """The number from 1 to 99 at the end of a text that begins with `prefix`."""
 
         def valid(value: Any) -> bool:
@@ -84,7 +107,7 @@ class Fields:
         )
         return value if isinstance(value, bool) else texts[value.lower()]
 
-    def sizes(self, key: str, default: Sequence[Sequence[int]], unit: int = 1) -> list[list[int]]:
+    def sizes(self, key: str, default: Sequence[Sequence[int]] = LIBRARY, unit: int = 1) -> list[list[int]]:
         """At least one pair of whole numbers, each a multiple of `unit`."""
 
         def valid(value: Any) -> bool:
@@ -97,7 +120,8 @@ class Fields:
     def _checked(self, key: str, default: Any, valid: Callable[[Any], bool], expected: str) -> Any:
         """The field or its default, which must be valid too: it may contradict other fields."""
         value = self.values.get(key)
-        value = default if value is None else value
+        if value is None:
+            value = self.library().get(key) if default is LIBRARY else default
         if not valid(value):
             name = self.prefix + key
             told = f"has no {name}" if value is None else f"says {name} = {reprlib.repr(value)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.media.clip import Media, Sampling, Still, View
 from llava_cli.models import pixels
 from llava_cli.models.family import Family
+from llava_cli.models.fields import LIBRARY
 from llava_cli.models.prompt import Placeholder
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Interleave(Family):
 
     name = "llava-interleave"
     default_ids = {"image": 151646}
-    default_patch_size = 16
+    requires = {"text_config.model_type": ("qwen2",), "vision_config.model_type": ("siglip_vision_model",)}
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -51,7 +52,7 @@ class Interleave(Family):
     @cached_property
     def _features(self) -> int:
         """Features of a whole picture."""
-        strategy = self.config.choice("vision_feature_select_strategy", "default", ("default", "full"))
+        strategy = self.config.choice("vision_feature_select_strategy", LIBRARY, ("default", "full"))
         # SigLIP has no class token: what the strategy `default` cuts off is the first patch.
         return self._patches**2 - (strategy == "default")
 

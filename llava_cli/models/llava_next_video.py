@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
 from llava_cli.models.family import MOST_FRAMES, Family
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # What the released checkpoints were trained with (their model cards).
 _FRAMES = 32
+# Sizes of vocabularies.
+_PADDING = 256
+_LLAMA_2, _YI = 32000 + _PADDING, 64000
 # What the default number of frames leaves of the context for question and answer.
 _TEXT_TOKENS = 512
 
@@ -55,7 +59,13 @@ class LlavaNextVideo(Family):
 
     name = "llava-next-video"
     default_ids = {"video": 32000, "image": 32001}
-    default_patch_size = 32
+    requires = {
+        "text_config.model_type": ("llama", "mistral"),
+        "vision_config.model_type": ("clip_vision_model",),
+        "vision_feature_select_strategy": ("default",),
+        "spatial_pool_mode": ("average", "max", "conv"),
+        "use_image_newline_parameter": (True,),
+    }
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -64,27 +74,35 @@ class LlavaNextVideo(Family):
 
     @cached_property
     def _tokens_per_frame(self) -> int:
-        return (self._patches // self.config.integer("spatial_pool_stride", 2, most=self._patches)) ** 2
+        return (self._patches // self.config.integer("spatial_pool_stride", most=self._patches)) ** 2
 
     @cached_property
     def _pinpoints(self) -> list[list[int]]:
         """The canvases, (height, width), that a still may be cut into tiles from."""
-        default = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
-        return self.config.sizes("image_grid_pinpoints", default, unit=self._image_size)
+        return self.config.sizes("image_grid_pinpoints", unit=self._image_size)
 
     @cached_property
     def view(self) -> View:
         frames = self.checkpoint.video_preprocessor.integer("num_frames", _FRAMES, most=MOST_FRAMES)
-        if self.context is not None:  # the 34B's does not hold as many frames as it was trained with
-            frames = max(1, min(frames, (self.context - _TEXT_TOKENS) // self._tokens_per_frame))
+        # The 34B's context does not hold as many frames as it was trained with.
+        frames = max(1, min(frames, (self.context - _TEXT_TOKENS) // self._tokens_per_frame))
         return View((self._image_size, self._image_size), "crop", Sampling("uniform", frames))
 
     @property
     def template(self) -> str:
         if self.text.text("model_type", "llama") == "mistral":
             return MISTRAL
-        # The only other released language model is Nous-Hermes-2-Yi: a Llama with Yi's vocabulary and ChatML.
-        return YI if self.text.integer("vocab_size", 32000) >= 64000 else VICUNA
+        # The released language models are known by their vocabularies, which were padded: Vicuna's is Llama 2's, that
+        # of Nous-Hermes-2-Yi, a Llama with ChatML, is Yi's.
+        words = self.text.integer("vocab_size")
+        if words <= _LLAMA_2:
+            return VICUNA
+        if _YI <= words <= _YI + _PADDING:
+            return YI
+        raise ModelError(
+            f"{self.config.source} says text_config.vocab_size = {words}; no prompt was published for such a language "
+            "model: add the chat template that the checkpoint was trained with"
+        )
 
     def placeholders(self, medium: Media) -> tuple[Placeholder, ...]:
         if isinstance(medium, Clip):

@@ -7,26 +7,20 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip
+from llava_cli.models import original
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.fields import Fields
+from llava_cli.models.fields import LIBRARY, Fields
 from llava_cli.models.messages import Conversation, Part, Turn
 from llava_cli.models.onevision import Onevision
-from llava_cli.models.published import SIGLIP_384
 
 if TYPE_CHECKING:
     from llava_cli.models.llava_video_model import LlavaVideoForConditionalGeneration
 
 # What the released checkpoints were trained and evaluated with.
 _FRAMES = 64
-_TOWER = "siglip-so400m-patch14-384"
-# What the original config.json says of its language model, at the top level.
-_TEXT_KEYS = (
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-    "num_key_value_heads", "hidden_act", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling",
-    "rope_parameters", "use_sliding_window", "sliding_window", "max_window_layers", "tie_word_embeddings",
-    "bos_token_id", "eos_token_id", "pad_token_id",
-)  # fmt: skip
+_AUTHORS_OWN = "lmms-lab/LLaVA-Video-7B-Qwen2"
 # What makes a LLaVA-Video of a LLaVA-OneVision, and what it means where it is not said.
 _MARKS = {"mm_spatial_pool_mode": "bilinear", "mm_newline_position": "grid", "add_time_instruction": True}
 _POOL_MODES = ("bilinear", "average", "max")
@@ -34,17 +28,12 @@ _NEWLINE_POSITIONS = ("grid", "frame", "one_token", "no_token")
 
 
 class LlavaVideo(Onevision):
-    """The 7B and 72B checkpoints (Qwen2) in the authors' own layout, and their conversions to LLaVA-OneVision's."""
+    """The 7B and 72B checkpoints (Qwen2) in the authors' own layout, and their conversions to transformers' layouts."""
 
     name = "llava-video"
     # Qwen2 in float16 was seen to answer with nothing but exclamation marks.
     supports_float16 = False
-    key_mapping = {
-        # The authors' names.
-        r"^model\.vision_tower\.vision_tower\.vision_model\.": "model.vision_tower.",
-        r"^model\.mm_projector\.0\.": "model.multi_modal_projector.linear_1.",
-        r"^model\.mm_projector\.2\.": "model.multi_modal_projector.linear_2.",
-        r"^model\.(embed_tokens|layers|norm)\.": r"model.language_model.\1.",
+    key_mapping = original.WEIGHT_NAMES | {
         # Those of conversions: transformers renames them for its own classes only.
         r"^language_model\.lm_head\.": "lm_head.",
         r"^language_model\.model\.": "model.language_model.",
@@ -54,12 +43,12 @@ class LlavaVideo(Onevision):
     }
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Read an original config.json as if it were in LLaVA-OneVision's layout.
+        """Read a config.json of any layout as if it were in LLaVA-OneVision's.
 
         Raises:
             ModelError: it asks for what no released code does.
         """
-        config = checkpoint.config if "text_config" in checkpoint.config else _converted(checkpoint.fields)
+        config = _as_onevision(checkpoint.fields)
         silent = {key: default for key, default in _MARKS.items() if config.get(key) is None}
         super().__init__(dataclasses.replace(checkpoint, config=config | silent))
         self._pool_mode = self.config.choice("mm_spatial_pool_mode", "bilinear", _POOL_MODES)
@@ -67,18 +56,14 @@ class LlavaVideo(Onevision):
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
+        # LLaVA-OneVision tells no times and ends each video with one newline; in the authors' layout that goes unsaid.
+        newline, times = config.get("mm_newline_position"), str(config.get("add_time_instruction")).lower() == "true"
+        if original.is_original(config):
+            return times or newline not in (None, "one_token")
         if config.get("model_type") == "llava_onevision":
-            ours = "LlavaVideoForConditionalGeneration" in _architectures(config)
-            return ours or any(key in config for key in _MARKS)
-        # The first LLaVA-OneVision has the same architecture but came before these settings.
-        return (
-            "LlavaQwenForCausalLM" in _architectures(config)
-            and _TOWER in str(config.get("mm_vision_tower"))
-            and config.get("mm_projector_type") == "mlp2x_gelu"
-            and config.get("mm_patch_merge_type") == "spatial_unpad"
-            and ("mm_newline_position" in config or "add_time_instruction" in config)
-            and not any(config.get(key) for key in ("add_faster_video", "mm_resampler_type", "mm_use_im_start_end"))
-        )
+            marked = any(key in config for key in _MARKS) and (times or newline != "one_token")
+            return marked or "LlavaVideoForConditionalGeneration" in original.architectures(config)
+        return _is_next_video(config)
 
     @property
     def _frames(self) -> int:
@@ -106,34 +91,39 @@ class LlavaVideo(Onevision):
         return Conversation(tuple(_with_times(turn) for turn in ask.turns))
 
 
-def _architectures(config: Mapping[str, Any]) -> list[Any]:
-    names = config.get("architectures")
-    return names if isinstance(names, list) else []
+def _is_next_video(config: Mapping[str, Any]) -> bool:
+    """Whether it is a conversion to a class of LLaVA-NeXT-Video's kind, which transformers never released."""
+    text = config.get("text_config")
+    qwen = isinstance(text, Mapping) and text.get("model_type") == "qwen2"
+    return config.get("model_type") == "llava_next_video2" or (config.get("model_type") == "llava_next_video" and qwen)
 
 
-def _converted(fields: Fields) -> dict[str, Any]:
-    """An original config.json in LLaVA-OneVision's layout."""
-    original = fields.values
-    config: dict[str, Any] = {
+def _as_onevision(fields: Fields) -> dict[str, Any]:
+    """A config.json in LLaVA-OneVision's layout."""
+    if original.is_original(fields.values):
+        said = {key: fields.values[key] for key in _MARKS if key in fields.values}
+        return original.converted(fields) | said
+    if not _is_next_video(fields.values):
+        return dict(fields.values)
+    try:
+        return _of_next_video(fields)
+    except ModelError as error:
+        raise ModelError(f"{error}; the authors' own {_AUTHORS_OWN} works") from error
+
+
+def _of_next_video(fields: Fields) -> dict[str, Any]:
+    """The weights are the authors', so they are run as the authors run them: this class pooled too early."""
+    fields.object("text_config").choice("model_type", LIBRARY, ("qwen2",))
+    fields.object("vision_config").choice("model_type", LIBRARY, ("siglip_vision_model",))
+    fields.choice("vision_feature_layer", LIBRARY, (-1,))
+    fields.choice("vision_feature_select_strategy", LIBRARY, ("full",))
+    fields.choice("spatial_pool_stride", LIBRARY, (2,))
+    config = {key: value for key, value in fields.values.items() if key != "architectures"}
+    return config | {
         "model_type": "llava_onevision",
-        "text_config": {"model_type": "qwen2"} | {key: original[key] for key in _TEXT_KEYS if key in original},
-        # The authors take the features before the last of the tower's 27 layers, so their files hold 26.
-        "vision_config": SIGLIP_384 | dict(fields.object("vision_config").values),
-        "vision_feature_layer": -1,
-        "vision_feature_select_strategy": "full",
-        "tie_word_embeddings": fields.flag("tie_word_embeddings", False),
-        # Rows of the vocabulary that the language model has no use for.
-        "image_token_index": 151646,
-        "video_token_index": 151647,
+        "mm_spatial_pool_mode": fields.choice("spatial_pool_mode", LIBRARY, _POOL_MODES),
+        "mm_newline_position": fields.choice("newline_position", "grid", _NEWLINE_POSITIONS),
     }
-    config |= {key: original[key] for key in (*_MARKS, "quantization_config") if key in original}
-    if fields.text("image_aspect_ratio", "").startswith("anyres_max_"):
-        config["vision_aspect_ratio"] = original["image_aspect_ratio"]
-    if isinstance(original.get("image_grid_pinpoints"), list):
-        # The authors write (width, height).
-        sizes = fields.sizes("image_grid_pinpoints", [])
-        config["image_grid_pinpoints"] = [[height, width] for width, height in sizes]
-    return config
 
 
 def _with_times(turn: Turn) -> Turn:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
-from llava_cli.models import anyres, pixels
+from llava_cli.models import anyres, original, pixels
+from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import MOST_FRAMES, Family
 from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY
@@ -37,27 +39,42 @@ QWEN = (
 
 
 class Onevision(Family):
-    """The 0.5B, 7B and 72B checkpoints (Qwen2)."""
+    """The 0.5B, 7B and 72B checkpoints (Qwen2), in transformers' layout or the authors' own."""
 
     name = "llava-onevision"
     default_ids = {"video": 151647, "image": 151646}
-    default_patch_size = 16
+    requires = {
+        "text_config.model_type": ("qwen2",),
+        "vision_config.model_type": ("siglip_vision_model",),
+        "vision_feature_select_strategy": ("full",),
+        "use_image_newline_parameter": (True,),
+    }
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+    key_mapping = original.WEIGHT_NAMES
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Read an original config.json as if it were in transformers' layout.
+
+        Raises:
+            ModelError: it asks for what is not supported.
+        """
+        if original.is_original(checkpoint.config):
+            checkpoint = replace(checkpoint, config=original.converted(checkpoint.fields))
+        super().__init__(checkpoint)
 
     @staticmethod
     def recognizes(config: Mapping[str, Any]) -> bool:
-        return config.get("model_type") == "llava_onevision"
+        return config.get("model_type") == "llava_onevision" or original.is_original(config)
 
     @cached_property
     def _pinpoints(self) -> list[list[int]]:
         """The canvases, (height, width), that a still may be cut into tiles from."""
-        default = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
-        return self.config.sizes("image_grid_pinpoints", default, unit=self._image_size)
+        return self.config.sizes("image_grid_pinpoints", unit=self._image_size)
 
     @cached_property
     def _most_tiles(self) -> int:
         """How many tiles' features a still has at most, about."""
-        return self.config.numbered("vision_aspect_ratio", "anyres_max_9", prefix="anyres_max_")
+        return self.config.numbered("vision_aspect_ratio", prefix="anyres_max_")
 
     @property
     def view(self) -> View:

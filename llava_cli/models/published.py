@@ -55,6 +55,9 @@ _QWEN2_05B = _text("qwen2", 896, 4864, 24, 14, 2, 152000, 32768, rope_theta=1e6,
 _QWEN2_7B = _text("qwen2", 3584, 18944, 28, 28, 4, 152064, 32768, rope_theta=1e6)
 _QWEN2_72B = _text("qwen2", 8192, 29568, 80, 64, 8, 152064, 32768, rope_theta=1e6)
 
+# The conversions of LLaVA-OneVision have rows for more words than the language model.
+_ONEVISION_WORDS = {"vocab_size": 152128}
+
 _NEXT_PINPOINTS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
 _ANYRES_MAX_9 = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
 
@@ -72,6 +75,18 @@ def _next_video(text: dict[str, Any], video: int, image: int) -> dict[str, Any]:
         "vision_config": _CLIP_336,
         "text_config": text,
     }
+
+
+_VICUNA_LONG = _VICUNA_7B | {"rope_scaling": {"type": "linear", "factor": 2.5}}
+_VIDEO_LLAVA = {
+    "model_type": "video_llava",
+    "image_token_index": 32000,
+    "video_token_index": 32001,
+    "vision_feature_layer": -2,
+    "vision_feature_select_strategy": "default",
+    "vision_config": _CLIP_224,
+    "text_config": _VICUNA_7B,
+}
 
 
 def _interleave(text: dict[str, Any]) -> dict[str, Any]:
@@ -121,42 +136,68 @@ def _llava_video(text: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_VICUNA_LONG = _VICUNA_7B | {"rope_scaling": {"type": "linear", "factor": 2.5}}
-
-
 @dataclass(frozen=True)
 class Published:
     """A released checkpoint."""
 
     hub_id: str
+    licence: str | None
+    """As its card on the hub states it, in the hub's spelling; None where that is not known here."""
+    gib: tuple[float, float]
+    """Memory in 16 and in 4 bit for one video of the default number of frames, as the engine plans it."""
     config: dict[str, Any]
     """What its `config.json` says, as far as it decides size and shape."""
+    unconfirmed: str | None = None
+    """What its files may say otherwise."""
 
+
+DEMO_LICENCE, DEMO_GIB = "apache-2.0", (0.9, 0.9)
+"""The same of the built-in checkpoint."""
+
+_STRETCHED = "its files may not stretch positions as the 7B's do: the context is 4096 tokens then, and 24 frames"
+_FASTER = "its files may ask for add_faster_video, which is not supported: that is told before weights are downloaded"
 
 PUBLISHED: dict[str, Published] = {
-    "next-video-7b": Published("llava-hf/LLaVA-NeXT-Video-7B-hf", _next_video(_VICUNA_LONG, 32000, 32001)),
-    "next-video-7b-dpo": Published("llava-hf/LLaVA-NeXT-Video-7B-DPO-hf", _next_video(_VICUNA_LONG, 32000, 32001)),
-    "next-video-7b-32k": Published("llava-hf/LLaVA-NeXT-Video-7B-32K-hf", _next_video(_MISTRAL_7B, 32000, 32001)),
-    "next-video-34b": Published("llava-hf/LLaVA-NeXT-Video-34B-hf", _next_video(_YI_34B, 64003, 64004)),
-    "next-video-34b-dpo": Published("llava-hf/LLaVA-NeXT-Video-34B-DPO-hf", _next_video(_YI_34B, 64003, 64004)),
-    "llava-video-7b": Published("lmms-lab/LLaVA-Video-7B-Qwen2", _llava_video(_QWEN2_7B)),
-    "llava-video-72b": Published("lmms-lab/LLaVA-Video-72B-Qwen2", _llava_video(_QWEN2_72B)),
-    "video-llava-7b": Published(
-        "LanguageBind/Video-LLaVA-7B-hf",
-        {
-            "model_type": "video_llava",
-            "image_token_index": 32000,
-            "video_token_index": 32001,
-            "vision_feature_layer": -2,
-            "vision_feature_select_strategy": "default",
-            "vision_config": _CLIP_224,
-            "text_config": _VICUNA_7B,
-        },
+    "next-video-7b": Published(
+        "llava-hf/LLaVA-NeXT-Video-7B-hf", "llama2", (17.0, 8.4), _next_video(_VICUNA_LONG, 32000, 32001)
     ),
-    "interleave-0.5b": Published("llava-hf/llava-interleave-qwen-0.5b-hf", _interleave(_QWEN15_05B)),
-    "interleave-7b": Published("llava-hf/llava-interleave-qwen-7b-hf", _interleave(_QWEN15_7B)),
-    "interleave-7b-dpo": Published("llava-hf/llava-interleave-qwen-7b-dpo-hf", _interleave(_QWEN15_7B)),
-    "onevision-0.5b": Published("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", _onevision(_QWEN2_05B)),
-    "onevision-7b": Published("llava-hf/llava-onevision-qwen2-7b-ov-hf", _onevision(_QWEN2_7B)),
-    "onevision-72b": Published("llava-hf/llava-onevision-qwen2-72b-ov-hf", _onevision(_QWEN2_72B)),
-}
+    "next-video-7b-dpo": Published(
+        "llava-hf/LLaVA-NeXT-Video-7B-DPO-hf", "llama2", (17.0, 8.4), _next_video(_VICUNA_LONG, 32000, 32001),
+        _STRETCHED,
+    ),
+    "next-video-7b-32k": Published(
+        "llava-hf/LLaVA-NeXT-Video-7B-32K-hf", None, (16.2, 6.9), _next_video(_MISTRAL_7B, 32000, 32001)
+    ),
+    "next-video-34b": Published(
+        "llava-hf/LLaVA-NeXT-Video-34B-hf", "llama2", (67.2, 22.4), _next_video(_YI_34B, 64003, 64004)
+    ),
+    "next-video-34b-dpo": Published(
+        "llava-hf/LLaVA-NeXT-Video-34B-DPO-hf", None, (67.2, 22.4), _next_video(_YI_34B, 64003, 64004)
+    ),
+    "llava-video-7b": Published(
+        "lmms-lab/LLaVA-Video-7B-Qwen2", "apache-2.0", (18.6, 9.9), _llava_video(_QWEN2_7B)
+    ),
+    "llava-video-72b": Published(
+        "lmms-lab/LLaVA-Video-72B-Qwen2", None, (144.9, 50.9), _llava_video(_QWEN2_72B), _FASTER
+    ),
+    "video-llava-7b": Published("LanguageBind/Video-LLaVA-7B-hf", None, (16.0, 7.4), _VIDEO_LLAVA),
+    "interleave-0.5b": Published(
+        "llava-hf/llava-interleave-qwen-0.5b-hf", "tongyi-qianwen-research", (3.9, 3.5), _interleave(_QWEN15_05B)
+    ),
+    "interleave-7b": Published(
+        "llava-hf/llava-interleave-qwen-7b-hf", "tongyi-qianwen-research", (19.9, 11.3), _interleave(_QWEN15_7B)
+    ),
+    "interleave-7b-dpo": Published(
+        "llava-hf/llava-interleave-qwen-7b-dpo-hf", "tongyi-qianwen-research", (19.9, 11.3), _interleave(_QWEN15_7B)
+    ),
+    "onevision-0.5b": Published(
+        "llava-hf/llava-onevision-qwen2-0.5b-ov-hf", "apache-2.0", (3.5, 3.0), _onevision(_QWEN2_05B)
+    ),
+    "onevision-7b": Published(
+        "llava-hf/llava-onevision-qwen2-7b-ov-hf", "apache-2.0", (17.2, 8.4), _onevision(_QWEN2_7B | _ONEVISION_WORDS)
+    ),
+    "onevision-72b": Published(
+        "llava-hf/llava-onevision-qwen2-72b-ov-hf", "apache-2.0", (140.9, 46.9),
+        _onevision(_QWEN2_72B | _ONEVISION_WORDS),
+    ),
+}  # fmt: skip

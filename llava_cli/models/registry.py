@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
 from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import Family
@@ -12,19 +16,27 @@ from llava_cli.models.llava_video import LlavaVideo
 from llava_cli.models.onevision import Onevision
 from llava_cli.models.video_llava import VideoLlava
 
-# Conversions of LLaVA-Video are LLaVA-OneVision to all but LlavaVideo, which comes first.
-FAMILIES: tuple[type[Family], ...] = (LlavaNextVideo, VideoLlava, Interleave, LlavaVideo, Onevision)
+# Checkpoints of LLaVA-Video are of other families to all but LlavaVideo, which comes first.
+FAMILIES: tuple[type[Family], ...] = (LlavaVideo, LlavaNextVideo, VideoLlava, Interleave, Onevision)
 
 
 def family_of(checkpoint: Checkpoint) -> Family:
     """The family of a checkpoint, decided from what its `config.json` says.
 
     Raises:
-        ModelError: no family knows it.
+        ModelError: no family knows it, or it is made of parts or asks for something that its family does not support.
     """
     for family in FAMILIES:
         if family.recognizes(checkpoint.config):
             return family(checkpoint)
     known = ", ".join(family.name for family in FAMILIES)
-    kind = checkpoint.config.get("model_type", "of no named type")
-    raise ModelError(f"{checkpoint.name}: its config.json says {kind!r}; supported families: {known}")
+    raise ModelError(f"{checkpoint.name}: its config.json says {_kind(checkpoint.config)}; supported families: {known}")
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    """What it calls itself and its parts, and the class that it is of."""
+    said = {"model_type": config.get("model_type", "of no named type"), "architectures": config.get("architectures")}
+    for name in ("text_config", "vision_config"):
+        if isinstance(part := config.get(name), Mapping):
+            said[f"{name}.model_type"] = part.get("model_type")
+    return ", ".join(f"{key} = {reprlib.repr(value)}" for key, value in said.items() if value is not None)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a config.json leaves out: whatever the library's own classes, which build the model, take for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from llava_cli.errors import ModelError
+
+# A class that was drafted but never released has the defaults of the one that it was drafted from.
+_DRAFTED_FROM = {"llava_next_video2": "llava_next_video"}
+
+
+def defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Every field's default in a checkpoint of this kind, made of such parts; those of its parts as objects in it.
+
+    Raises:
+        ModelError: the library knows no such checkpoint, or is not there to be asked.
+    """
+    kind = config.get("model_type")
+    return _defaults(
+        _DRAFTED_FROM.get(str(kind), str(kind)),
+        *(_kind_of(config.get(part)) for part in ("text_config", "vision_config")),
+    )
+
+
+def _kind_of(part: Any) -> str | None:
+    return part.get("model_type") if isinstance(part, Mapping) and isinstance(part.get("model_type"), str) else None
+
+
+@cache
+def _defaults(kind: str, text: str | None, vision: str | None) -> Mapping[str, Any]:
+    try:
+        from transformers import CONFIG_MAPPING
+    except ImportError as error:
+        raise ModelError("what its config.json leaves out is known to transformers, which is not installed") from error
+    parts = {"text_config": text, "vision_config": vision}
+    said = {part: {} if made_of is None else {"model_type": made_of} for part, made_of in parts.items()}
+    try:
+        known: dict[str, Any] = CONFIG_MAPPING[kind](**said).to_dict()
+    except Exception as error:  # the library raises errors of many kinds for what it does not know
+        raise ModelError(f"transformers knows no {kind} of {text or 'a'} and {vision or 'a'}: {error}") from error
+    return known
