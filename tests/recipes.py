@@ -89,7 +89,7 @@ def llava_interleave(folder: Path) -> Recipe:
 
 
 def video_llava(folder: Path) -> Recipe:
-    """Eight frames of seventeen tokens through one tower, stills of sixteen through another."""
+    """Frames of seventeen tokens through one tower, stills of sixteen through another."""
     model = VideoLlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     size = model.config.vision_config.image_size
@@ -103,18 +103,13 @@ def video_llava(folder: Path) -> Recipe:
         inputs = {}
         clips, stills = apart(media)
         if clips:
-            inputs["pixel_values_videos"] = torch.stack([pixels(c.frames[eight_places(len(c.frames))]) for c in clips])
+            inputs["pixel_values_videos"] = torch.stack([pixels(c.frames) for c in clips])
         if stills:
             inputs["pixel_values"] = pixels([s.pixels for s in stills])
-        text = repeated(repeated(prompt, "<video>", [8 * 17] * len(clips)), "<image>", [16] * len(stills))
+        text = repeated(repeated(prompt, "<video>", [len(c.frames) * 17 for c in clips]), "<image>", [16] * len(stills))
         return generated(model, tokenizer, tokenizer(text, return_tensors="pt").input_ids, **inputs)
 
     return answer
-
-
-def eight_places(frames: int) -> np.ndarray:
-    """The frames of a clip that Video-LLaVA's authors show."""
-    return np.linspace(0, frames - 1, 8, dtype=int)
 
 
 def _onevision(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tokens_of: Callable[[Clip], int]) -> Recipe:

@@ -34,9 +34,10 @@ def family_of(checkpoint: Checkpoint) -> Family:
 
 
 def _kind(config: Mapping[str, Any]) -> str:
-    """What it calls itself and its parts, and the class that it is of."""
-    said = {"model_type": config.get("model_type", "of no named type"), "architectures": config.get("architectures")}
+    """What it calls itself, the class that it is of, and what its parts are."""
+    said = {"model_type": config.get("model_type"), "architectures": config.get("architectures")}
     for name in ("text_config", "vision_config"):
         if isinstance(part := config.get(name), Mapping):
             said[f"{name}.model_type"] = part.get("model_type")
-    return ", ".join(f"{key} = {reprlib.repr(value)}" for key, value in said.items() if value is not None)
+    known = [f"{key} = {reprlib.repr(value)}" for key, value in said.items() if value is not None]
+    return ", ".join(known) or "nothing of what it is"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from llava_cli.errors import ModelError
-from llava_cli.models.fields import Fields
+from llava_cli.models.fields import LIBRARY, Fields
 
 READ = {
     "object": lambda fields: fields.object("key").values,
@@ -16,6 +16,8 @@ READ = {
     "text": lambda fields: fields.text("key", "none"),
     "texts": lambda fields: fields.texts("key"),
     "choice": lambda fields: fields.choice("key", "a", ("a", "b")),
+    "indices": lambda fields: fields.indices("key", -1, length=3),
+    "unset": lambda fields: fields.unset("key"),
     "numbered": lambda fields: fields.numbered("key", "max_9", prefix="max_"),
     "flag": lambda fields: fields.flag("key", True),
     "sizes": lambda fields: fields.sizes("key", [[4, 8]], unit=4),
@@ -36,6 +38,8 @@ def fields(**values: object) -> Fields:
         ("text", "none"),
         ("texts", ()),
         ("choice", "a"),
+        ("indices", [-1]),
+        ("unset", None),
         ("numbered", 9),
         ("flag", True),
         ("sizes", [[4, 8]]),
@@ -55,6 +59,10 @@ def test_what_is_missing_or_null_has_its_default(kind, default):
         ("text", "", ""),
         ("texts", ["lm_head"], ("lm_head",)),
         ("choice", "b", "b"),
+        ("indices", 2, [2]),
+        ("indices", [-3, 0], [-3, 0]),
+        ("unset", False, None),
+        ("unset", "False", None),
         ("numbered", "max_12", 12),
         ("flag", False, False),
         ("flag", "False", False),
@@ -76,6 +84,8 @@ def test_what_is_in_order_is_given(kind, value, read):
         ("text", [1, ["x"], {}]),
         ("texts", ["x", [1], {"x": 1}]),
         ("choice", ["c", ["a"], {}, 1]),
+        ("indices", [3, -4, "1", 1.0, True, [], [0, 3], ["0"], {}]),
+        ("unset", [True, "True", "spatial_pool", [], 1]),
         ("numbered", ["max_", "max_0", "max_x", "max_1_", "9", 9, ["max_9"]]),
         ("flag", ["no", 1, []]),
         ("sizes", [[], [4, 8], [[4]], [[4, 6]], [[0, 4]], [[-4, 4]], [["4", "8"]], "4x8", [[4, 8], None], 4]),
@@ -90,3 +100,25 @@ def test_what_is_not_is_refused_by_file_and_name(kind, values):
 def test_a_part_that_must_be_there():
     with pytest.raises(ModelError, match=r"^tiny: config\.json has no vision_config; it must be an object$"):
         Fields({}, "tiny: config.json").object("vision_config", required=True)
+
+
+def test_what_is_missing_is_asked_of_the_library_only_where_it_is_needed():
+    asked = []
+
+    def library() -> dict:
+        asked.append(1)
+        return {"part": {"key": 5, "mode": "a"}, "flat": 2}
+
+    whole = Fields({"said": 1, "part": {"said": 3}}, "tiny: config.json", library=library)
+    part = whole.object("part")
+    assert (whole.integer("said"), part.integer("said"), part.integer("key", 7)) == (1, 3, 7)
+    assert not asked
+    assert (whole.integer("flat"), part.integer("key"), part.choice("mode", LIBRARY, ("a", "b"))) == (2, 5, "a")
+    with pytest.raises(ModelError, match=r"^tiny: config\.json has no part\.other; it must be"):
+        part.integer("other")
+
+
+def test_what_the_library_says_is_checked_too():
+    """It may contradict other fields."""
+    with pytest.raises(ModelError, match=r"says key = 5; it must be a whole number from 1 to 4"):
+        Fields({}, "tiny: config.json", library=lambda: {"key": 5}).integer("key", most=4)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pictures import clip
 
+from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.llava_next_video import MISTRAL, VICUNA, YI, LlavaNextVideo
 from llava_cli.models.published import PUBLISHED
@@ -41,3 +42,21 @@ def test_frames_that_the_checkpoint_asks_for(tmp_path):
 )
 def test_the_published_template_follows_the_language_model(text, template):
     assert family(SEVEN_B | {"text_config": text}).template == template
+
+
+@pytest.mark.parametrize("words", [49152, 128256, 151936])
+def test_a_language_model_of_an_unknown_vocabulary_is_not_asked_in_yi_s_words(words):
+    other = family(SEVEN_B | {"text_config": {"model_type": "llama", "vocab_size": words}})
+    with pytest.raises(
+        ModelError, match=rf"^test: config\.json says text_config\.vocab_size = {words}; .*chat template"
+    ):
+        _ = other.template
+
+
+def test_positions_that_are_stretched_lengthen_the_context_and_others_do_not():
+    """The 7B's file has a stray `type` beside its language model's settings, as has the DPO's, which stretches none."""
+    text = {"model_type": "llama", "max_position_embeddings": 4096, "type": "linear", "factor": 2.0}
+    stretched = text | {"rope_scaling": {"factor": 2.5, "type": "linear"}}
+    assert family(SEVEN_B | {"text_config": stretched}).context == 10240
+    plain = family(SEVEN_B | {"text_config": text | {"rope_scaling": None}})
+    assert (plain.context, plain.view.sampling.frames) == (4096, 24)

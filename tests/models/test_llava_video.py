@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from answering import engine_of, text_of
-from pictures import clip
+from pictures import clip, still
 from safetensors.torch import save_file
+from tiny.llava_onevision import PINPOINTS
 from tiny.llava_video import original_config
 
+from llava_cli.engine.local import LocalEngine
 from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.llava_video import LlavaVideo
@@ -36,20 +39,42 @@ def test_answers_depend_on_the_times(engine):
     assert text_of(engine, [later]) != text_of(engine, [seen])
 
 
-def test_conversions_under_the_older_weight_names_answer_the_same(engine, folder, tmp_path):
-    """As converters of LLaVA-OneVision write them."""
-    config = engine._model.config.to_dict() | {"architectures": ["LlavaOnevisionForConditionalGeneration"]}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+def weights_as_of_old(engine: LocalEngine) -> dict[str, torch.Tensor]:
+    """A model's weights under the names that they had in transformers' older files."""
     weights = {}
     for name, weight in engine._model.state_dict().items():
         name = re.sub(r"^model\.(vision_tower)\.", r"\1.vision_model.", name)
         name = re.sub(r"^model\.language_model\.", "language_model.model.", name)
         weights[re.sub(r"^lm_head\.", "language_model.lm_head.", name).removeprefix("model.")] = weight
-    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    return weights
+
+
+def test_conversions_under_the_older_weight_names_answer_the_same(engine, folder, tmp_path):
+    """As converters of LLaVA-OneVision write them."""
+    config = engine._model.config.to_dict() | {"architectures": ["LlavaOnevisionForConditionalGeneration"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file(weights_as_of_old(engine), tmp_path / "model.safetensors", {"format": "pt"})
     engine._tokenizer.save_pretrained(tmp_path)
     again = engine_of(tmp_path, dtype="float32")
     assert isinstance(again.family, LlavaVideo)
     assert text_of(again, [clip(3, 70, 70)]) == text_of(engine, [clip(3, 70, 70)])
+
+
+def test_a_conversion_to_the_class_that_was_never_released_answers_as_the_authors_files(engine, folder, tmp_path):
+    """Under the names of LLaVA-NeXT-Video's weights, and with its class's settings."""
+    text, vision = (engine._model.config.to_dict()[part] for part in ("text_config", "vision_config"))
+    config = {
+        "architectures": ["LlavaNextVideo2ForConditionalGeneration"], "model_type": "llava_next_video2",
+        "text_config": text, "vision_config": vision, "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "full", "spatial_pool_mode": "bilinear", "image_grid_pinpoints": PINPOINTS,
+        "image_token_index": 151646, "video_token_index": 151647,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file(weights_as_of_old(engine), tmp_path / "model.safetensors", {"format": "pt"})
+    engine._tokenizer.save_pretrained(tmp_path)
+    again = engine_of(tmp_path, dtype="float32")
+    assert isinstance(again.family, LlavaVideo)
+    assert text_of(again, [clip(3, 70, 70), still(50, 90)]) == text_of(engine, [clip(3, 70, 70), still(50, 90)])
 
 
 ORIGINAL = {key: value for key, value in original_config().items() if key != "vision_config"}
@@ -82,8 +107,3 @@ def test_tokens_of_a_frame(mode, newlines, tokens):
 def test_ids_that_a_conversion_chose():
     config = CONVERTED | {"mm_newline_position": "grid", "video_token_index": 7, "image_token_index": 8}
     assert LlavaVideo(Checkpoint("test", Path("nowhere"), config)).placeholder_ids == {"video": 7, "image": 8}
-
-
-def test_canvases_are_read_as_width_and_height():
-    family = LlavaVideo(Checkpoint("test", Path("nowhere"), ORIGINAL | {"image_grid_pinpoints": [[384, 768]]}))
-    assert family.checkpoint.config["image_grid_pinpoints"] == [[768, 384]]

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video-LLaVA: eight frames whatever the clip."""
+"""Video-LLaVA: trained on eight frames, shown as many as there are."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 from pictures import clip, still
 
-from llava_cli.errors import UsageError
-from llava_cli.media.clip import Sampling
 from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.family import TEXT_TOKENS
 from llava_cli.models.published import PUBLISHED
-from llava_cli.models.video_llava import VideoLlava, shown_places
+from llava_cli.models.video_llava import VideoLlava
 
 SEVEN_B = PUBLISHED["video-llava-7b"].config
 
@@ -30,16 +28,18 @@ def test_geometry_is_never_assumed():
     assert family(SEVEN_B | {"vision_feature_select_strategy": "full"}).visual_tokens(still(9, 9)) == 257
 
 
-def test_eight_frames_of_any_clip_are_shown():
-    """Eight as they are; of fewer, some again, as the authors' own sampling does."""
-    assert shown_places(8) == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert shown_places(3) == [0, 0, 0, 0, 1, 1, 1, 2]
-    assert shown_places(1) == [0] * 8
-    assert family(SEVEN_B).visual_tokens(clip(3, 224, 224)) == 2056
+@pytest.mark.parametrize("frames", [1, 3, 8, 13])
+def test_any_number_of_frames_is_shown_as_it_is(frames):
+    """As transformers' code does; the recipe drops what a short clip's sampling repeats."""
+    assert family(SEVEN_B).visual_tokens(clip(frames, 224, 224)) == 257 * frames
 
 
-@pytest.mark.parametrize(("shown", "asked"), [(16, 16), (4, 4), (3, 16)])
-def test_another_number_of_frames_is_refused_by_name(shown, asked):
-    wrong = dataclasses.replace(clip(shown, 56, 56), sampling=Sampling(frames=asked))
-    with pytest.raises(UsageError, match=f"clip.mp4: .* exactly 8 frames, not {asked}"):
-        family(SEVEN_B).placeholders(wrong)
+def test_what_it_was_not_trained_on_is_remarked():
+    own = family(SEVEN_B)
+    assert own.remarks([clip(8, 56, 56), still(9, 9)]) == ()
+    remarks = own.remarks([clip(16, 56, 56), clip(3, 56, 56), clip(8, 56, 56), clip(3, 56, 56)])
+    assert remarks == tuple(f"video-llava was trained with 8 frames of every video, not {count}" for count in (3, 16))
+
+
+def test_more_frames_than_eight_are_bounded_by_the_context():
+    assert family(SEVEN_B).most_frames == (4096 - TEXT_TOKENS) // 257 > 8

@@ -51,21 +51,36 @@ def original_config(**settings: Any) -> dict[str, Any]:
     } | settings
 
 
-def make(folder: Path, weights: dict[str, torch.Tensor] | None = None, **settings: Any) -> Path:
-    """Write a checkpoint: no preprocessor, no media tokens, the authors' names of weights."""
+def first_onevision_config(**settings: Any) -> dict[str, Any]:
+    """The config.json of the authors' own LLaVA-OneVision, which came before some of the settings."""
+    later = ("add_faster_video", "add_time_instruction", "force_sample", "mm_spatial_pool_stride")
+    config = original_config(mm_newline_position="one_token", **settings)
+    return {key: value for key, value in config.items() if key not in later}
+
+
+def make(
+    folder: Path, weights: dict[str, torch.Tensor] | None = None, *, onevision: bool = False, **settings: Any
+) -> Path:
+    """Write a checkpoint: no preprocessor, no media tokens, the authors' names of weights.
+
+    Args:
+        onevision: as the authors' own LLaVA-OneVision.
+    """
     tokenizer = qwen_tokenizer(media_tokens=False)
     tokenizer.chat_template = TEXT_TEMPLATE
     tokenizer.save_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps(original_config(**settings)))
-    save_file(weights or _original_weights(), folder / "model.safetensors", {"format": "pt"})
+    config = (first_onevision_config if onevision else original_config)(**settings)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(
+        weights or _original_weights(config["tie_word_embeddings"]), folder / "model.safetensors", {"format": "pt"}
+    )
     return folder
 
 
-def _original_weights() -> dict[str, torch.Tensor]:
+def _original_weights(tied: bool) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    model = LlavaOnevisionForConditionalGeneration(
-        LlavaOnevisionConfig(vision_config=VISION, text_config=TEXT | {"model_type": "qwen2"})
-    )
+    text = TEXT | {"model_type": "qwen2", "tie_word_embeddings": tied}
+    model = LlavaOnevisionForConditionalGeneration(LlavaOnevisionConfig(vision_config=VISION, text_config=text))
     enlarge(model, 2)
     keep_answers_readable(model, qwen_tokenizer())
     renamed = {}
@@ -74,4 +89,6 @@ def _original_weights() -> dict[str, torch.Tensor]:
         name = name.replace("model.multi_modal_projector.linear_1.", "model.mm_projector.0.")
         name = name.replace("model.multi_modal_projector.linear_2.", "model.mm_projector.2.")
         renamed[re.sub(r"^model\.language_model\.", "model.", name)] = weight
+    if tied:
+        del renamed["lm_head.weight"]
     return renamed

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import CLIPVisionConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, CLIPVisionConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 LANGUAGE = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -57,7 +57,21 @@ def write(
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    leave_out_defaults(folder / "config.json")
     return folder
+
+
+def leave_out_defaults(file: Path) -> None:
+    """Keep of a config.json only what differs from the defaults of its classes, as the released files do."""
+    said = json.loads(file.read_text())
+    kinds = {part: {"model_type": said[part]["model_type"]} for part in ("text_config", "vision_config")}
+    defaults = CONFIG_MAPPING[said["model_type"]](**kinds).to_dict()
+    kept = _differing(said, defaults) | {part: _differing(said[part], defaults[part]) for part in kinds}
+    file.write_text(json.dumps(kept, indent=2))
+
+
+def _differing(said: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if key == "model_type" or value != defaults.get(key, ...)}
 
 
 def enlarge(model: PreTrainedModel, scale: float, embeddings: float | None = None) -> None:
