@@ -178,3 +178,12 @@ def test_sixty_seconds_at_one_a_second_are_sixty_frames(folder, rendered, reques
         clip = session.ask(replace(request_of(), choice=FrameChoice(fps=20.0))).media[0]
     assert len(clip.frames) > session.family.view.sampling.frames
     assert clip.times[1] - clip.times[0] == pytest.approx(0.05, abs=0.011)
+
+
+def test_what_a_checkpoint_was_not_trained_on_is_said_once_and_recorded(checkpoints, request_of, caplog):
+    expected = "video-llava was trained with 8 frames of every video, not 4"
+    with caplog.at_level(logging.WARNING), session_of(checkpoints("video-llava")) as session:
+        records = [session.ask(request_of(frames=frames)).record() for frames in (4, 4, 8)]
+    assert [record["warnings"] for record in records] == [[expected], [expected], []]
+    assert [record["usage"]["visual_tokens"] for record in records] == [4 * 17, 4 * 17, 8 * 17]
+    assert caplog.messages.count(expected) == 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from llava_cli.errors import ModelError
+from llava_cli.errors import ModelError, first_line
 
 # A class that was drafted but never released has the defaults of the one that it was drafted from.
 _DRAFTED_FROM = {"llava_next_video2": "llava_next_video"}
@@ -35,11 +35,14 @@ def _defaults(kind: str, text: str | None, vision: str | None) -> Mapping[str, A
     try:
         from transformers import CONFIG_MAPPING
     except ImportError as error:
-        raise ModelError("what its config.json leaves out is known to transformers, which is not installed") from error
+        raise ModelError(
+            f"what its config.json leaves out is known to transformers, which cannot be imported: {first_line(error)}"
+        ) from error
     parts = {"text_config": text, "vision_config": vision}
     said = {part: {} if made_of is None else {"model_type": made_of} for part, made_of in parts.items()}
     try:
         known: dict[str, Any] = CONFIG_MAPPING[kind](**said).to_dict()
     except Exception as error:  # the library raises errors of many kinds for what it does not know
-        raise ModelError(f"transformers knows no {kind} of {text or 'a'} and {vision or 'a'}: {error}") from error
+        of = ", ".join(part for part in (text, vision) if part)
+        raise ModelError(f"transformers knows no {kind}{of and f' of {of}'}: {first_line(error)}") from error
     return known

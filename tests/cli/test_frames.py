@@ -82,3 +82,13 @@ def test_released_checkpoints_need_no_torch_and_no_network(rendered, tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["visual_tokens"] == 8 * tokens
+
+
+def test_what_a_config_leaves_out_is_known_without_torch_too(rendered, tiny):
+    """To transformers alone."""
+    assert "max_position_embeddings" not in json.loads((tiny / "config.json").read_text())["text_config"]
+    script = "import sys; sys.modules['torch'] = None\nfrom llava_cli.cli.app import main\nmain()"
+    command = [sys.executable, "-c", script, "frames", rendered("h264"), "-m", tiny, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["visual_tokens"] == 4 * 32

@@ -23,3 +23,17 @@ def test_show_a_folder(llava, tiny):
     text = llava("models", "show", tiny).out
     assert "2048 tokens" in text
     assert "<video>" in text
+
+
+def test_what_is_not_sure_of_a_released_checkpoint_is_said(llava):
+    assert "4096 tokens then" in json.loads(llava("models", "show", "next-video-7b-dpo", "--json").out)["unconfirmed"]
+    assert "add_faster_video" in llava("models", "show", "llava-video-72b").out
+    assert json.loads(llava("models", "show", "next-video-7b", "--json").out)["unconfirmed"] is None
+
+
+def test_licences(llava, tiny):
+    shown = {name: llava("models", "show", name).out for name in ("onevision-7b", "video-llava-7b", "demo", tiny)}
+    assert "licence:       apache-2.0\n" in shown["onevision-7b"]
+    assert "licence:       not known here: see its card\n" in shown["video-llava-7b"]
+    assert "licence:       apache-2.0\n" in shown["demo"]
+    assert "licence" not in shown[tiny]

@@ -63,7 +63,7 @@ def test_a_damaged_config(tmp_path, content):
 @pytest.mark.parametrize("model_type", ["llava_next", "qwen2_vl", None])
 def test_only_known_families_are_loaded(tmp_path, model_type):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type, "auto_map": {"AutoModel": "x.py"}}))
-    with pytest.raises(ModelError, match="supported families: .*llava-next-video"):
+    with pytest.raises(ModelError, match=r"supported families: .*llava-next-video"):
         family_of(open_checkpoint(str(tmp_path)))
 
 

@@ -60,4 +60,4 @@ def test_without_the_library_that_is_told():
         "except ModelError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "transformers, which is not installed" in done.stdout
+    assert "transformers, which cannot be imported" in done.stdout

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from pictures import still
 
 from llava_cli.engine.loader import Loader
 from llava_cli.engine.types import LoadOptions
@@ -30,3 +31,17 @@ def test_the_default_is_one_of_them():
     assert DEFAULT in PUBLISHED
     assert not any(name == "demo" or "/" in name for name in PUBLISHED)
     assert len({published.hub_id for published in PUBLISHED.values()}) == len(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_nothing_that_is_read_of_them_is_left_to_the_library(name, monkeypatch):
+    """They are listed, and their frames shown, where there is no transformers."""
+    monkeypatch.setattr("llava_cli.models.library.defaults", lambda config: pytest.fail("the library was asked"))
+    family = family_of(dummy_checkpoint(name))
+    _ = family.context, family.most_frames, family.template, family.placeholder_ids
+    assert family.visual_tokens(still(480, 640)) > 0
+
+
+def test_the_conversions_of_onevision_have_rows_for_more_words():
+    words = {name: PUBLISHED[name].config["text_config"]["vocab_size"] for name in PUBLISHED if "onevision" in name}
+    assert words == {"onevision-0.5b": 152000, "onevision-7b": 152128, "onevision-72b": 152128}
