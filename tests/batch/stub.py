@@ -122,10 +122,11 @@ class StubSession(Session):
 
     def __init__(self, engine: Engine | None = None) -> None:
         self.pool, self.engine = Pool(), engine or Engine()
-        self.family = SimpleNamespace(view=VIEW, most_frames=50, checkpoint=Checkpoint("stub", None, {}, "a/stub", "0"))
+        checkpoint = Checkpoint("stub", None, {}, "a/stub", "0")
+        self.family = SimpleNamespace(view=VIEW, most_frames=50, checkpoint=checkpoint, remarks=lambda media: ())
         self.load_options, self.rope_factor = LoadOptions(), None
         self.free = 9.0
-        self._told_of_device = True
+        self._told_of_device, self._told = True, set()
         self.loader = SimpleNamespace(info=INFO, prompt=self._prompt, plan=self._plan, check_memory=self._check)
 
     def close(self) -> None:
