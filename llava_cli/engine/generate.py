@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from transformers import (
@@ -16,6 +17,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from llava_cli.engine.static import StaticDecoder
 from llava_cli.engine.types import Generation
 
 
@@ -37,6 +39,8 @@ def next_tokens(
     generation: Generation,
     stop_ids: frozenset[int],
     cache: Cache | None = None,
+    decoder: StaticDecoder | None = None,
+    keep: bool = False,
 ) -> Iterator[dict[int, int]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
@@ -46,6 +50,8 @@ def next_tokens(
     Args:
         embeddings: of each prompt [tokens, hidden size].
         cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
+        decoder: recorded steps, where the machine has them.
+        keep: have the cache hold all tokens but the last in the end, for what follows.
     """
     cache = DynamicCache(config=model.config.get_text_config()) if cache is None else cache
     known = cache.get_seq_length()
@@ -61,22 +67,56 @@ def next_tokens(
         use_cache=True,
         logits_to_keep=1,
     )
-    for step in range(1, generation.max_new_tokens + 1):
-        chosen = choose(output.logits[:, -1].float())
-        tokens = chosen.tolist()
-        yield {row: tokens[row] for row in sorted(running)}
-        running = {row for row in running if tokens[row] not in stop_ids}
-        if step == generation.max_new_tokens or not running:
-            return
+    logits = output.logits[:, -1]
+    with _following(model, cache, mask, positions[:, -1:], generation.max_new_tokens, decoder, keep) as following:
+        for step in range(1, generation.max_new_tokens + 1):
+            chosen = choose(logits.float())
+            tokens = chosen.tolist()
+            yield {row: tokens[row] for row in sorted(running)}
+            running = {row for row in running if tokens[row] not in stop_ids}
+            if step == generation.max_new_tokens or not running:
+                return
+            logits = following(chosen)
+
+
+@contextmanager
+def _following(
+    model: PreTrainedModel,
+    cache: Cache,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+    new_tokens: int,
+    decoder: StaticDecoder | None,
+    keep: bool,
+) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+    """How the logits [prompts, vocabulary] follow from one more token [prompts] each, over keys and values that grow,
+    or recorded. In the end the cache holds all tokens that were given, if it is to be kept."""
+    prompts, tokens = mask.shape
+    step = None if decoder is None or new_tokens == 1 else decoder.step(prompts, tokens + new_tokens)
+    if step is not None:
+        step.fill(cache, mask, positions)
+        try:
+            yield step
+        finally:
+            if keep:
+                step.give_back(cache, prompts)
+        return
+
+    def grow(chosen: torch.Tensor) -> torch.Tensor:
+        nonlocal mask, positions
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        positions = positions + 1
         output = model(
             input_ids=chosen[:, None],
             attention_mask=mask,
-            position_ids=positions[:, -1:] + step,
+            position_ids=positions,
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
+        return output.logits[:, -1]
+
+    yield grow
 
 
 def _chooser(generation: Generation, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
