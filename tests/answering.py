@@ -22,7 +22,7 @@ GREEDY = Generation(max_new_tokens=16)
 
 def engine_of(folder: Path, **options: object) -> LocalEngine:
     """The checkpoint in `folder`, opened and loaded as the commands do it, on the CPU."""
-    return load(family_of(open_checkpoint(str(folder))), LoadOptions(device="cpu", **options))
+    return load(family_of(open_checkpoint(str(folder))), LoadOptions(**{"device": "cpu"} | options))
 
 
 def dummy_loader(name: str, **options: object) -> Loader:

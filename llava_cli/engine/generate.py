@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from transformers import (
@@ -16,6 +17,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from llava_cli.engine.static import StaticDecoder, Step
 from llava_cli.engine.types import Generation
 
 
@@ -37,6 +39,8 @@ def next_tokens(
     generation: Generation,
     stop_ids: frozenset[int],
     cache: Cache | None = None,
+    decoder: StaticDecoder | None = None,
+    keep: bool = False,
 ) -> Iterator[dict[int, int]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
@@ -46,6 +50,8 @@ def next_tokens(
     Args:
         embeddings: of each prompt [tokens, hidden size].
         cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
+        decoder: recorded steps, where the machine has them.
+        keep: have the cache hold all tokens but the last in the end, for what follows.
     """
     cache = DynamicCache(config=model.config.get_text_config()) if cache is None else cache
     known = cache.get_seq_length()
@@ -61,22 +67,67 @@ def next_tokens(
         use_cache=True,
         logits_to_keep=1,
     )
-    for step in range(1, generation.max_new_tokens + 1):
-        chosen = choose(output.logits[:, -1].float())
-        tokens = chosen.tolist()
-        yield {row: tokens[row] for row in sorted(running)}
-        running = {row for row in running if tokens[row] not in stop_ids}
-        if step == generation.max_new_tokens or not running:
-            return
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        output = model(
-            input_ids=chosen[:, None],
-            attention_mask=mask,
-            position_ids=positions[:, -1:] + step,
-            past_key_values=cache,
+    growing = _Growing(model, cache, mask, positions[:, -1:])
+    with _recorded(growing, generation.max_new_tokens, decoder, keep) as following:
+        logits, rows = output.logits[:, -1], list(range(len(embeddings)))
+        for step in range(1, generation.max_new_tokens + 1):
+            chosen = choose(logits.float())
+            tokens = dict(zip(rows, chosen.tolist(), strict=True))
+            yield {row: tokens[row] for row in sorted(running)}
+            running = {row for row in running if tokens[row] not in stop_ids}
+            if step == generation.max_new_tokens or not running:
+                return
+            # A sampled answer must not depend on when others end.
+            if following is growing and len(running) < len(rows) and not generation.do_sample:
+                going_on = torch.tensor([place for place, row in enumerate(rows) if row in running])
+                growing.select(going_on)
+                chosen, rows = chosen[going_on], sorted(running)
+            logits = following(chosen)
+
+
+class _Growing:
+    """Steps over keys and values that grow. Answers that have ended leave, and cost no more."""
+
+    def __init__(self, model: PreTrainedModel, cache: Cache, mask: torch.Tensor, positions: torch.Tensor) -> None:
+        """`positions`: of the last tokens [prompts, 1]."""
+        self.model, self.cache, self.mask, self.positions = model, cache, mask, positions
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The logits [prompts, vocabulary] after one more token [prompts] each."""
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
+        self.positions = self.positions + 1
+        output = self.model(
+            input_ids=tokens[:, None],
+            attention_mask=self.mask,
+            position_ids=self.positions,
+            past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
         )
+        return output.logits[:, -1]
+
+    def select(self, places: torch.Tensor) -> None:
+        """Go on with the prompts in these places alone."""
+        self.cache.batch_select_indices(places)
+        self.mask, self.positions = self.mask[places], self.positions[places]
+
+
+@contextmanager
+def _recorded(
+    growing: _Growing, new_tokens: int, decoder: StaticDecoder | None, keep: bool
+) -> Iterator[_Growing | Step]:
+    """The same steps, recorded, where there are such for these prompts; if `keep`, the cache is whole in the end."""
+    prompts, tokens = growing.mask.shape
+    step = None if decoder is None or new_tokens == 1 else decoder.step(prompts, tokens + new_tokens)
+    if step is None:
+        yield growing
+        return
+    step.fill(growing.cache, growing.mask, growing.positions)
+    try:
+        yield step
+    finally:
+        if keep:
+            step.give_back(growing.cache, prompts)
 
 
 def _chooser(generation: Generation, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -14,7 +14,8 @@ from llava_cli.engine import generate
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.kv_cache import KVCache, shared_length
 from llava_cli.engine.memory import out_of_memory_as
-from llava_cli.engine.types import Completion, ModelInfo, Query, Timing
+from llava_cli.engine.static import StaticDecoder
+from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, Timing
 from llava_cli.errors import ModelError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt
@@ -37,6 +38,7 @@ class LocalEngine:
         self._model = model
         self._load_s = load_s
         self._stop_ids = generate.take_over(model, tokenizer)
+        self._decoder = StaticDecoder(model) if model.device.type == "cuda" else None
         self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
     @torch.inference_mode()
@@ -51,7 +53,7 @@ class LocalEngine:
             started = time.perf_counter()
             ids: list[list[int]] = [[] for _ in prompts]
             states = self._shared_states(prompts, embeddings)
-            for tokens in generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states):
+            for tokens in self._next_tokens(embeddings, generation, states):
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
                 for row, token in tokens.items():
@@ -72,7 +74,7 @@ class LocalEngine:
             ids: list[int] = []
             text = generate.TextStream(self._tokenizer)
             ended: Literal["length", "interrupted"] = "length"
-            for tokens in generate.next_tokens(self._model, embeddings, query.generation, self._stop_ids, states):
+            for tokens in self._next_tokens(embeddings, query.generation, states, keep=cache is not None):
                 token = tokens[0]
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
@@ -86,6 +88,11 @@ class LocalEngine:
         if cache is not None:
             cache.keep(prompt, ids, states)
         return self._completion(prompt, ids, timing, ended, cached)
+
+    def _next_tokens(
+        self, embeddings: Sequence[torch.Tensor], generation: Generation, states: Cache | None, keep: bool = False
+    ) -> Iterator[dict[int, int]]:
+        return generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states, self._decoder, keep)
 
     def _prompt(self, query: Query) -> Prompt:
         if query.prompt is not None:
