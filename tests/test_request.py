@@ -8,6 +8,7 @@ from pictures import clip, still
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
+from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message, Turn
 from llava_cli.request import FrameChoice, Request
 from llava_cli.session import open_family
@@ -73,9 +74,26 @@ def test_a_failure_on_the_way_knows_what_was_asked_and_keeps_what_it_knew():
     }  # fmt: skip
 
 
+def test_fewer_frames_are_fewer_of_each_medium():
+    """Those of a medium that says its own number are not made more."""
+    parts = [MediaPath("video", "a.mp4", Excerpt(frames=frames)) for frames in (2, 16, None)]
+    fitted = Request("Why?", (*parts, "b.mp4"), (Message("user", tuple(parts)),)).fewer_frames(4, "note")
+    assert [medium.excerpt.frames for medium in fitted.shown] == [2, 4, None, 2, 4, None, None]
+    assert (fitted.choice.frames, fitted.notes) == (4, ("note",))
+
+
 def test_a_rate_of_frames_is_bounded_by_the_context_and_by_frames_where_given():
     family = open_family("next-video-7b", dummy=True)
     by_rate = FrameChoice(fps=1.0).of(family.view, family.most_frames).sampling
     assert by_rate.frames == (10240 - 320) // 144
     assert FrameChoice(12, fps=1.0).of(family.view, family.most_frames).sampling.frames == 12
     assert FrameChoice().of(family.view, family.most_frames).sampling == family.view.sampling
+
+
+def test_a_failure_of_a_conversation_knows_it_and_what_was_to_be_shown_of_each_medium():
+    part = MediaPath("video", "clip.mp4", Excerpt(start=2.0))
+    request = Request("Why?", (part,), HISTORY)
+    error = InputError("clip.mp4: is empty")
+    with pytest.raises(InputError), request.known_to_failures():
+        raise error
+    assert (error.known["paths"], error.known["messages"]) == (("still.png", part), HISTORY)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import base64
-import math
 import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice", bound="DataclassInstance")
 """Whatever has fields of the same names."""
+# Numbers of JSON may be larger than any that can be reckoned with.
+_LARGEST = sys.float_info.max
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -64,7 +66,7 @@ def excerpt_of(entry: Mapping[str, Any]) -> Excerpt:
     frames, fps, sampling = (entry.get(key) for key in ("frames", "fps", "sampling"))
     if not is_a(frames, int) or not 1 <= (1 if frames is None else frames) <= MAX_FRAMES:
         raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")
-    if not is_a(fps, int, float) or not 0 < (1 if fps is None else fps) < math.inf:
+    if not is_a(fps, int, float) or not 0 < (1 if fps is None else fps) <= _LARGEST:
         raise InputError("fps must be a number above 0")
     policies = [policy for policy in get_args(Policy) if policy != "fps"]
     if sampling is not None and (sampling not in policies or fps is not None):
@@ -98,6 +100,6 @@ def _time(entry: Mapping[str, Any], key: str) -> float | None:
     given = entry.get(key)
     with suppress(UsageError, OverflowError):
         time = parse_time(given) if isinstance(given, str) else given
-        if is_a(time, int, float) and 0 <= (time or 0) < math.inf:
+        if is_a(time, int, float) and 0 <= (time or 0) <= _LARGEST:
             return time
     raise InputError(f"{key} must be seconds or h:mm:ss")
