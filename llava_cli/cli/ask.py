@@ -57,7 +57,8 @@ Conversation = Annotated[
     typer.Option(
         "--conversation",
         metavar="FILE",
-        help="Continue this conversation: a JSON list of messages with role and content (text, image, video).",
+        help="Ask or continue this conversation: a JSON list of messages as the models' documents write them. Media "
+        "without a path in it are those that the command line names. See llava-record(5).",
     ),
 ]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import Policy
 from llava_cli.media.limits import MAX_FRAMES
-from llava_cli.media.sampling import clock, parse_time
+from llava_cli.media.sampling import parse_time
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 Choice = TypeVar("Choice", bound="DataclassInstance")
 """Whatever has fields of the same names."""
 # Numbers of JSON may be larger than any that can be reckoned with.
-_LARGEST = sys.float_info.max
+_LARGEST = 1e100
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -62,7 +61,7 @@ def excerpt_of(entry: Mapping[str, Any]) -> Excerpt:
     """
     start, end = _time(entry, "start"), _time(entry, "end")
     if end is not None and end <= (start or 0):
-        raise InputError(f"end ({clock(end)}) is not after start ({clock(start or 0)})")
+        raise InputError("end must be after start")
     frames, fps, sampling = (entry.get(key) for key in ("frames", "fps", "sampling"))
     if not is_a(frames, int) or not 1 <= (1 if frames is None else frames) <= MAX_FRAMES:
         raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")

@@ -129,7 +129,7 @@ def test_media_of_a_job_take_the_open_places_of_its_messages():
         ({"messages": [{"role": "user", "content": "hi"}]}, "messages: show no video and no image"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "media without a path: 1, but media named"),
         ({"media": {"path": "a.mp4", "end": "late"}, "question": "Why?"}, "media: end must be seconds or h:mm:ss"),
-        ({"media": "a.mp4", "question": "Why?", "start": 2, "end": 1}, "is not after start"),
+        ({"media": "a.mp4", "question": "Why?", "start": 2, "end": 1}, "end must be after start"),
     ],
 )
 def test_a_conversation_that_is_not_in_order_names_the_message(line, message):
