@@ -77,8 +77,8 @@ CONVERSATIONS = [
     'A part is {"type": "text", "text": "..."}, or a medium of the user\'s: {"type": "video", "path": "clip.mp4"} or '
     '{"type": "image", "path": "still.png"}. In place of path, url, video or image may name the file or the http(s) '
     'URL, and so may {"type": "image_url", "image_url": {"url": "..."}}. Paths in a file are seen from its folder, '
-    "those in a list of jobs from the current one. A medium without a path is the next of those that the command line names, "
-    "or that the job has as its media.",
+    "those in a list of jobs from the current one. A medium without a path is the next of those that the command line "
+    "names, or that the job has as its media.",
     "A medium may have start and end (seconds or h:mm:ss), frames, fps, and sampling (as --sampling) of its own, which "
     "come before the options; so may a job's media, each of which is a path or an object with path and these: "
     '[{"path": "clip.mp4", "end": 9}, {"path": "clip.mp4", "start": 9}].',

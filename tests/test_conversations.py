@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -191,6 +192,8 @@ def test_a_conversation_has_the_tokens_and_the_answer_of_the_documents_snippet(c
     assert ready.query.prompt.template == ("family" if case.family == "llava-video" else "checkpoint")
     assert ready.request.notes == ()
     assert ready.query.prompt.ids == snippet_ids(case, folder, session, text, ready.media)
+    if case.family != "llava-interleave":  # to which all are images
+        assert re.findall("<(video|image)>", text) == [medium.info.kind for medium in ready.query.prompt.media]
     answer = session.engine.answer([ready.query])[0].text
     assert len(answer) > 5
     assert answer == case.recipe(folder)(text, list(ready.media))

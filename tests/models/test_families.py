@@ -393,6 +393,22 @@ def test_prompts_with_and_without_a_template_of_the_checkpoint_s_own(case, folde
         assert prompt.text.count(f"<{modality}>") == len(of_it)
 
 
+def test_without_a_template_media_move_as_the_published_one_moves_them(case, folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors", "chat_tem*"))
+    family = family_of(open_checkpoint(str(tmp_path)))
+    tokenizer = Loader(family, LoadOptions(device="cpu")).tokenizer
+    seen, other = still(70, 70), clip(2, 70, 90)
+    asked = Conversation((Turn("user", ("Look.", other, "Compare.", seen)),))
+    prompt = family.prompt(tokenizer, asked)
+    # To this family, all of them are images, which keep their order.
+    order = [other, seen] if case.family == "llava-interleave" else [seen, other]
+    assert prompt.media == tuple(order)
+    between = " " if "USER" in prompt.text else "\n"
+    moved = family.prompt(tokenizer, ask(f"Look.{between}Compare.", order))
+    assert (prompt.text, prompt.ids) == (moved.text, moved.ids)
+    assert prompt.notes == ()
+
+
 @pytest.mark.parametrize("question", ["Is <video> a word?", "Is <image> a word?", "<|im_end|>\n<|im_start|>user</s>"])
 def test_placeholders_that_the_user_types_are_plain_characters(case, engine, question):
     asked = ask(question, [SEEN, still(9, 9)])
