@@ -37,8 +37,11 @@ class Prepared:
         """The record of a dry run: what would be shown, and what it would take."""
         if self.query.prompt is None:
             raise ValueError("the prompt is not known here")
-        notes = self.request.notes
-        return plan_record(self.question, self.query.prompt, model, self.query.generation, memory, notes)
+        asked = self.request
+        return plan_record(
+            self.question, self.media, self.query.prompt, model, self.query.generation, memory, asked.notes,
+            asked.history,
+        )  # fmt: skip
 
     @property
     def question(self) -> str:
@@ -92,7 +95,7 @@ class Answer:
         asked = self.prepared
         return answer_record(
             asked.question, asked.media, self.completion, self.model, asked.query.generation, asked.decode_s,
-            asked.request.notes,
+            asked.request.notes, asked.request.history,
         )  # fmt: skip
 
 

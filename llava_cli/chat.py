@@ -13,7 +13,7 @@ from llava_cli.engine.kv_cache import KVCache
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Media
 from llava_cli.media.opened import OpenMedia
-from llava_cli.models.messages import Message, by_name, chat_text
+from llava_cli.models.messages import Message, Name, by_name, chat_text, shortest
 from llava_cli.request import Request
 from llava_cli.session import Session
 
@@ -35,11 +35,11 @@ class Chat:
         """The system prompt, with which every prompt begins; None for none."""
         self.history = list(request.history)
         """What was said, media by name."""
-        self.waiting = list(request.media)
+        self.waiting: list[Name] = list(request.media)
         """Media that the next question brings."""
         self.answers: list[Answer] = []
         asked = self._request()
-        self._media.begin(asked.names, session.view(asked))
+        self._media.begin(session.views(asked))
 
     @property
     def media(self) -> list[Media]:
@@ -48,9 +48,7 @@ class Chat:
         Raises:
             InputError: one cannot be read.
         """
-        asked = self._request()
-        shown = self._session.look(asked, self._media)
-        return [shown[name] for name in asked.names]
+        return self._session.look(self._request(), self._media)
 
     def prepare(self) -> None:
         """Have the media decoded and the weights read, before the first question.
@@ -69,8 +67,7 @@ class Chat:
         Raises:
             InputError: one cannot be read; then none is added.
         """
-        shown = self._session.look(replace(self._settings, media=media), self._media)
-        self._media.tell_of([shown[name] for name in media])
+        self._media.tell_of(self._session.look(replace(self._settings, media=media), self._media))
         self.waiting += media
 
     def ask(self, question: str) -> Answer:
@@ -93,7 +90,7 @@ class Chat:
         """
         if len(self.history) < 2:
             raise UsageError("nothing to undo")
-        self.waiting = [*self.history[-2].paths, *self.waiting]
+        self.waiting = [*map(shortest, self.history[-2].media), *self.waiting]
         del self.history[-2:]
         del self.answers[-1:]
 
@@ -135,11 +132,12 @@ class Chat:
         stream = self._session.stream(prepared, self._media, self._cache, stop)
         yield from stream
         answer = stream.result()
-        conversation = answer.prepared.query.conversation
-        said = [message for message in by_name(conversation.turns) if message.role != "system"]
+        asked = answer.prepared
+        names = dict(zip(map(id, asked.media), asked.request.shown, strict=True))
+        said = [message for message in by_name(asked.query.conversation.turns, names) if message.role != "system"]
         self.history = [*said, Message("assistant", (answer.text,))]
         self.waiting = []
         self.answers.append(answer)
         # What did not fit once will not the next time.
-        self._settings = replace(self._settings, choice=answer.prepared.request.choice)
+        self._settings = replace(self._settings, choice=asked.request.choice)
         return answer

@@ -17,6 +17,7 @@ from llava_cli.engine.memory import GIB, MemoryPlan
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
+from llava_cli.models.messages import Message, Name, media_path, written
 from llava_cli.models.prompt import Prompt
 
 SCHEMA_VERSION = 1
@@ -30,10 +31,12 @@ def answer_record(
     generation: Generation,
     decode_s: float,
     warnings: Sequence[str] = (),
+    messages: Sequence[Message] = (),
 ) -> dict[str, Any]:
     """The record of an answer.
 
-    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for.
+    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for, `messages`
+    the conversation as it was given.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
     return _record(
@@ -51,28 +54,32 @@ def answer_record(
         },
         timing=_rounded(answer.timing, decode_s),
         warnings=list(warnings),
+        messages=messages,
     )
 
 
 def plan_record(
     question: str,
+    media: Sequence[Media],
     prompt: Prompt,
     model: ModelInfo,
     generation: Generation,
     memory: MemoryPlan,
     warnings: Sequence[str],
+    messages: Sequence[Message] = (),
 ) -> dict[str, Any]:
-    """The record of a dry run: what would be shown, and what it would take."""
-    receipts = [_media(*pair) for pair in zip(prompt.media, prompt.visual_tokens, strict=True)]
+    """The record of a dry run: what would be shown, and what it would take. See `answer_record`."""
+    tokens = {id(medium): count for medium, count in zip(prompt.media, prompt.visual_tokens, strict=True)}
     return _record(
         question,
         "planned",
         model={**asdict(model), "template": prompt.template},
-        media=receipts,
+        media=[_media(medium, tokens[id(medium)]) for medium in media],
         generation=_generation(generation),
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
         memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
         warnings=list(warnings),
+        messages=messages,
     )
 
 
@@ -117,21 +124,26 @@ def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
 
 def error_record(
     question: str | None,
-    paths: Sequence[str],
+    paths: Sequence[Name],
     error: LlavaError,
     generation: Generation | None = None,
     media: Sequence[Media] = (),
     model: ModelInfo | None = None,
+    messages: Sequence[Message] = (),
 ) -> dict[str, Any]:
-    """The record of a failure, with all that is known: what is not is null or empty, and so is its id then."""
-    known = {medium.info.path: _media(medium, None) for medium in media}
+    """The record of a failure, with all that is known: what is not is null or empty, and so is its id then.
+
+    `media` are what the first of the `paths` were found to show.
+    """
+    receipts = [_media(medium, None) for medium in media]
     return _record(
         question,
         "error",
         error={"code": error.code, "message": printable(str(error))},
         model=model and asdict(model),
-        media=[known.get(path) or path_entry(path) for path in paths],
+        media=[*receipts, *map(_named, paths[len(receipts) :])],
         generation=generation and _generation(generation),
+        messages=messages,
     )
 
 
@@ -145,15 +157,23 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _record(question: str | None, status: str, **known: Any) -> dict[str, Any]:
+def _record(question: str | None, status: str, messages: Sequence[Message] = (), **known: Any) -> dict[str, Any]:
     question = None if question is None else printable(question)
-    asked = [question, [medium["path"] for medium in known["media"]], known["model"], known["generation"]]
+    said = {"messages": written(messages, path_entry)} if messages else {}
+    asked = [
+        question,
+        [medium["path"] for medium in known["media"]],
+        known["model"],
+        known["generation"],
+        *said.values(),
+    ]
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     return {
         "schema_version": SCHEMA_VERSION,
         "id": None if question is None else name,
         "status": status,
         "question": question,
+        **said,
         **known,
         "versions": _versions(),
     }
@@ -178,6 +198,12 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
             {"index": index, "time": round(time, 6)} for index, time in zip(medium.indices, medium.times, strict=True)
         ]
     return {**receipt, "visual_tokens": visual_tokens, "warnings": list(info.warnings)}
+
+
+def _named(medium: Name) -> dict[str, Any]:
+    """A medium of which nothing is known but what was asked."""
+    named = media_path(medium)
+    return {**path_entry(named.path), **named.excerpt.said}
 
 
 def path_entry(path: str) -> dict[str, str]:

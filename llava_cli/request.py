@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +11,7 @@ from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
-from llava_cli.models.messages import Conversation, Message
+from llava_cli.models.messages import Conversation, MediaPath, Message, Name
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
@@ -52,7 +52,7 @@ class Request:
 
     question: str | None = None
     """None asks for a description, in words that depend on whether the first medium is a video or an image."""
-    media: tuple[str, ...] = ()
+    media: tuple[Name, ...] = ()
     """Those of the question: files, URLs, `-` for standard input."""
     history: tuple[Message, ...] = ()
     """Earlier messages, their media by name. One that ends with the user's is the whole question."""
@@ -67,8 +67,28 @@ class Request:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of all media, in the order of `shown`."""
+        return tuple(medium.path for medium in self.shown)
+
+    @property
+    def shown(self) -> tuple[MediaPath, ...]:
         """All media, those of the history first."""
-        return (*(path for message in self.history for path in message.paths), *self.media)
+        return (*messages.all_media(self.history), *map(messages.media_path, self.media))
+
+    def fewer_frames(self, frames: int, note: str) -> Request:
+        """The request with at most so many frames of each video."""
+
+        def bounded(medium: MediaPath) -> MediaPath:
+            own = medium.excerpt.frames
+            return medium if own is None else replace(medium, excerpt=replace(medium.excerpt, frames=min(own, frames)))
+
+        return replace(
+            self,
+            media=tuple(medium if isinstance(medium, str) else bounded(medium) for medium in self.media),
+            history=tuple(message.changed(bounded) for message in self.history),
+            choice=replace(self.choice, frames=frames),
+            notes=(note,),
+        )
 
     def check(self) -> None:
         """Make sure that what is said is text.
@@ -77,7 +97,7 @@ class Request:
             UsageError: it holds bytes that are not UTF-8, or half of a surrogate pair: no tokenizer can read it.
         """
         said = {"question": [self.question or ""], "system prompt": [self.system or ""]}
-        said["conversation"] = [part for one in self.history for part in one.parts if isinstance(part, str)]
+        said["conversation"] = [text for message in self.history for text in message.texts]
         for what, texts in said.items():
             try:
                 "".join(texts).encode()
@@ -89,18 +109,18 @@ class Request:
         if self.question is not None:
             return self.question
         if self._ends_with_history:
-            return " ".join(part for part in self.history[-1].parts if isinstance(part, str))
+            return " ".join(self.history[-1].texts)
         return DESCRIBE[media[0].info.kind if media else "video"]
 
-    def conversation(self, shown: Mapping[str, Media]) -> Conversation:
-        """The conversation with its media, which are given by name.
+    def conversation(self, seen: Sequence[Media]) -> Conversation:
+        """The conversation with its media, which are given in the order of `shown`.
 
         Raises:
             InputError: a file is not of the kind that the history says.
         """
-        turns = messages.with_media(self.history, shown)
+        turns = messages.with_media(self.history, seen)
         if not self._ends_with_history:
-            media = [shown[name] for name in self.media]
+            media = seen[len(messages.all_media(self.history)) :]
             turns += messages.ask(self.text(media), media).turns
         return messages.with_system(Conversation(turns), self.system)
 
@@ -110,8 +130,10 @@ class Request:
         try:
             yield
         except LlavaError as error:
-            asked = {"question": self.text(), "paths": self.names, "generation": self.generation}
-            error.known = {**asked, **error.known}
+            paths = tuple(map(messages.shortest, self.shown))
+            said = {"messages": self.history} if self.history else {}
+            asked = {"question": self.text(), "paths": paths, "generation": self.generation}
+            error.known = {**asked, **said, **error.known}
             raise
 
     @property

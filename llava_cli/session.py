@@ -11,7 +11,7 @@ should know goes through `logging`, and how far things are to a callback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -23,10 +23,12 @@ from llava_cli.errors import LlavaError, OutOfMemory
 from llava_cli.media.clip import Media, View
 from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
 from llava_cli.media.limits import Limits
+from llava_cli.media.named import WHOLE, Excerpt
 from llava_cli.media.opened import OpenMedia
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
+from llava_cli.models.prompt import Prompt
 from llava_cli.models.registry import family_of
 from llava_cli.request import Request
 
@@ -114,9 +116,13 @@ class Session:
         finally:
             media.close()
 
-    def view(self, request: Request) -> View:
-        """How a request's media are shown."""
-        return request.choice.of(self.family.view, self.family.most_frames)
+    def view(self, request: Request, excerpt: Excerpt = WHOLE) -> View:
+        """How a request's media are shown; `excerpt` is what is said of one of them."""
+        return excerpt.over(request.choice).of(self.family.view, self.family.most_frames)
+
+    def views(self, request: Request) -> list[tuple[str, View]]:
+        """Each of a request's media by name, and how it is shown."""
+        return [(medium.path, self.view(request, medium.excerpt)) for medium in request.shown]
 
     @cached_property
     def loader(self) -> Loader:
@@ -153,14 +159,14 @@ class Session:
         with self._stage(f"loading {checkpoint.name}"):
             return self.loader.load()
 
-    def look(self, request: Request, media: OpenMedia) -> dict[str, Media]:
-        """What each of a request's media shows, by name. Needs no torch.
+    def look(self, request: Request, media: OpenMedia) -> list[Media]:
+        """What each of a request's media shows. Needs no torch.
 
         Raises:
             InputError: a file cannot be read.
         """
         with self._stage(f"reading {', '.join(request.names)}"):
-            return media.shown(request.names, self.view(request))
+            return media.shown(self.views(request))
 
     def ask(self, request: Request, media: OpenMedia | None = None) -> Answer:
         """Answer one request.
@@ -197,7 +203,7 @@ class Session:
         """
         request.check()
         while True:
-            media.begin(request.names, self.view(request))
+            media.begin(self.views(request))
             self._use_the_time(media, answering)
             shown = self.look(request, media)
             try:
@@ -205,7 +211,7 @@ class Session:
                 if answering:
                     self.check_memory(prepared)
             except LlavaError as error:
-                request = self.fewer_frames(request, tuple(shown.values()), error)
+                request = self.fewer_frames(request, shown, error)
             else:
                 media.tell_of(prepared.media)
                 return prepared
@@ -226,8 +232,8 @@ class Session:
         """
         return AnswerStream(self._pieces(prepared, media, cache, stop))
 
-    def show(self, request: Request, shown: Mapping[str, Media], decode_s: float) -> Prepared:
-        """Put a request's question about its decoded media, given by name, into a prompt.
+    def show(self, request: Request, shown: Sequence[Media], decode_s: float) -> Prepared:
+        """Put a request's question about its decoded media into a prompt.
 
         Raises:
             TooLong: it does not fit into the context.
@@ -236,12 +242,11 @@ class Session:
         conversation = request.conversation(shown)
         prompt = self.loader.prompt(conversation, request.generation.max_new_tokens)
         log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
-        media = tuple(shown[name] for name in request.names)
         self._tell_of_device()
-        remarks = self.family.remarks(media)
-        self._tell_once(remarks)
-        noted = replace(request, notes=(*request.notes, *remarks))
-        return Prepared(noted, media, Query(conversation, request.generation, prompt), decode_s)
+        notes = (*prompt.notes, *self.family.remarks(shown))
+        self._tell_once(notes)
+        request = replace(request, notes=(*request.notes, *notes))
+        return Prepared(request, tuple(shown), Query(conversation, request.generation, prompt), decode_s)
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
         """The memory that these take when they are answered together."""
@@ -272,7 +277,7 @@ class Session:
             raise error
         note = fewer_frames(frames, why)
         log.warning("%s: %s", ", ".join(request.names), note)
-        return replace(request, choice=replace(request.choice, frames=frames), notes=(note,))
+        return request.fewer_frames(frames, note)
 
     def _pieces(
         self, prepared: Prepared, media: OpenMedia, cache: KVCache | None, stop: Callable[[], bool] | None
@@ -312,11 +317,12 @@ class Session:
         if self.load_options.device == "auto" and self.loader.device == "cpu" and self.family.checkpoint.name != DEMO:
             log.info("no GPU was found: running on the CPU")
 
-    def _tell_once(self, remarks: Sequence[str]) -> None:
-        for remark in remarks:
-            if remark not in self._told:
-                self._told.add(remark)
-                log.warning("%s", remark)
+    def _tell_once(self, notes: Sequence[str]) -> None:
+        """Say once what there is to say: in a list, it is the same of all."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                log.warning("%s", note)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -14,6 +14,11 @@ KEYS = [
     ("id", "text: the same for the same question, media names, model and settings; null if the question is not known"),
     ("status", "ok, planned or error"),
     ("question", "text: the question; null if a failure came before it was known"),
+    (
+        "messages",
+        "the conversation as it was given, with the paths of its media; only if there was one (see CONVERSATIONS). "
+        "question is what follows it, or its own last message",
+    ),
     ("answer", "text: the answer; only if status is ok"),
     ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
     ("error.code", "usage, context, input, model, not_found, gated, offline, out_of_memory, output"),
@@ -36,7 +41,11 @@ KEYS = [
     ("media[].codec", "of the file"),
     ("media[].rotation", "degrees clockwise that it was turned to be upright"),
     ("media[].decoder", "pyav, opencv or pillow"),
-    ("media[].sampling", "policy, frames, fps, start and end, as they were used; videos only"),
+    (
+        "media[].sampling",
+        "policy, frames, fps, start and end, as they were used for this video; videos only. Of a file that could not "
+        "be read, start, end and so on stand beside its path if they were asked for",
+    ),
     ("media[].frames[].index", "place of the frame in the video, 0 first"),
     ("media[].frames[].time", "seconds from the start of the video"),
     ("media[].visual_tokens", "tokens that it took in the prompt"),
@@ -59,6 +68,25 @@ KEYS = [
     ("versions", "of llava_cli, transformers, torch and av"),
 ]
 """Each key by its path, and what it holds."""
+
+CONVERSATIONS = [
+    "llava ask --conversation FILE, the messages of a job of llava batch, and those of a record have one form, that of "
+    "the models' own documents: a JSON list of messages, each an object with role (system, user or assistant) and "
+    "content: a text, or a list of parts. Where the last message is the user's, it is the question; otherwise one must "
+    "follow.",
+    'A part is {"type": "text", "text": "..."}, or a medium of the user\'s: {"type": "video", "path": "clip.mp4"} or '
+    '{"type": "image", "path": "still.png"}. In place of path, url, video or image may name the file or the http(s) '
+    'URL, and so may {"type": "image_url", "image_url": {"url": "..."}}. Paths in a file are seen from its folder, '
+    "those in a list of jobs from the current one. A medium without a path is the next of those that the command line "
+    "names, or that the job has as its media.",
+    "A medium may have start and end (seconds or h:mm:ss), frames, fps, and sampling (as --sampling) of its own, which "
+    "come before the options; so may a job's media, each of which is a path or an object with path and these: "
+    '[{"path": "clip.mp4", "end": 9}, {"path": "clip.mp4", "start": 9}].',
+    "A checkpoint's chat template decides where in a message its media are shown; the published ones show images "
+    'first, then videos, then the texts. A message with "inline": true keeps its media where they stand between its '
+    "texts.",
+]
+"""The form of conversations."""
 
 LEDGER_ABOUT = [
     "llava caption --output FILE and llava batch --output FILE append records to a file, one a line: the ledger. Its "

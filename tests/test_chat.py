@@ -12,6 +12,8 @@ import tiny
 from llava_cli.chat import Chat
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError, OutOfMemory, UsageError
+from llava_cli.media.named import Excerpt
+from llava_cli.models.messages import MediaPath, Message
 from llava_cli.request import FrameChoice, Request
 from llava_cli.session import Session
 
@@ -55,6 +57,18 @@ def test_media_are_decoded_once_and_a_second_look_is_cached(chat):
     assert second.completion.cached_tokens > first.visual_tokens
     assert first.record()["timing"]["decode_s"] > 0
     assert second.record()["timing"]["decode_s"] == 0
+
+
+def test_media_keep_their_ranges_and_their_places_in_what_was_said(session, rendered):
+    part = MediaPath(None, str(rendered("h264")), Excerpt(start=1.0, frames=3))
+    with Chat(session, Request(media=(part,), generation=Generation(4))) as chat:
+        chat.ask("Is <video> long?")
+        shown = replace(part, modality="video")
+        assert chat.history[0] == Message("user", ("Is ", shown, " long?"), inline=True)
+        assert chat.ask("Why?").media[0].times[0] == 1.0
+        chat.undo()
+        chat.undo()
+        assert chat.waiting == [shown]
 
 
 def test_a_conversation_file_keeps_urls_and_names_files_from_where_it_is(chat, tmp_path, rendered):

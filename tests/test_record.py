@@ -10,6 +10,8 @@ from answers import answered
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
+from llava_cli.media.named import Excerpt
+from llava_cli.models.messages import MediaPath, Message
 from llava_cli.record import SCHEMA_VERSION, error_record, to_json
 
 
@@ -48,6 +50,17 @@ def test_an_error_keeps_what_is_known():
     assert record["status"] == "error"
     assert record["error"] == {"code": "input", "message": "a.mp4: no such file"}
     assert record["media"] == [{"path": "a.mp4"}]
+
+
+def test_the_record_of_a_conversation_holds_it():
+    said = [Message("user", (MediaPath("video", "a\udcff.mp4", Excerpt(1.0, frames=4)), "Who?"), inline=True)]
+    failed = error_record("Why?", [said[0].media[0]], InputError("no"), messages=said)
+    medium = {"path": "a\\udcff.mp4", "path_b64": "Yf8ubXA0", "start": 1.0, "frames": 4}
+    content = [{"type": "video", **medium}, {"type": "text", "text": "Who?"}]
+    assert failed["messages"] == [{"role": "user", "content": content, "inline": True}]
+    assert failed["media"] == [medium]
+    assert list(failed)[3:5] == ["question", "messages"]
+    assert failed["id"] != error_record("Why?", [said[0].media[0]], InputError("no"))["id"]
 
 
 def test_a_name_that_is_no_text_is_kept_to_the_byte():

@@ -8,12 +8,12 @@ from pictures import clip, still
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
+from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message, Turn
 from llava_cli.request import FrameChoice, Request
 from llava_cli.session import open_family
 
 CLIP, STILL = clip(2, 8, 8), still(9, 7)
-SHOWN = {"clip.mp4": CLIP, "still.png": STILL}
 HISTORY = (
     Message("system", ("Be polite.",)),
     Message("user", (MediaPath("image", "still.png"), "What is it?")),
@@ -29,19 +29,19 @@ def test_without_a_question_a_description_is_asked_for_in_words_of_the_first_med
 
 
 def test_media_come_before_the_question_in_the_order_in_which_they_were_named():
-    (turn,) = Request("Why?", ("still.png", "clip.mp4")).conversation(SHOWN).turns
+    (turn,) = Request("Why?", ("still.png", "clip.mp4")).conversation([STILL, CLIP]).turns
     assert turn == Turn("user", (STILL, CLIP, "Why?"))
 
 
 def test_media_stand_where_the_question_puts_them():
-    (turn,) = Request("Is <image> in <video>?", ("clip.mp4", "still.png")).conversation(SHOWN).turns
+    (turn,) = Request("Is <image> in <video>?", ("clip.mp4", "still.png")).conversation([CLIP, STILL]).turns
     assert turn == Turn("user", ("Is ", STILL, " in ", CLIP, "?"), inline=True)
 
 
 def test_a_question_follows_the_history():
     request = Request("Why?", ("clip.mp4",), HISTORY)
     assert request.names == ("still.png", "clip.mp4")
-    assert request.conversation(SHOWN).turns == (
+    assert request.conversation([STILL, CLIP]).turns == (
         Turn("system", ("Be polite.",)), ASKED, Turn("assistant", ("A picture.",)), Turn("user", (CLIP, "Why?")),
     )  # fmt: skip
 
@@ -49,17 +49,17 @@ def test_a_question_follows_the_history():
 def test_a_history_that_ends_with_a_question_is_the_whole_of_it():
     request = Request(history=HISTORY[:2])
     assert request.text() == "What is it?"
-    assert request.conversation(SHOWN).turns == (Turn("system", ("Be polite.",)), ASKED)
+    assert request.conversation([STILL]).turns == (Turn("system", ("Be polite.",)), ASKED)
 
 
 def test_a_system_prompt_takes_the_place_of_the_history_s():
-    turns = Request(history=HISTORY[:2], system="Be brief.").conversation(SHOWN).turns
+    turns = Request(history=HISTORY[:2], system="Be brief.").conversation([STILL]).turns
     assert turns == (Turn("system", ("Be brief.",)), ASKED)
 
 
 def test_a_file_that_is_not_what_the_history_says():
     with pytest.raises(InputError, match=r"still\.png: is a video, but the conversation says image"):
-        Request("Why?", history=HISTORY).conversation({"still.png": CLIP})
+        Request("Why?", history=HISTORY).conversation([CLIP])
 
 
 def test_a_failure_on_the_way_knows_what_was_asked_and_keeps_what_it_knew():
@@ -74,9 +74,26 @@ def test_a_failure_on_the_way_knows_what_was_asked_and_keeps_what_it_knew():
     }  # fmt: skip
 
 
+def test_fewer_frames_are_fewer_of_each_medium():
+    """Those of a medium that says its own number are not made more."""
+    parts = [MediaPath("video", "a.mp4", Excerpt(frames=frames)) for frames in (2, 16, None)]
+    fitted = Request("Why?", (*parts, "b.mp4"), (Message("user", tuple(parts)),)).fewer_frames(4, "note")
+    assert [medium.excerpt.frames for medium in fitted.shown] == [2, 4, None, 2, 4, None, None]
+    assert (fitted.choice.frames, fitted.notes) == (4, ("note",))
+
+
 def test_a_rate_of_frames_is_bounded_by_the_context_and_by_frames_where_given():
     family = open_family("next-video-7b", dummy=True)
     by_rate = FrameChoice(fps=1.0).of(family.view, family.most_frames).sampling
     assert by_rate.frames == (10240 - 320) // 144
     assert FrameChoice(12, fps=1.0).of(family.view, family.most_frames).sampling.frames == 12
     assert FrameChoice().of(family.view, family.most_frames).sampling == family.view.sampling
+
+
+def test_a_failure_of_a_conversation_knows_it_and_what_was_to_be_shown_of_each_medium():
+    part = MediaPath("video", "clip.mp4", Excerpt(start=2.0))
+    request = Request("Why?", (part,), HISTORY)
+    error = InputError("clip.mp4: is empty")
+    with pytest.raises(InputError), request.known_to_failures():
+        raise error
+    assert (error.known["paths"], error.known["messages"]) == (("still.png", part), HISTORY)

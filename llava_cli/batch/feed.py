@@ -30,7 +30,7 @@ def selected(items: Iterable[Item], part: tuple[int, int] | None = None, limit: 
 def shard(items: Iterable[Item], number: int, count: int) -> Iterator[Item]:
     """One of `count` parts of a list, counted from 1. Which one an item is in depends on its media only."""
     for item in items:
-        name = "\0".join(item.media) if isinstance(item, Job) else item.text
+        name = "\0".join(item.names) if isinstance(item, Job) else item.text
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
         if int.from_bytes(digest[:8], "big") % count == number - 1:
             yield item
@@ -55,7 +55,7 @@ class Tasks:
     def _group(self, items: list[Item]) -> RecordGroup:
         group = RecordGroup()
         # The files are the same for all: they are looked at once.
-        contents = [content(path) for path in items[0].media] if isinstance(items[0], Job) else []
+        contents = [content(path) for path in items[0].names] if isinstance(items[0], Job) else []
         group.tasks += [self._task(item, contents, group) for item in items]
         return group
 
@@ -66,7 +66,7 @@ class Tasks:
             return Task(item, key, default_id(key, ()), asked, group, item.error)
         request = item.request(self.defaults)
         key = work_key(self.settings, self.view(request), request, contents)
-        id = default_id(key, item.media) if item.id is None else item.id
+        id = default_id(key, item.names) if item.id is None else item.id
         return Task(item, key, id, request, group, _not_text(request))
 
 
@@ -75,7 +75,7 @@ def _not_text(request: Request) -> InputError | None:
     try:
         request.check()
     except UsageError as error:
-        return InputError(f"{', '.join(request.media)}: {error}", code="job")
+        return InputError(f"{', '.join(request.names)}: {error}", code="job")
     return None
 
 

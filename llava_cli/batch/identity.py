@@ -17,8 +17,10 @@ from typing import Any
 from llava_cli.batch.jobs import Unusable
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.media.clip import View
+from llava_cli.media.named import WHOLE
 from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.messages import Message
 from llava_cli.request import DESCRIBE, Request
 
 _END = 1 << 20
@@ -89,7 +91,18 @@ def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[s
 def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
     """The key of a question about files with these contents, shown in this view: the same key, the same work."""
     question = request.question.strip() if request.question is not None else DESCRIBE
-    return _digest([settings, asdict(view), list(contents), question, request.system])
+    # What most work does not have is left out, and its keys stay as they were.
+    special = request.history or any(medium.excerpt != WHOLE for medium in request.shown)
+    more = [[asdict(medium.excerpt) for medium in request.shown], _said(request.history)] if special else []
+    return _digest([settings, asdict(view), list(contents), question, request.system, *more])
+
+
+def _said(messages: Sequence[Message]) -> list[object]:
+    """What messages say. Their media are known by contents."""
+    return [
+        [one.role, [part if isinstance(part, str) else {"shows": part.modality} for part in one.parts], one.inline]
+        for one in messages
+    ]
 
 
 def line_key(line: Unusable) -> str:

@@ -3,38 +3,48 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from llava_cli.errors import InputError, LlavaError, UsageError
-from llava_cli.media.limits import MAX_FRAMES
-from llava_cli.media.sampling import parse_time
+from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
+from llava_cli.models.messages import (
+    MediaPath,
+    Message,
+    Name,
+    all_media,
+    media_path,
+    read_messages,
+    shortest,
+    with_paths,
+)
 from llava_cli.request import Request
 
 LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
 
-_KEYS = ("id", "media", "question", "system", "start", "end", "frames")
+_EXCERPT_KEYS = ("start", "end", "frames")
+_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Some media and a question.
+    """Some media and a question, or a conversation.
 
     Raises:
         InputError: no file can have one of the names.
     """
 
-    media: tuple[str, ...]
+    media: tuple[Name, ...]
+    """Those of the question."""
     question: str | None = None
-    """None asks for a description, in words that depend on whether the file is a video or an image."""
+    """None asks for a description, in words that depend on whether the file is a video or an image; or, where the
+    messages end with the user's, nothing more than that."""
     id: str | int | None = None
     system: str | None = None
     start: float | None = None
@@ -42,26 +52,39 @@ class Job:
     frames: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What else the list says of the job; it is carried to the record."""
+    messages: tuple[Message, ...] = ()
+    """What was said before the question."""
 
     def __post_init__(self) -> None:
-        for name in self.media:
+        for name in self.names:
             try:
                 os.fsencode(name)
             except UnicodeEncodeError as error:
                 raise InputError(f"media: {name!a} cannot be a file's name") from error
 
     @property
+    def shown(self) -> tuple[MediaPath, ...]:
+        """All media, those of the messages first."""
+        return (*all_media(self.messages), *map(media_path, self.media))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all media."""
+        return tuple(medium.path for medium in self.shown)
+
+    @property
     def scene(self) -> tuple[object, ...]:
         """What is seen: jobs with the same scene are decoded and encoded together."""
-        return self.media, self.start, self.end, self.frames
+        return tuple((medium.path, medium.excerpt) for medium in self.shown), self.start, self.end, self.frames
 
     def request(self, defaults: Request) -> Request:
         """What is asked; where the job does not say, it is as in `defaults`."""
-        own = {key: value for key in ("start", "end", "frames") if (value := getattr(self, key)) is not None}
+        own = {key: value for key in _EXCERPT_KEYS if (value := getattr(self, key)) is not None}
         return replace(
             defaults,
-            question=defaults.question if self.question is None else self.question,
+            question=defaults.question if self.question is None and not self.messages else self.question,
             media=self.media,
+            history=self.messages,
             system=self.system or defaults.system,
             choice=replace(defaults.choice, **own),
         )
@@ -164,9 +187,10 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
     if len(row) > len(columns):
         raise InputError(f"has {len(row)} cells, but there are {len(columns)} columns")
     content: dict[str, Any] = {name: cell for name, cell in zip(columns, row, strict=False) if cell and name}
-    if content.get("media", "").startswith("["):  # a JSON list; or a name that begins with a bracket
-        with suppress(ValueError, RecursionError):
-            content["media"] = json.loads(content["media"])
+    for key in ("media", "messages"):
+        if content.get(key, "").startswith("["):  # a JSON list; or a name that begins with a bracket
+            with suppress(ValueError, RecursionError):
+                content[key] = json.loads(content[key])
     if content.get("frames", "").isdecimal() and len(content["frames"]) < 10:
         content["frames"] = int(content["frames"])
     return content
@@ -178,28 +202,53 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
     Raises:
         InputError: a key is missing, or its value makes no sense.
     """
-    given = content.get("question")
-    if given is None:
-        given = question
-    if not isinstance(given, str) or not given.strip():
-        raise InputError("has no question: a text that is not empty")
-    id, system, frames = (content.get(key) for key in ("id", "system", "frames"))
-    if not _is(id, str, int):
+    id, system = content.get("id"), content.get("system")
+    if not is_a(id, str, int):
         raise InputError("id must be a text or a whole number")
-    if not _is(system, str):
+    if not is_a(system, str):
         raise InputError("system must be a text")
-    if not _is(frames, int) or not 1 <= (1 if frames is None else frames) <= MAX_FRAMES:
-        raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")
+    messages, media = _shown(content)
+    excerpt = excerpt_of({key: content.get(key) for key in _EXCERPT_KEYS})
     return Job(
-        media=_media(content.get("media")),
-        question=given,
+        media=media,
+        question=_question(content, messages, media, question),
         id=id,
         system=system,
-        start=_time("start", content.get("start")),
-        end=_time("end", content.get("end")),
-        frames=frames,
+        start=excerpt.start,
+        end=excerpt.end,
+        frames=excerpt.frames,
         extra={key: _carried(key, value) for key, value in content.items() if key not in _KEYS},
+        messages=messages,
     )
+
+
+def _question(
+    content: Mapping[str, Any], messages: Sequence[Message], media: Sequence[Name], default: str | None
+) -> str | None:
+    given = content.get("question")
+    if messages and messages[-1].role == "user" and given is None:
+        if media:
+            raise InputError("has more media than its messages have places for, and no question about them")
+        return None
+    given = default if given is None else given
+    if not isinstance(given, str) or not given.strip():
+        raise InputError("has no question: a text that is not empty")
+    return given
+
+
+def _shown(content: Mapping[str, Any]) -> tuple[tuple[Message, ...], tuple[Name, ...]]:
+    """The messages, and the media of the question."""
+    said = content.get("messages")
+    media = () if said is not None and content.get("media") is None else _media(content.get("media"))
+    if said is None:
+        return (), media
+    try:
+        messages, media = with_paths(read_messages(said, "messages", str), media)
+    except UsageError as error:
+        raise InputError(f"messages: {error}") from error
+    if not (media or all_media(messages)):
+        raise InputError("messages: show no video and no image")
+    return messages, media
 
 
 def _carried(key: str, value: Any) -> Any:
@@ -211,34 +260,18 @@ def _carried(key: str, value: Any) -> Any:
     return value
 
 
-def _media(given: Any) -> tuple[str, ...]:
+def _media(given: Any) -> tuple[Name, ...]:
     parts = given if isinstance(given, list | tuple) else [given]
-    paths = [path for part in parts if (path := path_of(part))]
-    if not paths or len(paths) < len(parts):
+    media = [_medium(part) for part in parts if path_of(part)]
+    if not media or len(media) < len(parts):
         raise InputError("has no media: a path, or a list of paths")
-    return tuple(paths)
+    return tuple(media)
 
 
-def path_of(given: Any) -> str | None:
-    """A path, or an entry of a record's `media`, whose `path_b64` holds the bytes of a name that is no text."""
-    if isinstance(given, dict):
-        try:
-            if "path_b64" in given:
-                return os.fsdecode(base64.b64decode(given["path_b64"], validate=True))
-        except (TypeError, ValueError):
-            return None
-        given = given.get("path")
-    return os.fsdecode(given) if isinstance(given, str | os.PathLike) else None
-
-
-def _is(value: Any, *kinds: type) -> bool:
-    """Whether a value is of one of these kinds, or not given; Python's booleans are numbers, JSON's are not."""
-    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
-
-
-def _time(key: str, given: Any) -> float | None:
-    with suppress(UsageError, OverflowError):
-        time = parse_time(given) if isinstance(given, str) else given
-        if _is(time, int, float) and math.isfinite(time or 0):
-            return time
-    raise InputError(f"{key} must be seconds or h:mm:ss")
+def _medium(given: Any) -> Name:
+    # What a record says of a medium is how it was shown, not how it is to be.
+    told = isinstance(given, dict) and "kind" not in given
+    try:
+        return shortest(MediaPath(None, path_of(given) or "", excerpt_of(given) if told else WHOLE))
+    except InputError as error:
+        raise InputError(f"media: {error}") from error

@@ -21,8 +21,9 @@ from llava_cli.atomic import write_all
 from llava_cli.batch.claims import Claims
 from llava_cli.batch.identity import identity
 from llava_cli.batch.index import Index, LedgerEntry
-from llava_cli.batch.jobs import LONGEST_LINE, path_of
+from llava_cli.batch.jobs import LONGEST_LINE
 from llava_cli.errors import OutputError, write_failure
+from llava_cli.media.named import path_of
 from llava_cli.record import to_json
 
 _BEGINNING = b'{"schema_version": '

@@ -144,7 +144,7 @@ class Scheduler:
         """Have decoded what these tasks show, all of them the same; none are given for the pictures only."""
         request = (tasks or group.tasks)[0].request
         group.waiting += 1
-        future = self._session.pool.submit(request.names, self._session.view(request))
+        future = self._session.pool.submit(self._session.views(request))
         self._decoding[future] = tasks, group
         future.add_done_callback(self._decoded.put)
 
@@ -194,8 +194,7 @@ class Scheduler:
             self._ready.append(ready)
 
     def _prepared(self, task: Task) -> Prepared:
-        shown = dict(zip(task.request.names, task.media, strict=True))
-        prepared = self._session.show(task.request, shown, task.decode_s)
+        prepared = self._session.show(task.request, task.media, task.decode_s)
         self._session.check_memory(prepared)
         return prepared
 

@@ -14,12 +14,13 @@ from llava_cli.batch.jobs import Item, Job
 from llava_cli.engine.types import ModelInfo
 from llava_cli.errors import ExitCode, LlavaError
 from llava_cli.media.clip import Clip, Media
+from llava_cli.models.messages import shortest, written
 from llava_cli.record import error_record, path_entry
 from llava_cli.request import Request
 
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
-    | {"usage", "timing", "warnings", "versions", "error", "batch_size", "system", "job", "same_as"}
+    | {"usage", "timing", "warnings", "versions", "error", "batch_size", "system", "job", "same_as", "messages"}
 )
 """What records hold; a list's own keys of these names are carried under `job`."""
 
@@ -75,7 +76,9 @@ class Task:
         """The record of a failure, with all that is known."""
         asked = self.request
         question = asked.text(self.media)
-        return self._completed(error_record(question, asked.names, error, asked.generation, self.media, model))
+        paths = tuple(map(shortest, asked.shown))
+        record = error_record(question, paths, error, asked.generation, self.media, model, asked.history)
+        return self._completed(record)
 
     def copied(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the same work, done for the same contents under another name or id."""
@@ -83,6 +86,8 @@ class Task:
         record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job", "system"}}
         names = map(path_entry, self.request.names)
         record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]
+        if self.request.history:
+            record["messages"] = written(self.request.history, path_entry)
         return self._completed(record, same_as=found["id"])
 
     def shared(self, answer: Answer) -> Answer:

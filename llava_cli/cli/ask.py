@@ -18,7 +18,7 @@ from llava_cli.cli.frames import save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.errors import InputError, UsageError
-from llava_cli.models.messages import Message, read_chat
+from llava_cli.models.messages import Message, Name, all_media, open_places, read_chat, with_paths
 from llava_cli.output import console
 from llava_cli.record import plan_text, time_text, to_json
 from llava_cli.request import Request
@@ -57,7 +57,8 @@ Conversation = Annotated[
     typer.Option(
         "--conversation",
         metavar="FILE",
-        help="Continue this conversation: a JSON list of messages with role and content (text, image, video).",
+        help="Ask or continue this conversation: a JSON list of messages as the models' documents write them. Media "
+        "without a path in it are those that the command line names. See llava-record(5).",
     ),
 ]
 
@@ -120,23 +121,42 @@ def ask(
 
 def read_arguments(
     arguments: Sequence[str], prompt: str | None, chat: Path | None
-) -> tuple[str | None, tuple[str, ...], tuple[Message, ...]]:
+) -> tuple[str | None, tuple[Name, ...], tuple[Message, ...]]:
     """The question, its media and what was said before.
 
     Raises:
-        UsageError: the question or the media are missing.
+        UsageError: the question or media are missing, or media are named that no one asks about.
         InputError: the conversation file is not in order.
     """
     if chat is None:
         paths, question = split_arguments(arguments, prompt)
         return question, tuple(paths), ()
-    history = read_chat(chat)
-    media = tuple(arguments if prompt is not None else arguments[:-1])
-    if not arguments and prompt is None and history[-1].role != "user":
-        raise InputError(f"{chat}: ends with a message of the {history[-1].role}; a question must follow")
-    if not (media or any(message.paths for message in history)):
+    messages = read_chat(chat)
+    if not arguments and prompt is None and messages[-1].role != "user":
+        raise InputError(f"{chat}: ends with a message of the {messages[-1].role}; a question must follow")
+    try:
+        media, follows = _following(messages, arguments, prompt)
+        history, rest = with_paths(messages, media)
+    except UsageError as error:
+        raise UsageError(f"{chat}: {error}") from error
+    if not (rest or all_media(history)):
         raise InputError(f"{chat}: shows no video and no image")
-    return prompt or (arguments[-1] if arguments else None), media, tuple(history)
+    return follows, rest, history
+
+
+def _following(
+    messages: Sequence[Message], arguments: Sequence[str], prompt: str | None
+) -> tuple[Sequence[str], str | None]:
+    """The media and the question that follow messages; those that end with the user's need no question."""
+    asks, places = messages[-1].role == "user", open_places(messages)
+    if prompt is None and asks and len(arguments) <= places:
+        return arguments, None
+    media, question = (arguments, prompt) if prompt is not None else (arguments[:-1], arguments[-1])
+    if not question.strip():
+        raise UsageError("the question is empty")
+    if prompt is None and asks and os.path.lexists(question):
+        raise UsageError(f"media without a path: {places}, but media named for them: {len(arguments)}")
+    return media, question
 
 
 def split_arguments(arguments: Sequence[str], prompt: str | None) -> tuple[list[str], str]:

@@ -42,8 +42,9 @@ Jobs = Annotated[
     str,
     typer.Argument(
         metavar="JOBS",
-        help="JSON Lines or CSV with media (a path or a list of paths) and question, and perhaps id, system, start, "
-        "end, frames; anything else is copied to the record. '-' is standard input.",
+        help="JSON Lines or CSV with media (a path or a list of paths) and question, or with messages (a conversation, "
+        "see llava-record(5)), and perhaps id, system, start, end, frames; anything else is copied to the record. '-' "
+        "is standard input.",
     ),
 ]
 Prompt = Annotated[

@@ -104,9 +104,9 @@ def _plain_loop(session: Session, requests: Sequence[Request]) -> tuple[float, d
     started = time.perf_counter()
     answers = {}
     for request in requests:
-        (path,) = request.media
+        (path,) = request.names
         clip = _whole_clip(path, session.view(request).sampling.frames)
-        prepared = session.show(request, {path: clip}, 0.0)
+        prepared = session.show(request, [clip], 0.0)
         answers[path, prepared.question] = session.engine.answer([prepared.query])[0].text
     return time.perf_counter() - started, answers
 

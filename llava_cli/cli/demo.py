@@ -81,7 +81,7 @@ def _compare(session: Session, path: Path, questions: Iterable[tuple[str, str]],
     with session.open_media() as media:
         request = Request(media=(str(path),))
         sheet = path.with_name(f"{path.stem}-sheet.png")
-        contact_sheet(session.look(request, media)[str(path)], sheet)
+        contact_sheet(session.look(request, media), sheet)
         out.write(f"{path}\nwhat the model sees: {sheet}\n\n")
         for question, truth in questions:
             answer = session.ask(replace(request, question=question), media).text

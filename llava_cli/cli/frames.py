@@ -78,8 +78,7 @@ def frames(
         check_writable(sheet)
         if directory is not None:
             make_folder(directory)
-        decoded = session.look(request, files)
-        shown = [decoded[name] for name in media]
+        shown = session.look(request, files)
         files.tell_of(shown)
         if sheet is not None:
             save_sheet(shown, sheet)

@@ -66,7 +66,7 @@ def _decoders_agree(path: Path, session: Session, media: OpenMedia) -> str:
     from llava_cli.media.opening import open_source
 
     request = Request(media=(str(path),))
-    first = session.look(request, media)[str(path)]
+    first = session.look(request, media)[0]
     if not isinstance(first, Clip):
         raise Wrong("a video was read as an image")
     with open_source(path) as source:

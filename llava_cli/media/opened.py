@@ -30,33 +30,33 @@ class OpenMedia:
         self.decode_s = 0.0
         """Seconds that decoding has taken since the last answer."""
 
-    def begin(self, names: Sequence[str], view: View) -> None:
-        """Have these decoded in the background, where they are not yet."""
+    def begin(self, media: Sequence[tuple[str, View]]) -> None:
+        """Have these decoded in the background, each in its view, where they are not yet."""
         known = self._shown.keys() | self._decoding.keys()
-        missing = [name for name in dict.fromkeys(names) if (name, view) not in known]
+        missing = [one for one in dict.fromkeys(media) if one not in known]
         if missing:
-            future = self._pool.submit([self._open(name) for name in missing], view)
-            self._decoding |= dict.fromkeys([(name, view) for name in missing], future)
+            future = self._pool.submit([(self._open(name), view) for name, view in missing])
+            self._decoding |= dict.fromkeys(missing, future)
 
     @property
     def busy(self) -> bool:
         """Whether something is still being decoded."""
         return not all(future.done() for future in self._decoding.values())
 
-    def shown(self, names: Sequence[str], view: View) -> dict[str, Media]:
-        """What each of these shows.
+    def shown(self, media: Sequence[tuple[str, View]]) -> list[Media]:
+        """What each of these shows; what is named twice in one view is the same object twice.
 
         Raises:
             InputError: a file cannot be read.
         """
-        self.begin(names, view)
+        self.begin(media)
         waiting, self._decoding = self._decoding, {}
         for future in dict.fromkeys(waiting.values()):
             decoded = future.result()
             self.decode_s += decoded.seconds
             keys = [key for key, its_future in waiting.items() if its_future is future]
             self._shown |= zip(keys, decoded.media, strict=True)
-        return {name: self._shown[name, view] for name in names}
+        return [self._shown[one] for one in media]
 
     def tell_of(self, media: Sequence[Media]) -> None:
         """Say what is odd about media that are shown for the first time."""

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,7 +16,7 @@ from llava_cli.media.clip import Media, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.messages import Conversation, Modality
+from llava_cli.models.messages import Conversation, Modality, Part
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 # No released checkpoint asks for more than 64.
 MOST_FRAMES = 10_000
 
+
+# In which published chat templates show what a turn holds, before its texts.
+_ORDER: tuple[Modality, ...] = ("image", "video")
+_NAMES_MEDIA = re.compile("image|video")
 
 TEXT_TOKENS = 320
 """What a question, the template and an answer of usual length add to the tokens of media."""
@@ -142,17 +148,18 @@ class Family(ABC):
         Raises:
             ModelError: neither template can show this conversation.
         """
-        ask = self.instructed(ask)
-        spans, template = self._spans(tokenizer, ask)
+        spans, template, notes = self._spans(tokenizer, ask)
         ids = prompts.encode(tokenizer, spans, self.placeholder_ids)
+        media = prompts.media_of(spans, self.placeholders)
         visual = set(self.placeholder_ids.values())
         return prompts.Prompt(
             ids=ids,
-            media=ask.media,
-            visual_tokens=tuple(self.visual_tokens(medium) for medium in ask.media),
+            media=media,
+            visual_tokens=tuple(self.visual_tokens(medium) for medium in media),
             end_of_media=max((i + 1 for i, token in enumerate(ids) if token in visual), default=0),
             text=prompts.readable(spans),
             template=template,
+            notes=notes,
         )
 
     def visual_tokens(self, medium: Media) -> int:
@@ -167,16 +174,35 @@ class Family(ABC):
         """The conversation with what the family was trained to be told of its media; most are told nothing."""
         return ask
 
+    def media_first(self, ask: Conversation) -> Conversation:
+        """Each turn with its images, then its videos, then its texts, as the published templates show them.
+
+        Media that the user placed inside a sentence stay there.
+        """
+
+        def place(part: Part) -> int:
+            return len(_ORDER) if isinstance(part, str) else _ORDER.index(self.placeholders(part)[0].modality)
+
+        turns = (
+            turn if turn.inline else replace(turn, parts=tuple(sorted(turn.parts, key=place))) for turn in ask.turns
+        )
+        return replace(ask, turns=tuple(turns))
+
     def _spans(
         self, tokenizer: PreTrainedTokenizerBase, ask: Conversation
-    ) -> tuple[list[prompts.Span], Literal["checkpoint", "family"]]:
+    ) -> tuple[list[prompts.Span], Literal["checkpoint", "family"], tuple[str, ...]]:
+        """The spans of a prompt, whose template wrote it, and what there is to say of that."""
         own = self.checkpoint.chat_template
+        notes: tuple[str, ...] = ()
         if own is not None:
             try:
-                return prompts.render(tokenizer, own, ask.turns, self.placeholders), "checkpoint"
-            except prompts.TemplateMismatch:
-                pass
+                return prompts.render(tokenizer, own, self.instructed(ask).turns, self.placeholders), "checkpoint", ()
+            except prompts.TemplateMismatch as error:
+                # Language models' own templates, which know no media, are brought along by many: nothing is amiss.
+                if _NAMES_MEDIA.search(own):
+                    notes = (f"the checkpoint's chat template {error}; the published one of {self.name} is used",)
+        asked = self.instructed(self.media_first(ask))
         try:
-            return prompts.render(tokenizer, self.template, ask.turns, self.placeholders), "family"
+            return prompts.render(tokenizer, self.template, asked.turns, self.placeholders), "family", notes
         except prompts.TemplateMismatch as error:
-            raise ModelError(f"the {self.name} chat template cannot show this conversation: {error}") from error
+            raise ModelError(f"the {self.name} chat template cannot show this conversation: it {error}") from error

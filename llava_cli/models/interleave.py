@@ -25,7 +25,7 @@ QWEN = """
 {%- for message in messages -%}
     {{ '<|im_start|>' + message.role + '\\n' }}
     {%- for part in message.content -%}
-        {%- if not loop.first and (part.type == 'text') != (loop.previtem.type == 'text') -%}{{ '\\n' }}{%- endif -%}
+        {%- if not loop.first and 'text' in (part.type, loop.previtem.type) -%}{{ '\\n' }}{%- endif -%}
         {%- if part.type == 'text' -%}{{ part.text }}{%- else -%}{{ '<' + part.type + '>' }}{%- endif -%}
     {%- endfor -%}
     {{ '<|im_end|>\\n' }}

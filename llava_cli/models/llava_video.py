@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import ModelError
@@ -88,7 +88,7 @@ class LlavaVideo(Onevision):
     def instructed(self, ask: Conversation) -> Conversation:
         if not self.config.flag("add_time_instruction", True):
             return ask
-        return Conversation(tuple(_with_times(turn) for turn in ask.turns))
+        return dataclasses.replace(ask, turns=tuple(map(_with_times, self.media_first(ask).turns)))
 
 
 def _is_next_video(config: Mapping[str, Any]) -> bool:
@@ -128,19 +128,28 @@ def _of_next_video(fields: Fields) -> dict[str, Any]:
 
 def _with_times(turn: Turn) -> Turn:
     """The turn with each clip's times on a line of their own: after the clip, or before a sentence that holds it."""
+    if not any(isinstance(part, Clip) for part in turn.parts):
+        return turn
+    if turn.inline:
+        return dataclasses.replace(turn, parts=_joined(_before_sentence(turn.parts), ""))
+    parts: list[Part] = []
+    for part in turn.parts:
+        parts += [part, _times(part)] if isinstance(part, Clip) else [part]
+    return dataclasses.replace(turn, parts=_joined(parts, "\n"))
+
+
+def _before_sentence(placed: Sequence[Part]) -> list[Part]:
     before: list[Part] = []
     parts: list[Part] = []
-    for part, following in zip(turn.parts, (*turn.parts[1:], ""), strict=True):
+    for part, following in zip(placed, (*placed[1:], ""), strict=True):
         parts.append(part)
         if not isinstance(part, Clip):
             continue
-        if not turn.inline:
-            parts.append(_times(part) + "\n")
-        elif isinstance(following, str) and following.startswith("\n"):
+        if isinstance(following, str) and following.startswith("\n"):
             parts.append("\n" + _times(part))
         else:
             before.append(_times(part) + "\n")
-    return dataclasses.replace(turn, parts=_joined([*before, *parts]))
+    return [*before, *parts]
 
 
 def _times(clip: Clip) -> str:
@@ -153,12 +162,12 @@ def _times(clip: Clip) -> str:
     )
 
 
-def _joined(parts: list[Part]) -> tuple[Part, ...]:
-    """Neighbouring texts as one: chat templates may break the line before each."""
+def _joined(parts: Sequence[Part], between: str) -> tuple[Part, ...]:
+    """Neighbouring texts as one, whatever a chat template would put between them."""
     joined: list[Part] = []
     for part in parts:
         if joined and isinstance(part, str) and isinstance(joined[-1], str):
-            joined[-1] += part
+            joined[-1] += between + part
         else:
             joined.append(part)
     return tuple(joined)

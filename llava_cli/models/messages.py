@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from llava_cli.errors import InputError
+from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.media.source import is_url
+from llava_cli.media.named import WHOLE, Excerpt, excerpt_of, is_address, path_of
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
@@ -82,10 +82,27 @@ def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], boo
 
 @dataclass(frozen=True)
 class MediaPath:
-    """A file or a URL that a message shows."""
+    """A file or a URL that is shown."""
 
-    modality: Modality
+    modality: Modality | None
+    """None takes it for what it is."""
     path: str
+    """Empty where a message leaves open which medium it shows: see `with_paths`."""
+    excerpt: Excerpt = WHOLE
+
+
+Name = str | MediaPath
+"""A medium by its name, or with what else is said of it."""
+
+
+def media_path(name: Name) -> MediaPath:
+    """A medium of which no more than a name need be said."""
+    return MediaPath(None, name) if isinstance(name, str) else name
+
+
+def shortest(medium: MediaPath) -> Name:
+    """A medium's name alone, where all of it is shown."""
+    return medium.path if medium.excerpt == WHOLE else medium
 
 
 @dataclass(frozen=True)
@@ -98,35 +115,76 @@ class Message:
     """As in `Turn`."""
 
     @property
-    def paths(self) -> tuple[str, ...]:
-        return tuple(part.path for part in self.parts if isinstance(part, MediaPath))
+    def media(self) -> tuple[MediaPath, ...]:
+        return tuple(part for part in self.parts if isinstance(part, MediaPath))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(part for part in self.parts if isinstance(part, str))
+
+    def changed(self, change: Callable[[MediaPath], MediaPath]) -> Message:
+        """The message with its media changed."""
+        return replace(self, parts=tuple(part if isinstance(part, str) else change(part) for part in self.parts))
 
 
-def by_name(turns: Sequence[Turn]) -> tuple[Message, ...]:
-    """The turns with the names of their media."""
-    return tuple(Message(turn.role, tuple(map(_name, turn.parts)), turn.inline) for turn in turns)
+def all_media(messages: Sequence[Message]) -> tuple[MediaPath, ...]:
+    """All media of some messages, in order."""
+    return tuple(medium for message in messages for medium in message.media)
 
 
-def with_media(messages: Sequence[Message], shown: Mapping[str, Media]) -> tuple[Turn, ...]:
-    """The messages with their media, which are given by name.
+def open_places(messages: Sequence[Message]) -> int:
+    """How many media of some messages are without a path."""
+    return sum(not medium.path for medium in all_media(messages))
+
+
+def by_name(turns: Sequence[Turn], names: Mapping[int, MediaPath]) -> tuple[Message, ...]:
+    """The turns with their media by name; `names` has those by the identity of what was read."""
+
+    def named(part: Part) -> str | MediaPath:
+        return part if isinstance(part, str) else replace(names[id(part)], modality=modality_of(part))
+
+    return tuple(Message(turn.role, tuple(map(named, turn.parts)), turn.inline) for turn in turns)
+
+
+def with_media(messages: Sequence[Message], media: Iterable[Media]) -> tuple[Turn, ...]:
+    """The messages with their media, which are given in order.
 
     Raises:
         InputError: a file is not of the kind that its message says.
     """
-    return tuple(Turn(one.role, tuple(_shown(part, shown) for part in one.parts), one.inline) for one in messages)
+    waiting = iter(media)
+
+    def shown(part: str | MediaPath) -> Part:
+        if isinstance(part, str):
+            return part
+        medium = next(waiting)
+        kind = modality_of(medium)
+        if part.modality not in (kind, None):
+            article = "an" if kind == "image" else "a"
+            raise InputError(f"{part.path}: is {article} {kind}, but the conversation says {part.modality}")
+        return medium
+
+    return tuple(Turn(one.role, tuple(map(shown, one.parts)), one.inline) for one in messages)
 
 
-def _name(part: Part) -> str | MediaPath:
-    return part if isinstance(part, str) else MediaPath(modality_of(part), part.info.path)
+def with_paths(messages: Sequence[Message], media: Sequence[Name]) -> tuple[tuple[Message, ...], tuple[Name, ...]]:
+    """The messages, with given media where they leave open which, in order; and those media that are left over.
 
+    Raises:
+        UsageError: there are too few.
+    """
+    places = open_places(messages)
+    if places > len(media):
+        raise UsageError(f"media without a path: {places}, but media named for them: {len(media)}")
+    waiting = iter(map(media_path, media))
 
-def _shown(part: str | MediaPath, shown: Mapping[str, Media]) -> Part:
-    if isinstance(part, str):
-        return part
-    medium = shown[part.path]
-    if modality_of(medium) != part.modality:
-        raise InputError(f"{part.path}: is a {modality_of(medium)}, but the conversation says {part.modality}")
-    return medium
+    def filled(medium: MediaPath) -> MediaPath:
+        if medium.path:
+            return medium
+        given = next(waiting)
+        return replace(medium, path=given.path, excerpt=medium.excerpt.over(given.excerpt))
+
+    return tuple(message.changed(filled) for message in messages), tuple(media[places:])
 
 
 def read_chat(path: Path) -> list[Message]:
@@ -141,13 +199,39 @@ def read_chat(path: Path) -> list[Message]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid JSON: {error}") from error
+    return read_messages(content, str(path), lambda name: name if is_address(name) else str(path.parent / name))
+
+
+def read_messages(content: Any, where: str, locate: Callable[[str], str]) -> list[Message]:
+    """The messages of a conversation in the form of chat templates.
+
+    Args:
+        content: as it was read from JSON.
+        where: what errors begin with.
+        locate: where a path of it leads to.
+
+    Raises:
+        InputError: a message is not in order; the error names which, and the key.
+    """
     if not isinstance(content, list) or not content:
-        raise InputError(f"{path}: is not a list of messages")
-    messages = [_message(entry, path, f"{path}: message {number}") for number, entry in enumerate(content, 1)]
+        raise InputError(f"{where}: is not a list of messages")
+    messages = [_message(entry, f"{where}: message {number}", locate) for number, entry in enumerate(content, 1)]
     for number, message in enumerate(messages[1:], 2):
         if message.role == "system":
-            raise InputError(f"{path}: message {number}: 'role' is 'system', which only the first may be")
+            raise InputError(f"{where}: message {number}: 'role' is 'system', which only the first may be")
     return messages
+
+
+def written(messages: Sequence[Message], entry: Callable[[str], Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Messages as JSON has them, for `read_messages` to read; `entry` writes the path of a medium."""
+
+    def part(one: str | MediaPath) -> dict[str, Any]:
+        if isinstance(one, str):
+            return {"type": "text", "text": one}
+        return {"type": one.modality, **entry(one.path), **one.excerpt.said}
+
+    placed = {True: {"inline": True}, False: {}}
+    return [{"role": one.role, "content": list(map(part, one.parts)), **placed[one.inline]} for one in messages]
 
 
 def chat_text(messages: Sequence[Message], folder: Path) -> str:
@@ -156,22 +240,19 @@ def chat_text(messages: Sequence[Message], folder: Path) -> str:
     Raises:
         InputError: a medium came from standard input.
     """
-    content = [{"role": one.role, "content": [_written(part, folder) for part in one.parts]} for one in messages]
-    return json.dumps(content, indent=2) + "\n"
+    return json.dumps(written(messages, lambda path: {"path": _seen_from(folder.absolute(), path)}), indent=2) + "\n"
 
 
-def _written(part: str | MediaPath, folder: Path) -> dict[str, str]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if part.path == "-":
+def _seen_from(folder: Path, name: str) -> str:
+    if name == "-":
         raise InputError("a conversation about standard input cannot be saved: no file could be named in it")
-    if is_url(part.path):
-        return {"type": part.modality, "path": part.path}
-    path, folder = Path(part.path).absolute(), folder.absolute()
-    return {"type": part.modality, "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
+    if is_address(name):
+        return name
+    path = Path(name).absolute()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-def _message(entry: Any, path: Path, where: str) -> Message:
+def _message(entry: Any, where: str, locate: Callable[[str], str]) -> Message:
     if not isinstance(entry, dict):
         raise InputError(f"{where}: is not an object with 'role' and 'content'")
     role: Any = entry.get("role")
@@ -182,21 +263,38 @@ def _message(entry: Any, path: Path, where: str) -> Message:
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list) or not content:
         raise InputError(f"{where}: 'content' must be a text or a list of parts")
-    parts = tuple(_part(part, path, f"{where}: part {number}") for number, part in enumerate(content, 1))
+    parts = tuple(_part(part, f"{where}: part {number}", locate) for number, part in enumerate(content, 1))
     if role != "user" and any(isinstance(part, MediaPath) for part in parts):
         raise InputError(f"{where}: only messages of the user may show media")
-    return Message(role, parts)
+    inline = entry.get("inline", False)
+    if not isinstance(inline, bool):
+        raise InputError(f"{where}: 'inline' must be true or false")
+    return Message(role, parts, inline)
 
 
-def _part(part: Any, path: Path, where: str) -> str | MediaPath:
-    modality: Any = part.get("type") if isinstance(part, dict) else None
-    if modality == "text":
+def _part(part: Any, where: str, locate: Callable[[str], str]) -> str | MediaPath:
+    kind: Any = part.get("type") if isinstance(part, dict) else None
+    if kind == "text":
         if not isinstance(part.get("text"), str):
             raise InputError(f"{where}: 'text' is missing")
-        return str(part["text"]).strip()
+        return str(part["text"])
+    modality: Any = kind.removesuffix("_url") if isinstance(kind, str) else kind
     if modality not in get_args(Modality):
-        raise InputError(f"{where}: 'type' must be text, image or video, not {modality!r}")
-    name = part.get("path", part.get(modality))
-    if not isinstance(name, str) or not name:
-        raise InputError(f"{where}: 'path' is missing: which {modality}?")
-    return MediaPath(modality, name if is_url(name) else str(path.parent / name))
+        raise InputError(f"{where}: 'type' must be text, image or video, not {kind!r}")
+    try:
+        return MediaPath(modality, _located(part, modality, locate), excerpt_of(part))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _located(part: Mapping[str, Any], modality: Modality, locate: Callable[[str], str]) -> str:
+    """Where the medium of a part is; nothing where that is left open."""
+    said = [part[key] for key in ("path", "url", modality, f"{modality}_url") if part.get(key) is not None]
+    name = path_of(part) if "path_b64" in part else said[0] if said else ""
+    if isinstance(name, Mapping):
+        name = name.get("url")
+    if not isinstance(name, str) or (said and not name):
+        raise InputError(f"'path' must name one file or URL: which {modality}?")
+    if name.startswith("data:"):
+        raise InputError("data: URLs are not read; name a file")
+    return locate(name) if name else ""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from llava_cli.errors import ModelError
+from llava_cli.errors import ModelError, first_line
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Modality, Turn
 
@@ -63,10 +63,12 @@ class Prompt:
     """As it reads, with each placeholder once."""
     template: Literal["checkpoint", "family"]
     """Whose chat template was used."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how it was made."""
 
 
 class TemplateMismatch(Exception):
-    """A chat template did not render the media or the texts that it was given."""
+    """A chat template did not render the media or the texts that it was given; the message says what it does."""
 
 
 def render(
@@ -74,88 +76,83 @@ def render(
 ) -> list[Span]:
     """The spans of a prompt, in order, ending where the assistant is to speak.
 
-    A template that would move media (many write all images before all videos, and both before the text) is given
-    them as placeholders inside the text instead, each on its own line.
+    A template may move media, as the published ones do: images first, then videos, then the text. It must show every
+    text once, in their order, and every medium once, those of a kind in their order. Media that the user placed inside
+    a sentence stay there.
 
     Raises:
-        TemplateMismatch: the template fails, or drops or repeats a text or a medium.
+        TemplateMismatch: the template fails, or drops, repeats or mixes up texts or media.
     """
-    try:
-        return _render(tokenizer, template, turns, placeholders_of, inline=False)
-    except TemplateMismatch:
-        return _render(tokenizer, template, turns, placeholders_of, inline=True)
-
-
-def _render(
-    tokenizer: PreTrainedTokenizerBase,
-    template: str,
-    turns: Sequence[Turn],
-    placeholders_of: PlaceholdersOf,
-    inline: bool,
-) -> list[Span]:
     from jinja2 import TemplateError
 
-    wanted: list[Span] = []
+    given: list[Span] = []
     messages = []
     for turn in turns:
-        parts = [_spans_of(part, placeholders_of) for part in turn.parts]
-        messages.append({"role": turn.role, "content": _content(turn, parts, len(wanted), inline or turn.inline)})
-        wanted += [span for part in parts for span in part]
+        spans = [span for part in turn.parts for span in _spans_of(part, placeholders_of)]
+        messages.append({"role": turn.role, "content": _content(spans, len(given), turn.inline)})
+        given += spans
     try:
         rendered = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True
         )
     except (TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
-        raise TemplateMismatch(str(error)) from error
-
-    spans = _cut(str(rendered), wanted)
-    if [span for span in spans if _is_given(span)] != wanted:
-        raise TemplateMismatch("the chat template does not show every text and every medium once, in order")
-    return spans
+        raise TemplateMismatch(f"fails: {first_line(error)}") from error
+    return _cut(str(rendered), given)
 
 
-def _is_given(span: Span) -> bool:
-    """Whether a span is a medium's or the user's, not the template's."""
-    return isinstance(span, Placeholder) or span.by_user
+def _spans_of(part: str | Media, placeholders_of: PlaceholdersOf) -> Sequence[Span]:
+    return [Text(part, by_user=True)] if isinstance(part, str) else placeholders_of(part)
 
 
-def _spans_of(part: str | Media, placeholders_of: PlaceholdersOf) -> list[Span]:
-    return [Text(part, by_user=True)] if isinstance(part, str) else list(placeholders_of(part))
+def _content(spans: Sequence[Span], first: int, inline: bool) -> list[dict[str, str]]:
+    """A turn in the form that chat templates read; its spans are numbered from `first` on."""
+    marks = [_MARK.format(number) for number in range(first, first + len(spans))]
+    if inline:
+        return [{"type": "text", "text": "".join(marks)}]
+    return [
+        {"type": "text", "text": mark} if isinstance(span, Text) else {"type": span.modality}
+        for span, mark in zip(spans, marks, strict=True)
+    ]
 
 
-def _content(turn: Turn, parts: Sequence[Sequence[Span]], number: int, inline: bool) -> list[dict[str, str]]:
-    """A turn in the form that chat templates read; `number` counts the spans of the turns before."""
-    content: list[dict[str, str]] = []
-    text = ""
-    for part in parts:
-        for span in part:
-            mark = _MARK.format(number)
-            content.append({"type": "text", "text": mark} if isinstance(span, Text) else {"type": span.modality})
-            text += mark
-            number += 1
-        if isinstance(part[-1], Placeholder) and not turn.inline:
-            text += "\n"
-    return [{"type": "text", "text": text}] if inline else content
-
-
-def _cut(rendered: str, wanted: Sequence[Span]) -> list[Span]:
-    """Cut what the template rendered at the marks and placeholders, and put the real spans there."""
-    waiting = [span for span in wanted if isinstance(span, Placeholder)]
+def _cut(rendered: str, given: Sequence[Span]) -> list[Span]:
+    """Cut what the template rendered at the marks and placeholders, and put the given spans there."""
+    marked = {int(number) for number, _ in _SPAN.findall(rendered) if number}
+    waiting = {
+        text: iter([i for i in _of_kind(given, kind) if i not in marked]) for kind, text in PLACEHOLDER_TEXT.items()
+    }
+    shown: list[int] = []
     spans: list[Span] = []
     end = 0
     for match in _SPAN.finditer(rendered):
-        spans.append(Text(rendered[end : match.start()], by_user=False))
-        end = match.end()
         number, placeholder = match.groups()
-        if placeholder is None:
-            spans.append(wanted[int(number)])
-            continue
-        place = next((i for i, one in enumerate(waiting) if one.modality == placeholder), None)
+        place = int(number) if number else next(waiting[match.group()], None)
         if place is None:
-            raise TemplateMismatch(f"the chat template shows one {placeholder} too many")
-        spans.append(waiting.pop(place))
-    spans.append(Text(rendered[end:], by_user=False))
-    return spans
+            raise TemplateMismatch(f"shows one {placeholder} too many")
+        shown.append(place)
+        spans += [Text(rendered[end : match.start()], by_user=False), given[place]]
+        end = match.end()
+    for kind in ("text", *PLACEHOLDER_TEXT):
+        wanted = _of_kind(given, kind)
+        if [place for place in shown if place in wanted] != wanted:
+            raise TemplateMismatch(f"does not show every {kind} once, in order")
+    return [*spans, Text(rendered[end:], by_user=False)]
+
+
+def _of_kind(spans: Sequence[Span], kind: str) -> list[int]:
+    """The places of the texts, or of one modality's placeholders."""
+    return [i for i, span in enumerate(spans) if (span.modality if isinstance(span, Placeholder) else "text") == kind]
+
+
+def media_of(spans: Iterable[Span], placeholders_of: PlaceholdersOf) -> tuple[Media, ...]:
+    """The media of a prompt in the order of their placeholders; one that is shown twice stands there twice."""
+    placeholders = iter([span for span in spans if isinstance(span, Placeholder)])
+    media: list[Media] = []
+    for first in placeholders:
+        media.append(first.medium)
+        for _ in placeholders_of(first.medium)[1:]:
+            next(placeholders)
+    return tuple(media)
 
 
 def encode(

@@ -52,8 +52,9 @@ class Pool:
     def __init__(self) -> None:
         self.decoded: list[tuple[str, ...]] = []
 
-    def submit(self, names: Sequence[str], view: View) -> Future[Decoded]:
-        self.decoded.append(tuple(names))
+    def submit(self, media: Sequence[tuple[str, View]]) -> Future[Decoded]:
+        names = tuple(name for name, _ in media)
+        self.decoded.append(names)
         future: Future[Decoded] = Future()
         name = ", ".join(names)
         if "bad" in name:
@@ -63,7 +64,7 @@ class Pool:
         elif "machine" in name:
             future.set_exception(NotStarted("the decoding process does not start"))
         else:
-            future.set_result(Decoded([clip(name, view) for name in names], 0.5))
+            future.set_result(Decoded([clip(name, view) for name, view in media], 0.5))
         return future
 
 

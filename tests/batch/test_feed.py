@@ -14,6 +14,8 @@ from llava_cli.batch.identity import settings_of
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
+from llava_cli.media.named import Excerpt
+from llava_cli.models.messages import MediaPath, Message
 from llava_cli.request import FrameChoice, Request
 
 DEFAULTS = Request(system="Be kind.", choice=FrameChoice(frames=6, start=1.0), generation=Generation(32))
@@ -32,6 +34,13 @@ def test_jobs_that_follow_each_other_about_one_scene_are_a_group(contents):
     assert [[task.item for task in group.tasks] for group in found] == [items[:2], *([item] for item in items[2:])]
     assert all(task.group is group for group in found for task in group.tasks)
     assert [len(group.tasks) for group in groups([Job(("a",), str(n)) for n in range(100)])] == [64, 36]
+
+
+def test_the_same_file_in_another_range_is_another_scene(contents):
+    part = MediaPath("video", "a", Excerpt(start=3.0))
+    said = Job((), messages=(Message("user", (MediaPath("video", "a"), "Why?")),))
+    items = [Job(("a",), "Who?"), said, Job((part,), "Who?"), Job((), messages=(Message("user", (part, "Why?")),))]
+    assert [[task.item for task in group.tasks] for group in groups(items)] == [items[:2], items[2:]]
 
 
 def test_files_of_a_group_are_looked_at_once(monkeypatch):

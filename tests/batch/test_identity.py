@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,9 @@ from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Sampling, View
+from llava_cli.media.named import Excerpt
 from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.messages import MediaPath, Message
 from llava_cli.request import FrameChoice, Request
 
 
@@ -99,6 +102,29 @@ def test_each_setting_counts():
         key(job, generation=Generation(temperature=0.5)),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_ranges_and_messages_count():
+    def shown(*media: MediaPath, text: str = "Why?", role: str = "user", inline: bool = False) -> Job:
+        return Job((), messages=(Message(role, (*media, text), inline),))
+
+    video = MediaPath("video", "a.mp4")
+    part = replace(video, excerpt=Excerpt(start=0.0))
+    keys = [
+        key(Job(("a.mp4",), "Why?")),
+        key(Job((replace(part, modality=None),), "Why?")),
+        key(Job((replace(part, excerpt=Excerpt(end=2.0)),), "Why?")),
+        key(Job((replace(part, excerpt=Excerpt(frames=8)),), "Why?")),
+        key(shown(video)),
+        key(shown(part)),
+        key(shown(replace(video, modality="image"))),
+        key(shown(video, text="Who?")),
+        key(shown(video, inline=True)),
+        key(replace(shown(video, role="assistant"), question="Why?")),
+        key(replace(shown(video), question="Why?")),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(shown(video)) == key(shown(replace(video, path="b.mp4")))
 
 
 def test_names_ids_and_other_keys_do_not_count():

@@ -15,6 +15,8 @@ import pytest
 
 from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, lines, read_csv, read_jsonl
 from llava_cli.errors import InputError
+from llava_cli.media.named import Excerpt
+from llava_cli.models.messages import MediaPath, Message
 from llava_cli.request import FrameChoice, Request
 
 
@@ -70,6 +72,77 @@ def test_names_of_any_bytes():
     assert os.fsencode(job.media[0]) == b"a\xff.mp4"
     (job,) = jobs({"media": {"path": "shown", "path_b64": "Yf8ubXA0"}, "question": "Why?"})
     assert os.fsencode(job.media[0]) == b"a\xff.mp4"
+
+
+def test_media_may_be_shown_in_part():
+    (job,) = jobs({"media": ["a.mp4", {"path": "a.mp4", "start": "0:10", "frames": 4}], "question": "Why?"})
+    assert job.media == ("a.mp4", MediaPath(None, "a.mp4", Excerpt(10.0, frames=4)))
+    assert job.names == ("a.mp4", "a.mp4")
+    request = job.request(Request(choice=FrameChoice(frames=16)))
+    assert request.shown == (MediaPath(None, "a.mp4"), job.media[1])
+
+
+def test_what_records_say_of_their_media_is_no_wish():
+    entry = {"path": "a.mp4", "kind": "video", "sampling": {"start": 3.0}, "frames": [{"index": 0, "time": 0.0}]}
+    (job,) = jobs({"media": [entry], "question": "Why?"})
+    assert job.media == ("a.mp4",)
+
+
+SAID = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, {"type": "video", "path": "b//c.mp4"}]}]
+HISTORY = [*SAID, {"role": "assistant", "content": "A cat."}]
+
+
+def test_a_job_may_be_a_conversation():
+    """Paths are seen from the current folder, as all paths of a list."""
+    (whole,) = jobs({"id": "x", "messages": SAID, "label": 1})
+    assert (whole.question, whole.media, whole.extra) == (None, (), {"label": 1})
+    assert whole.messages == (Message("user", ("What is it?", MediaPath("video", "b//c.mp4"))),)
+    assert whole.names == ("b//c.mp4",)
+    request = whole.request(Request("What?", system="Be kind."))
+    assert (request.question, request.history, request.system) == (None, whole.messages, "Be kind.")
+    (more,) = jobs({"messages": HISTORY, "media": "d.png", "question": "And this?"})
+    assert more.request(Request()).names == ("b//c.mp4", "d.png")
+    assert more.request(Request()).question == "And this?"
+
+
+def test_the_question_for_all_follows_a_history_and_leaves_whole_conversations_alone():
+    lines = "\n".join(json.dumps({"messages": messages}) for messages in (SAID, HISTORY))
+    whole, history = read_jsonl(io.BytesIO(lines.encode()), "list", "What?")
+    assert (whole.question, history.question) == (None, "What?")
+
+
+def test_media_of_a_job_take_the_open_places_of_its_messages():
+    said = [{"role": "user", "content": [{"type": "video", "end": 2}, {"type": "text", "text": "Why?"}]}]
+    (job,) = jobs({"messages": said, "media": {"path": "a.mp4", "start": 1}})
+    assert job.messages[0].media == (MediaPath("video", "a.mp4", Excerpt(1, 2)),)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"messages": [{"role": "human", "content": "hi"}]}, "messages: message 1: 'role' must be one of"),
+        ({"messages": [SAID[0], {"role": "user"}]}, "messages: message 2: 'content'"),
+        ({"messages": []}, "messages: is not a list of messages"),
+        ({"messages": HISTORY}, "has no question"),
+        ({"messages": SAID, "media": "a.mp4"}, "has more media than its messages have places for"),
+        ({"messages": SAID, "media": [], "question": "Why?"}, "has no media"),
+        ({"messages": [{"role": "user", "content": "hi"}]}, "messages: show no video and no image"),
+        ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "media without a path: 1, but media named"),
+        ({"media": {"path": "a.mp4", "end": "late"}, "question": "Why?"}, "media: end must be seconds or h:mm:ss"),
+        ({"media": "a.mp4", "question": "Why?", "start": 2, "end": 1}, "end must be after start"),
+    ],
+)
+def test_a_conversation_that_is_not_in_order_names_the_message(line, message):
+    (bad,) = jobs(line)
+    assert str(bad.error).startswith("list, line 1: ")
+    assert message in str(bad.error)
+    assert (bad.error.code, str(bad.error).count("\n")) == ("job", 0)
+
+
+def test_a_conversation_in_a_cell_of_csv():
+    cell = json.dumps(SAID).replace('"', '""')
+    (job,) = read_csv(io.BytesIO(f'media,messages\n,"{cell}"\n'.encode()), "list.csv")
+    assert job == jobs({"messages": SAID})[0]
 
 
 def test_csv_with_quotes_lists_and_empty_cells():

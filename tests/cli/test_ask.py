@@ -250,6 +250,64 @@ def test_a_conversation_from_a_file(llava, rendered, picture, tiny, tmp_path):
     assert alone["usage"]["prompt_tokens"] < whole["usage"]["prompt_tokens"]
 
 
+# As the documents of the models write them: what is shown is named elsewhere.
+DOCUMENTS = [
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "Compare."}, {"type": "video", "end": 2}, {"type": "image"}],
+    }
+]
+REPLY = {"role": "assistant", "content": [{"type": "text", "text": "They differ."}]}
+
+
+@pytest.fixture
+def documents(tmp_path) -> Path:
+    chat = tmp_path / "chat.json"
+    chat.write_text(json.dumps(DOCUMENTS))
+    return chat
+
+
+def test_media_without_a_path_are_those_of_the_command_line(llava, rendered, picture, tiny, documents):
+    options = ("-m", tiny, "--json", "-n", "4", "--max-new-tokens", "5")
+    video = str(rendered("h264"))
+    whole = json.loads(llava("ask", "--conversation", documents, video, picture, *options).out)
+    assert (whole["status"], whole["question"], whole["model"]["template"]) == ("ok", "Compare.", "checkpoint")
+    assert [medium["path"] for medium in whole["media"]] == [video, str(picture)]
+    assert whole["media"][0]["sampling"]["end"] == 2
+    assert whole["messages"][0]["content"][1:] == [
+        {"type": "video", "path": video, "end": 2}, {"type": "image", "path": str(picture)},
+    ]  # fmt: skip
+    assert whole["media"][0]["visual_tokens"] == 16
+    planned = json.loads(llava("ask", "--conversation", documents, video, picture, *options, "--dry-run").out)
+    assert [medium["path"] for medium in planned["media"]] == [video, str(picture)]
+    assert (planned["messages"], planned["usage"]["prompt_tokens"]) == (
+        whole["messages"], whole["usage"]["prompt_tokens"],
+    )  # fmt: skip
+    documents.write_text(json.dumps([*DOCUMENTS, REPLY]))
+    followed = json.loads(llava("ask", "--conversation", documents, video, picture, video, "And?", *options).out)
+    assert (followed["question"], len(followed["media"])) == ("And?", 3)
+    assert len(followed["messages"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["a.mp4"], 2, "chat.json: media without a path: 2, but media named for them: 1"),
+        (["a.mp4", "b.png", "{here}"], 2, "chat.json: media without a path: 2, but media named for them: 3"),
+        ([], 2, "chat.json: media without a path: 2, but media named for them: 0"),
+        (["a.mp4", "-p", "Why?"], 2, "chat.json: media without a path: 2, but media named for them: 1"),
+        (["a.mp4", "b.png", " "], 2, "chat.json: the question is empty"),
+        (["{picture}", "{picture}"], 3, "is an image, but the conversation says video"),
+    ],
+)
+def test_media_that_do_not_fit_a_conversation_are_one_line(llava, picture, tiny, documents, arguments, code, message):
+    named = [argument.format(here=documents, picture=picture) for argument in arguments]
+    result = llava("ask", "--conversation", documents, *named, "-m", tiny)
+    assert result.code == code
+    assert result.err.count("\n") == 1
+    assert message in result.err
+
+
 @pytest.mark.parametrize(
     ("messages", "message"),
     [

@@ -58,6 +58,36 @@ def test_jobs_carry_their_keys_and_bad_lines_are_records(llava, files, tiny, tmp
     assert llava("batch", path, "-m", tiny, *MODEL, "--strict").code == 1
 
 
+def test_conversations_are_answered_together_and_known_again_by_their_ranges(llava, files, tiny, tmp_path):
+    video, still = str(files / "h264.mp4"), str(files / "still0.png")
+
+    def job(number: int, **changes: object) -> dict:
+        shown = [{"type": "text", "text": "What is it?"}, {"type": "image", "path": still}]
+        asked = [{"type": "text", "text": "And this?"}, {"type": "video", "path": video, "end": 2} | changes]
+        said = [{"role": "user", "content": shown}, {"role": "assistant", "content": "A slope."}]
+        return {"id": number, "messages": [*said, {"role": "user", "content": asked}]}
+
+    path, ledger = tmp_path / "jobs.jsonl", tmp_path / "answers.jsonl"
+    jobs = [job(1), job(2, frames=2), job(3, start=1), {"id": 4, "media": video, "question": "Why?"}]
+    path.write_text("".join(json.dumps(one) + "\n" for one in jobs))
+    assert llava("batch", path, "-m", tiny, *MODEL, "-o", ledger).code == 0
+    first = {record["id"]: record for record in records(ledger.read_text())}
+    assert len({record["key"] for record in first.values()}) == 4
+    assert [len(first[n]["media"][1]["frames"]) for n in (1, 2, 3)] == [4, 2, 4]
+    chat = tmp_path / "chat.json"
+    for n in (1, 2, 3):
+        chat.write_text(json.dumps(first[n]["messages"]))
+        alone = json.loads(llava("ask", "--conversation", chat, "-m", tiny, *MODEL, "--json").out)
+        assert (alone["answer"], alone["usage"]) == (first[n]["answer"], first[n]["usage"])
+    path.write_text("".join(json.dumps(one) + "\n" for one in [*jobs, job(5, start=1.5), {"messages": [7]}]))
+    assert llava("batch", path, "-m", tiny, *MODEL, "-o", ledger).code == 1
+    new = records(ledger.read_text())[4:]
+    assert [(record["id"], record["status"]) for record in new if record["status"] == "ok"] == [(5, "ok")]
+    (bad,) = (record for record in new if record["status"] == "error")
+    assert (bad["error"]["code"], len(new)) == ("job", 2)
+    assert bad["error"]["message"].endswith("line 6: messages: message 1: is not an object with 'role' and 'content'")
+
+
 @pytest.fixture
 def many(files, tmp_path) -> Path:
     """A list of 60 jobs, each of them new work."""

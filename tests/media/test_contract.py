@@ -409,7 +409,7 @@ def from_list(name: str) -> object:
     """What comes of a file that a list names."""
     pool = DecodePool(1, Limits(pipes=False))
     try:
-        return pool.submit([name], View((48, 48), "crop", Sampling())).exception(60)
+        return pool.submit([(name, View((48, 48), "crop", Sampling()))]).exception(60)
     finally:
         pool.close()
 

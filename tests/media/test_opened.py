@@ -28,22 +28,22 @@ class Pool:
     """Notes what is to be decoded; it is done at once, unless the pool is held."""
 
     def __init__(self) -> None:
-        self.tasks: list[tuple[list[str], View]] = []
+        self.tasks: list[list[tuple[str, View]]] = []
         self.sources: list[Source] = []
         self.seconds = 0.5
         self.error: Exception | None = None
         self.held: list[Future[Decoded]] | None = None
 
-    def submit(self, sources: Sequence[Source], view: View) -> Future[Decoded]:
-        self.sources += sources
-        self.tasks.append(([Path(source.name).name for source in sources], view))
+    def submit(self, media: Sequence[tuple[Source, View]]) -> Future[Decoded]:
+        self.sources += [source for source, _ in media]
+        self.tasks.append([(Path(source.name).name, view) for source, view in media])
         future: Future[Decoded] = Future()
         if self.held is not None:
             self.held.append(future)
         elif self.error is not None:
             future.set_exception(self.error)
         else:
-            future.set_result(Decoded([clip(2, 8, 8, seed) for seed, _ in enumerate(sources)], self.seconds))
+            future.set_result(Decoded([clip(2, 8, 8, seed) for seed, _ in enumerate(media)], self.seconds))
         return future
 
 
@@ -66,22 +66,34 @@ def names(tmp_path: Path) -> list[str]:
     return [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
 
 
+def seen_in(view: View, names: Sequence[str]) -> list[tuple[str, View]]:
+    return [(name, view) for name in names]
+
+
 def test_each_is_decoded_once_for_each_view(opened, pool, names):
-    opened.begin([*names, names[0]], FOUR)
-    opened.begin(names[:1], FOUR)
-    seen = opened.shown(names, FOUR)
-    assert list(seen) == names
-    assert opened.shown(names[:1], FOUR)[names[0]] is seen[names[0]]
-    assert opened.shown(names[1:], EIGHT)[names[1]] is not seen[names[1]]
-    assert pool.tasks == [(["a.mp4", "b.mp4"], FOUR), (["b.mp4"], EIGHT)]
+    opened.begin(seen_in(FOUR, [*names, names[0]]))
+    opened.begin(seen_in(FOUR, names[:1]))
+    seen = opened.shown(seen_in(FOUR, names))
+    assert opened.shown(seen_in(FOUR, names[:1])) == seen[:1]
+    assert opened.shown(seen_in(EIGHT, names[1:])) != seen[1:]
+    assert pool.tasks == [[("a.mp4", FOUR), ("b.mp4", FOUR)], [("b.mp4", EIGHT)]]
     assert pool.sources[1] is pool.sources[2]
+
+
+def test_one_file_may_be_seen_in_several_views_together(opened, pool, names):
+    wanted = [(names[0], FOUR), (names[0], EIGHT), (names[0], FOUR)]
+    first, second, third = opened.shown(wanted)
+    assert first is third
+    assert first is not second
+    assert pool.tasks == [[("a.mp4", FOUR), ("a.mp4", EIGHT)]]
+    assert pool.sources[0] is pool.sources[1]
 
 
 def test_it_is_busy_until_everything_is_decoded(opened, pool, names):
     assert not opened.busy
     pool.held = []
     for name in names:
-        opened.begin([name], FOUR)
+        opened.begin(seen_in(FOUR, [name]))
     for future in pool.held:
         assert opened.busy
         future.set_result(Decoded([clip(2, 8, 8)], 0.5))
@@ -89,21 +101,21 @@ def test_it_is_busy_until_everything_is_decoded(opened, pool, names):
 
 
 def test_the_seconds_of_all_decoding_add_up(opened, pool, names):
-    opened.begin(names, FOUR)
+    opened.begin(seen_in(FOUR, names))
     assert opened.decode_s == 0
-    opened.shown(names, FOUR)
+    opened.shown(seen_in(FOUR, names))
     pool.seconds = 0.25
-    opened.shown(names, EIGHT)
-    opened.shown(names, FOUR)
+    opened.shown(seen_in(EIGHT, names))
+    opened.shown(seen_in(FOUR, names))
     assert opened.decode_s == 0.75
 
 
 def test_a_file_that_cannot_be_decoded_is_told_and_tried_again(opened, pool, names):
     pool.error = InputError("a.mp4: is damaged")
     with pytest.raises(InputError, match="is damaged"):
-        opened.shown(names, FOUR)
+        opened.shown(seen_in(FOUR, names))
     pool.error = None
-    assert list(opened.shown(names, FOUR)) == names
+    assert len(opened.shown(seen_in(FOUR, names))) == 2
     assert len(pool.tasks) == 2
 
 
@@ -112,9 +124,9 @@ def test_a_pipe_is_read_once_and_what_was_copied_of_it_goes(opened, pool, tmp_pa
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"frames",))
     writer.start()
-    opened.begin([str(pipe)], FOUR)
+    opened.begin(seen_in(FOUR, [str(pipe)]))
     writer.join()
-    opened.begin([str(pipe)], EIGHT)
+    opened.begin(seen_in(EIGHT, [str(pipe)]))
     one, other = pool.sources
     assert one is other
     assert Path(one.path).read_bytes() == b"frames"

@@ -81,12 +81,17 @@ INTERLEAVE = {
 INTERLEAVE_OF_THE_HUB = {name: re.sub(r"(\w)\n(\w)", r"\1\n\n\2", text) for name, text in INTERLEAVE.items()}
 
 
+def stills_first(media: list[Media]) -> list[Media]:
+    return [*filter(lambda m: isinstance(m, Still), media), *filter(lambda m: isinstance(m, Clip), media)]
+
+
 def marks(media: list[Media]) -> str:
-    return "".join(f"<{m.info.kind}>\n" for m in media)
+    return "".join(f"<{m.info.kind}>\n" for m in stills_first(media))
 
 
 def marks_with_times(media: list[Media]) -> str:
-    return "".join(f"<{m.info.kind}>\n" + (times_of(m) if isinstance(m, Clip) else "") for m in media)
+    told = (times_of(m) if isinstance(m, Clip) else "" for m in stills_first(media))
+    return "".join(f"<{m.info.kind}>\n" + times for m, times in zip(stills_first(media), told, strict=True))
 
 
 def times_of(seen: Clip) -> str:
@@ -96,9 +101,7 @@ def times_of(seen: Clip) -> str:
 
 
 def marks_side_by_side(media: list[Media]) -> str:
-    """The hub's template puts images before videos: where they are not, each stands on a line of its own."""
-    moved = isinstance(media[0], Clip) and isinstance(media[-1], Still)
-    return "\n" + marks(media) if moved else marks(media).replace("\n", "") + "\n"
+    return marks(media).replace("\n", "") + "\n"
 
 
 def marks_for_pictures(media: list[Media]) -> str:
@@ -134,7 +137,7 @@ class Case:
     size: int
     """Edge in pixels of what the tiny checkpoint sees."""
     visual_tokens: list[tuple[int, ...]]
-    """Of the media of `mixed_asks`."""
+    """Of the media of `mixed_asks`, in the order in which the prompts show them."""
     published: str
     """The short name of the checkpoint whose geometry follows."""
     view: tuple[tuple[int, int], str, str, int]
@@ -163,7 +166,7 @@ CASES = [
         hub_prompts=VICUNA_OF_THE_HUB,
         family_prompts=VICUNA,
         size=56,
-        visual_tokens=[(32,), (12, 70), (34,), (), (4,)],
+        visual_tokens=[(32,), (70, 12), (34,), (), (4,)],
         published="next-video-7b",
         view=((336, 336), "crop", "uniform", 32),
         context=10240,
@@ -179,7 +182,7 @@ CASES = [
         hub_prompts=VICUNA_OF_THE_HUB,
         family_prompts=VICUNA,
         size=56,
-        visual_tokens=[(136,), (51, 16), (16,), (), (17,)],
+        visual_tokens=[(136,), (16, 51), (16,), (), (17,)],
         published="video-llava-7b",
         view=((224, 224), "crop", "uniform", 8),
         context=4096,
@@ -214,7 +217,7 @@ CASES = [
         hub_prompts=QWEN_OF_THE_HUB,
         family_prompts=QWEN,
         size=70,
-        visual_tokens=[(73,), (28, 70), (58,), (), (10,)],
+        visual_tokens=[(73,), (70, 28), (58,), (), (10,)],
         published="onevision-7b",
         view=((384, 384), "squash", "linspace", 32),
         context=32768,
@@ -232,7 +235,7 @@ CASES = [
         hub_prompts=QWEN_WITH_TIMES,  # it brings only its language model's template, which knows no media
         family_prompts=QWEN_WITH_TIMES,
         size=70,
-        visual_tokens=[(96,), (36, 70), (58,), (), (12,)],
+        visual_tokens=[(96,), (70, 36), (58,), (), (12,)],
         published="llava-video-7b",
         view=((384, 384), "squash", "linspace", 64),
         context=32768,
@@ -381,6 +384,22 @@ def test_prompts_with_and_without_a_template_of_the_checkpoint_s_own(case, folde
         of_it = [slot.tokens for slot in slots if slot.modality == modality]
         assert prompt.ids.count(number) == sum(of_it)
         assert prompt.text.count(f"<{modality}>") == len(of_it)
+
+
+def test_without_a_template_media_move_as_the_published_one_moves_them(case, folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors", "chat_tem*"))
+    family = family_of(open_checkpoint(str(tmp_path)))
+    tokenizer = Loader(family, LoadOptions(device="cpu")).tokenizer
+    seen, other = still(70, 70), clip(2, 70, 90)
+    asked = Conversation((Turn("user", ("Look.", other, "Compare.", seen)),))
+    prompt = family.prompt(tokenizer, asked)
+    # To this family, all of them are images, which keep their order.
+    order = [other, seen] if case.family == "llava-interleave" else [seen, other]
+    assert prompt.media == tuple(order)
+    between = " " if "USER" in prompt.text else "\n"
+    moved = family.prompt(tokenizer, ask(f"Look.{between}Compare.", order))
+    assert (prompt.text, prompt.ids) == (moved.text, moved.ids)
+    assert prompt.notes == ()
 
 
 @pytest.mark.parametrize("question", ["Is <video> a word?", "Is <image> a word?", "<|im_end|>\n<|im_start|>user</s>"])

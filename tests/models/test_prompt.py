@@ -49,10 +49,21 @@ def test_a_turn_may_be_of_media_alone(tokenizer, template):
     assert text.endswith("USER: Why? ASSISTANT:")
 
 
-def test_a_template_that_moves_media_gets_them_in_the_text(tokenizer):
-    """The hub's templates put every image before every video."""
-    asked = ask("Compare.", [VIDEO_CLIP, STILL])
-    assert rendered(tokenizer, TEMPLATE, asked) == "USER: <video>\n<image>\nCompare. ASSISTANT:"
+def test_a_template_moves_media_as_it_likes(tokenizer):
+    """The hub's templates put images before videos, and both before the text."""
+    asked = Conversation((Turn("user", ("Compare.", VIDEO_CLIP, "Be brief.", STILL)),))
+    spans = prompts.render(tokenizer, TEMPLATE, asked.turns, one_placeholder)
+    assert prompts.readable(spans) == "USER: <image>\n<video>\nCompare. Be brief. ASSISTANT:"
+    assert prompts.media_of(spans, one_placeholder) == (STILL, VIDEO_CLIP)
+
+
+def test_media_that_the_user_placed_stay_there_beside_others_that_move(tokenizer):
+    other = clip(3, 56, 56)
+    placed = ask("Is <video> long?", [VIDEO_CLIP]).turns
+    asked = Conversation((*placed, Turn("assistant", ("No.",)), Turn("user", ("And this?", other))))
+    spans = prompts.render(tokenizer, TEMPLATE, asked.turns, one_placeholder)
+    assert prompts.readable(spans) == "USER: Is <video> long? ASSISTANT: No. USER: <video>\nAnd this? ASSISTANT:"
+    assert prompts.media_of(spans, one_placeholder) == (VIDEO_CLIP, other)
 
 
 def test_marks_in_the_question_place_the_media(tokenizer):
@@ -104,7 +115,37 @@ def test_private_marks_in_the_question_are_only_characters(tokenizer):
 def test_a_template_that_does_not_show_the_media_is_told(tokenizer, template):
     asked = ask("Why?", [VIDEO_CLIP])
     with pytest.raises(prompts.TemplateMismatch):
-        prompts._render(tokenizer, template, asked.turns, one_placeholder, inline=False)
+        prompts.render(tokenizer, template, asked.turns, one_placeholder)
+
+
+EACH = "{% for p in m.content %}{{ p.text if p.type == 'text' else '<' + p.type + '>' }} {% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{% for m in messages|reverse %}" + EACH + "{% endfor %}", "does not show every text once, in order"),
+        ("{% for m in messages + messages %}" + EACH + "{% endfor %}", "shows one video too many"),
+        ("{% for m in messages[1:] %}" + EACH + "{% endfor %}", "does not show every text once, in order"),
+        ("{% for m in messages %}" + EACH + "{% endfor %}<image>", "shows one image too many"),
+        ("{{ raise_exception('no systems here') }}", "fails: no systems here"),
+    ],
+)
+def test_what_a_template_does_to_texts_and_media_is_told(tokenizer, template, told):
+    asked = Conversation((Turn("user", ("Who?", VIDEO_CLIP)), Turn("assistant", ("I.",)), Turn("user", ("Why?",))))
+    with pytest.raises(prompts.TemplateMismatch, match=told):
+        prompts.render(tokenizer, template, asked.turns, one_placeholder)
+
+
+def test_a_template_that_moves_a_video_over_one_that_the_user_placed_is_told(tokenizer):
+    """Those of a kind stay in their order."""
+    asked = Conversation((*ask("Is <video> long?", [VIDEO_CLIP]).turns, Turn("user", (VIDEO_CLIP, "And this?"))))
+    template = (
+        "{% for m in messages %}{% for p in m.content %}{{ '<video>' if p.type == 'video' }}{% endfor %}{% endfor %}"
+        "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}"
+    )
+    with pytest.raises(prompts.TemplateMismatch, match="does not show every video once, in order"):
+        prompts.render(tokenizer, template, asked.turns, one_placeholder)
 
 
 def test_a_template_that_writes_the_first_token_itself_gets_no_second(tokenizer):

@@ -23,6 +23,9 @@ HISTORY = Conversation(
 MIXED = ask("Compare.", [STILL, still(56, 56, 1), VIDEO_CLIP])
 
 
+TEXTS = Conversation((Turn("user", (VIDEO_CLIP, "Look.", "Compare.")),))
+
+
 def one_placeholder(medium) -> list[prompts.Placeholder]:
     return [prompts.Placeholder(medium, modality_of(medium), 5)]
 
@@ -48,6 +51,14 @@ def one_placeholder(medium) -> list[prompts.Placeholder]:
             YI,
             ask("Why?", [VIDEO_CLIP]),
             "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<video>\nWhy?<|im_end|>"
+            "<|im_start|>assistant\n",
+        ),
+        (VICUNA, TEXTS, "USER: <video>\nLook. Compare. ASSISTANT:"),
+        (MISTRAL, TEXTS, "[INST] <video>\nLook.\nCompare. [/INST]"),
+        (
+            YI,
+            TEXTS,
+            "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<video>\nLook.\nCompare.<|im_end|>"
             "<|im_start|>assistant\n",
         ),
         (

@@ -23,12 +23,14 @@ TEXT = LANGUAGE | {
 }  # fmt: skip
 PINPOINTS = [[IMAGE_SIZE * rows, IMAGE_SIZE * columns] for rows in range(1, 7) for columns in range(1, 7)]
 
-# In the form of the hub's template for LLaVA-OneVision: images, videos, then the text on a line of its own.
+# As the hub's template for LLaVA-OneVision: images, videos, then the text on a line of its own.
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"
     "{% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
     "{% for part in message['content'] | selectattr('type', 'equalto', 'video') %}{{ '<video>' }}{% endfor %}"
-    "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}{{ '\\n' + part['text'] }}{% endfor %}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}"
+    "{% if message['role'] != 'assistant' %}{{ '\\n' + part['text'] }}"
+    "{% else %}{% generation %}{{ '\\n' + part['text'] }}{% endgeneration %}{% endif %}{% endfor %}"
     "{{ '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from llava_cli.atomic import make_folder, write_file
 from llava_cli.batch.files import EXTENSIONS
-from llava_cli.batch.jobs import path_of
 from llava_cli.batch.writers.writer import Writer
 from llava_cli.media.clip import Media
+from llava_cli.media.named import path_of
 from llava_cli.media.source import is_url
 
 _LONGEST_NAME = 200

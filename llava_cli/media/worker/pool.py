@@ -27,10 +27,13 @@ class Decoded:
     """How long it took to decode them all, one after the other; waiting for a free process does not count."""
 
 
+Wanted = tuple[str | Source, View]
+"""A file, and how it is to be shown."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Task:
-    media: Sequence[str | Source]
-    view: View
+    media: Sequence[Wanted]
     future: Future[Decoded] = field(default_factory=Future)
 
 
@@ -49,7 +52,7 @@ class DecodePool:
             # Not an executor's threads: they keep a program from ending while one of them waits for a pipe.
             threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
 
-    def submit(self, media: Sequence[str | Source], view: View) -> Future[Decoded]:
+    def submit(self, media: Sequence[Wanted]) -> Future[Decoded]:
         """Have files decoded one after the other, by one process; tasks are begun in the order in which they come.
 
         Sources must stay open until the future is done. Its exception is the first file's that fails: what
@@ -58,7 +61,7 @@ class DecodePool:
         Raises:
             RuntimeError: the pool is closed.
         """
-        task = _Task(media, view)
+        task = _Task(media)
         with self._closing:
             if self._closed:
                 raise RuntimeError("the pool is closed")
@@ -104,5 +107,5 @@ class DecodePool:
 
 def _decoded(worker: Worker, task: _Task) -> Decoded:
     started = time.perf_counter()
-    media = [worker.load(medium, task.view) for medium in task.media]
+    media = [worker.load(medium, view) for medium, view in task.media]
     return Decoded(media, time.perf_counter() - started)

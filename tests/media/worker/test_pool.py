@@ -25,6 +25,7 @@ from llava_cli.media.worker.pool import DecodePool
 from llava_cli.media.worker.wire import DecoderBug
 
 VIEW = View((56, 56), "crop", Sampling("uniform", 4))
+SMALLER = View((28, 28), "crop", Sampling("uniform", 2))
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ def ends(process: int) -> bool:
 
 def test_frames_and_errors_are_those_of_this_process(pool, rendered, tmp_path):
     (tmp_path / "empty.mp4").touch()
-    first = pool.submit([str(rendered("h264")), str(rendered("vp9"))], VIEW)
-    second = pool.submit([str(tmp_path / "empty.mp4")], VIEW)
-    third = pool.submit([str(rendered("h264"))], View((28, 28), "crop", Sampling("uniform", 2)))
+    first = pool.submit([(str(rendered("h264")), VIEW), (str(rendered("vp9")), SMALLER)])
+    second = pool.submit([(str(tmp_path / "empty.mp4"), VIEW)])
+    third = pool.submit([(str(rendered("h264")), SMALLER)])
     decoded = first.result(60)
     assert decoded.seconds > 0
-    for name, medium in zip(("h264", "vp9"), decoded.media, strict=True):
-        here = load_media(rendered(name), VIEW)
+    for name, view, medium in zip(("h264", "vp9"), (VIEW, SMALLER), decoded.media, strict=True):
+        here = load_media(rendered(name), view)
         assert np.array_equal(medium.frames, here.frames)
         assert (medium.indices, medium.info) == (here.indices, here.info)
     error = second.exception(60)
@@ -81,11 +82,11 @@ def test_whatever_happens_to_a_decoder_costs_one_file(rendered, tmp_path, monkey
     spoilt(monkeypatch, statement)
     path = bad(rendered, tmp_path)
     pool = DecodePool(1, Limits(timeout=3))
-    failed = pool.submit([str(path)], VIEW).exception(60)
+    failed = pool.submit([(str(path), VIEW)]).exception(60)
     assert type(failed) is kind
     assert message in str(failed)
     pool._workers[0].limits = Limits(timeout=60)  # however slow this machine is
-    assert pool.submit([str(rendered("h264"))], VIEW).result(60).media
+    assert pool.submit([(str(rendered("h264")), VIEW)]).result(60).media
     pool.close()
 
 
@@ -93,7 +94,7 @@ def test_an_open_source_is_decoded_as_often_as_wanted(pool, rendered, monkeypatc
     with rendered("h264").open() as file:
         monkeypatch.setattr(sys, "stdin", file)
         with open_source("-") as source:
-            futures = [pool.submit([source], VIEW) for _ in range(3)]
+            futures = [pool.submit([(source, VIEW)]) for _ in range(3)]
             assert [future.result(60).media[0].info.path for future in futures] == ["-"] * 3
 
 
@@ -102,16 +103,16 @@ def test_where_no_process_starts_it_is_said(rendered, monkeypatch):
     monkeypatch.setattr(parent, "PROGRAM", "raise SystemExit(7)")
     pool = DecodePool(1, Limits())
     with pytest.raises(NotStarted, match="does not start"):
-        pool.submit([str(rendered("h264"))], VIEW).result(60)
+        pool.submit([(str(rendered("h264")), VIEW)]).result(60)
     pool.close()
 
 
 def test_signals_to_the_whole_group_do_not_reach_decoders(pool, rendered):
-    pool.submit([str(rendered("h264"))], VIEW).result(60)
+    pool.submit([(str(rendered("h264")), VIEW)]).result(60)
     process = child(pool)
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(process, number)
-    assert pool.submit([str(rendered("h264"))], VIEW).result(60).media
+    assert pool.submit([(str(rendered("h264")), VIEW)]).result(60).media
     assert child(pool) == process
 
 
@@ -119,7 +120,7 @@ def test_what_lists_name_is_a_file(rendered, tmp_path):
     """A pipe would be waited for, and is another one each time; standard input may be the list itself."""
     os.mkfifo(tmp_path / "pipe")
     pool = DecodePool(1, Limits(pipes=False))
-    futures = [pool.submit([name], VIEW) for name in (str(tmp_path / "pipe"), "-", "https://example.org/clip.mp4")]
+    futures = [pool.submit([(name, VIEW)]) for name in (str(tmp_path / "pipe"), "-", "https://example.org/clip.mp4")]
     assert all("is a pipe" in str(future.exception(60)) for future in futures[:2])
     assert "--allow-urls" in str(futures[2].exception(60))
     pool.close()
@@ -138,8 +139,8 @@ def test_closing_ends_processes_and_threads(rendered, tmp_path, monkeypatch):
     before = set(threading.enumerate())
     pool = DecodePool(2, Limits())
     slots = set(threading.enumerate()) - before
-    pool.submit([str(rendered("h264"))], VIEW).result(60)
-    pool.submit([str(bad(rendered, tmp_path))], VIEW)
+    pool.submit([(str(rendered("h264")), VIEW)]).result(60)
+    pool.submit([(str(bad(rendered, tmp_path)), VIEW)])
     processes = [worker._process for worker in pool._workers]
     pool.close()
     assert len(slots) == 2
@@ -153,7 +154,7 @@ def test_closing_cancels_what_is_not_done(rendered, tmp_path, monkeypatch):
     spoilt(monkeypatch, f"open({str(tmp_path / 'begun')!r}, 'w').close() or time.sleep(1000)")
     path, told = str(bad(rendered, tmp_path)), []
     pool = DecodePool(1, Limits())
-    futures = [pool.submit([path], VIEW) for _ in range(3)]
+    futures = [pool.submit([(path, VIEW)]) for _ in range(3)]
     for future in futures:
         future.add_done_callback(told.append)
     while not (tmp_path / "begun").exists():
@@ -167,7 +168,7 @@ def test_closing_cancels_what_is_not_done(rendered, tmp_path, monkeypatch):
     assert all(future.cancelled() for future in futures)
     assert set(told) == set(futures)
     with pytest.raises(RuntimeError, match="closed"):
-        pool.submit([path], VIEW)
+        pool.submit([(path, VIEW)])
 
 
 def test_closing_does_not_wait_for_who_fills_a_pipe(tmp_path):
@@ -177,7 +178,7 @@ def test_closing_does_not_wait_for_who_fills_a_pipe(tmp_path):
         "import sys, time; from llava_cli.media.worker.pool import DecodePool\n"
         "from llava_cli.media import Sampling, View; from llava_cli.media.limits import Limits\n"
         "pool = DecodePool(2, Limits()); view = View((56, 56), 'crop', Sampling())\n"
-        "futures = [pool.submit([name], view) for name in ('-', sys.argv[1])]; time.sleep(0.3); pool.close()\n"
+        "futures = [pool.submit([(name, view)]) for name in ('-', sys.argv[1])]; time.sleep(0.3); pool.close()\n"
         "print([future.cancelled() for future in futures])\n"
     )
     command = [sys.executable, "-c", code, tmp_path / "pipe"]
@@ -191,7 +192,7 @@ def test_decoders_end_with_a_killed_parent(rendered):
     code = (
         "import sys, time; from llava_cli.media.worker.pool import DecodePool\n"
         "from llava_cli.media import Sampling, View; from llava_cli.media.limits import Limits\n"
-        "pool = DecodePool(1, Limits()); pool.submit([sys.argv[1]], View((56, 56), 'crop', Sampling())).result(60)\n"
+        "pool = DecodePool(1, Limits()); pool.submit([(sys.argv[1], View((56, 56), 'crop', Sampling()))]).result(60)\n"
         "print(pool._workers[0]._process.pid, flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, rendered("h264")], stdout=subprocess.PIPE)
