@@ -13,7 +13,7 @@ from llava_cli.engine.kv_cache import KVCache
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Media
 from llava_cli.media.opened import OpenMedia
-from llava_cli.models.messages import Message, Name, by_name, chat_text, shortest
+from llava_cli.models.messages import Medium, Message, by_name, chat_text, shortest
 from llava_cli.request import Request
 from llava_cli.session import Session
 
@@ -35,7 +35,7 @@ class Chat:
         """The system prompt, with which every prompt begins; None for none."""
         self.history = list(request.history)
         """What was said, media by name."""
-        self.waiting: list[Name] = list(request.media)
+        self.waiting: list[Medium] = list(request.media)
         """Media that the next question brings."""
         self.answers: list[Answer] = []
         asked = self._request()

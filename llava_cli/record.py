@@ -17,7 +17,7 @@ from llava_cli.engine.memory import GIB, MemoryPlan
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.models.messages import Message, Name, media_path, written
+from llava_cli.models.messages import Medium, Message, media_path, written
 from llava_cli.models.prompt import Prompt
 
 SCHEMA_VERSION = 1
@@ -124,7 +124,7 @@ def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
 
 def error_record(
     question: str | None,
-    paths: Sequence[Name],
+    paths: Sequence[Medium],
     error: LlavaError,
     generation: Generation | None = None,
     media: Sequence[Media] = (),
@@ -200,7 +200,7 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     return {**receipt, "visual_tokens": visual_tokens, "warnings": list(info.warnings)}
 
 
-def _named(medium: Name) -> dict[str, Any]:
+def _named(medium: Medium) -> dict[str, Any]:
     """A medium of which nothing is known but what was asked."""
     named = media_path(medium)
     return {**path_entry(named.path), **named.excerpt.said}

@@ -11,7 +11,7 @@ from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
-from llava_cli.models.messages import Conversation, MediaPath, Message, Name
+from llava_cli.models.messages import Conversation, MediaPath, Medium, Message
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
@@ -52,7 +52,7 @@ class Request:
 
     question: str | None = None
     """None asks for a description, in words that depend on whether the first medium is a video or an image."""
-    media: tuple[Name, ...] = ()
+    media: tuple[Medium, ...] = ()
     """Those of the question: files, URLs, `-` for standard input."""
     history: tuple[Message, ...] = ()
     """Earlier messages, their media by name. One that ends with the user's is the whole question."""

@@ -15,8 +15,8 @@ from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
 from llava_cli.models.messages import (
     MediaPath,
+    Medium,
     Message,
-    Name,
     all_media,
     media_path,
     read_messages,
@@ -40,7 +40,7 @@ class Job:
         InputError: no file can have one of the names.
     """
 
-    media: tuple[Name, ...]
+    media: tuple[Medium, ...]
     """Those of the question."""
     question: str | None = None
     """None asks for a description, in words that depend on whether the file is a video or an image; or, where the
@@ -223,7 +223,7 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
 
 
 def _question(
-    content: Mapping[str, Any], messages: Sequence[Message], media: Sequence[Name], default: str | None
+    content: Mapping[str, Any], messages: Sequence[Message], media: Sequence[Medium], default: str | None
 ) -> str | None:
     given = content.get("question")
     if messages and messages[-1].role == "user" and given is None:
@@ -236,7 +236,7 @@ def _question(
     return given
 
 
-def _shown(content: Mapping[str, Any]) -> tuple[tuple[Message, ...], tuple[Name, ...]]:
+def _shown(content: Mapping[str, Any]) -> tuple[tuple[Message, ...], tuple[Medium, ...]]:
     """The messages, and the media of the question."""
     said = content.get("messages")
     media = () if said is not None and content.get("media") is None else _media(content.get("media"))
@@ -260,7 +260,7 @@ def _carried(key: str, value: Any) -> Any:
     return value
 
 
-def _media(given: Any) -> tuple[Name, ...]:
+def _media(given: Any) -> tuple[Medium, ...]:
     parts = given if isinstance(given, list | tuple) else [given]
     media = [_medium(part) for part in parts if path_of(part)]
     if not media or len(media) < len(parts):
@@ -268,7 +268,7 @@ def _media(given: Any) -> tuple[Name, ...]:
     return tuple(media)
 
 
-def _medium(given: Any) -> Name:
+def _medium(given: Any) -> Medium:
     # What a record says of a medium is how it was shown, not how it is to be.
     told = isinstance(given, dict) and "kind" not in given
     try:

@@ -18,7 +18,7 @@ from llava_cli.cli.frames import save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.errors import InputError, UsageError
-from llava_cli.models.messages import Message, Name, all_media, open_places, read_chat, with_paths
+from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
 from llava_cli.output import console
 from llava_cli.record import plan_text, time_text, to_json
 from llava_cli.request import Request
@@ -121,7 +121,7 @@ def ask(
 
 def read_arguments(
     arguments: Sequence[str], prompt: str | None, chat: Path | None
-) -> tuple[str | None, tuple[Name, ...], tuple[Message, ...]]:
+) -> tuple[str | None, tuple[Medium, ...], tuple[Message, ...]]:
     """The question, its media and what was said before.
 
     Raises:

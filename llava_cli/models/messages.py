@@ -91,16 +91,16 @@ class MediaPath:
     excerpt: Excerpt = WHOLE
 
 
-Name = str | MediaPath
+Medium = str | MediaPath
 """A medium by its name, or with what else is said of it."""
 
 
-def media_path(name: Name) -> MediaPath:
+def media_path(name: Medium) -> MediaPath:
     """A medium of which no more than a name need be said."""
     return MediaPath(None, name) if isinstance(name, str) else name
 
 
-def shortest(medium: MediaPath) -> Name:
+def shortest(medium: MediaPath) -> Medium:
     """A medium's name alone, where all of it is shown."""
     return medium.path if medium.excerpt == WHOLE else medium
 
@@ -167,7 +167,7 @@ def with_media(messages: Sequence[Message], media: Iterable[Media]) -> tuple[Tur
     return tuple(Turn(one.role, tuple(map(shown, one.parts)), one.inline) for one in messages)
 
 
-def with_paths(messages: Sequence[Message], media: Sequence[Name]) -> tuple[tuple[Message, ...], tuple[Name, ...]]:
+def with_paths(messages: Sequence[Message], media: Sequence[Medium]) -> tuple[tuple[Message, ...], tuple[Medium, ...]]:
     """The messages, with given media where they leave open which, in order; and those media that are left over.
 
     Raises:

@@ -73,8 +73,8 @@ def test_more_placeholders_than_features_is_an_error_not_an_answer(engine, monke
 
 def test_a_receipt_counts_what_was_shown(engine):
     answer = answers_of(engine, [messages.ask("Why?", [clip(8, 56, 56), still(61, 97)])], GREEDY)[0]
-    assert answer.visual_tokens == (32, 70)
-    assert [m.info.kind for m in answer.media] == ["video", "image"]
+    assert answer.visual_tokens == (70, 32)  # the template shows images first
+    assert [m.info.kind for m in answer.media] == ["image", "video"]
     assert answer.prompt_tokens > 102
     assert answer.template == "checkpoint"
 
