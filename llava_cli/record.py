@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from typing import Any
 
 from llava_cli import __version__
@@ -17,7 +19,7 @@ from llava_cli.engine.memory import GIB, MemoryPlan
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.models.prompt import Prompt
+from llava_cli.models.prompt import Prompt, TemplateOf
 
 SCHEMA_VERSION = 1
 
@@ -30,10 +32,13 @@ def answer_record(
     generation: Generation,
     decode_s: float,
     warnings: Sequence[str] = (),
+    template: str | None = None,
+    prompt: Prompt | None = None,
 ) -> dict[str, Any]:
     """The record of an answer.
 
-    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for.
+    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for, `template`
+    is the user's own; `prompt` is given where the record is to hold it.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
     return _record(
@@ -41,7 +46,7 @@ def answer_record(
         "ok",
         answer=answer.text,
         finish_reason=answer.finish_reason,
-        model={**asdict(model), "template": answer.template},
+        model=_model(model, answer.template, template),
         media=[_media(medium, tokens[id(medium)]) for medium in media],
         generation=_generation(generation),
         usage={
@@ -51,6 +56,7 @@ def answer_record(
         },
         timing=_rounded(answer.timing, decode_s),
         warnings=list(warnings),
+        **({} if prompt is None else {**_prompt(prompt, ids=True), "answer_ids": list(answer.ids)}),
     )
 
 
@@ -61,18 +67,21 @@ def plan_record(
     generation: Generation,
     memory: MemoryPlan,
     warnings: Sequence[str],
+    template: str | None = None,
+    prompt_ids: bool = False,
 ) -> dict[str, Any]:
-    """The record of a dry run: what would be shown, and what it would take."""
+    """The record of a dry run: what would be shown and asked, and what it would take; `template` is the user's own."""
     receipts = [_media(*pair) for pair in zip(prompt.media, prompt.visual_tokens, strict=True)]
     return _record(
         question,
         "planned",
-        model={**asdict(model), "template": prompt.template},
+        model=_model(model, prompt.template, template),
         media=receipts,
         generation=_generation(generation),
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
         memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
         warnings=list(warnings),
+        **_prompt(prompt, prompt_ids),
     )
 
 
@@ -95,6 +104,7 @@ def plan_text(record: dict[str, Any]) -> str:
     )
     if memory["total"] > memory["free"]:
         lines.append("this does not fit")
+    lines += ["it reads:", "", textwrap.indent(record["prompt_text"], "  ", lambda line: True)]
     return "\n".join(lines) + "\n"
 
 
@@ -157,6 +167,18 @@ def _record(question: str | None, status: str, **known: Any) -> dict[str, Any]:
         **known,
         "versions": _versions(),
     }
+
+
+def _model(model: ModelInfo, used: TemplateOf, template: str | None) -> dict[str, Any]:
+    """What answers, and by whose chat template it was asked; the user's own is known by its digest."""
+    own = {} if template is None else {"template_sha256": hashlib.sha256(template.encode()).hexdigest()}
+    return {**asdict(model), "template": used, **own}
+
+
+def _prompt(prompt: Prompt, ids: bool) -> dict[str, Any]:
+    """What the model reads; equal ids that follow each other are told once, with their number."""
+    runs = [[token, len(list(same))] for token, same in groupby(prompt.ids)] if ids else []
+    return {"prompt_text": prompt.text, **({"prompt_ids": runs} if ids else {})}
 
 
 def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ should know goes through `logging`, and how far things are to a callback.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -28,7 +29,7 @@ from llava_cli.media.worker.pool import DecodePool
 from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
 from llava_cli.models.registry import family_of
-from llava_cli.request import Request
+from llava_cli.request import WRAPPED_AGAIN, Request
 
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
@@ -86,7 +87,7 @@ class Session:
         """
         self.load_options, self.limits, self._progress = load, limits, progress
         self.rope_factor = rope_factor
-        self._told_of_device = False
+        self._told_of_device = self._told_of_wrapping = False
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
@@ -191,7 +192,7 @@ class Session:
 
         Raises:
             InputError: a file cannot be read.
-            UsageError: a text cannot be read.
+            UsageError: a text cannot be read, or the prompt that the user wrote, or whose template, cannot be used.
             TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
         """
         request.check()
@@ -230,11 +231,14 @@ class Session:
 
         Raises:
             TooLong: it does not fit into the context.
+            UsageError: a raw prompt does not place all media, or the user's template fails.
             InputError, ModelError: the media are not what the history says, or no template shows them.
         """
         conversation = request.conversation(shown)
         prompt = self.loader.prompt(conversation, request.generation.max_new_tokens)
         log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
+        log.debug("prompt: %s", json.dumps(prompt.text, ensure_ascii=False))
+        self._tell_of_wrapping(request)
         media = tuple(shown[name] for name in request.names)
         self._tell_of_device()
         return Prepared(request, media, Query(conversation, request.generation, prompt), decode_s)
@@ -299,6 +303,12 @@ class Session:
         loader = self.loader
         if answering and media.busy and loader.family.checkpoint.is_here:
             _ = self.engine
+
+    def _tell_of_wrapping(self, request: Request) -> None:
+        """Say once that a question looks like a whole prompt: in a list, all of them will."""
+        if request.wrapped_again and not self._told_of_wrapping:
+            self._told_of_wrapping = True
+            log.warning(WRAPPED_AGAIN)
 
     def _tell_of_device(self) -> None:
         """Say once, when media have turned out to be in order, that there is no GPU."""

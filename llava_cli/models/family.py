@@ -7,14 +7,15 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from llava_cli.errors import ModelError
+from llava_cli.errors import ModelError, UsageError
 from llava_cli.media.clip import Media, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.messages import Conversation, Modality
+from llava_cli.models.raw import raw_spans
 
 if TYPE_CHECKING:
     import torch
@@ -135,23 +136,29 @@ class Family(ABC):
         """Features of a medium, [visual tokens, hidden size], on the model's device."""
 
     def prompt(self, tokenizer: PreTrainedTokenizerBase, ask: Conversation) -> prompts.Prompt:
-        """The prompt for a conversation: the checkpoint's own chat template, or else the family's.
+        """The prompt for a conversation: as the user wrote it, by the user's template, the checkpoint's or the family's.
 
         Raises:
-            ModelError: neither template can show this conversation.
+            UsageError: a raw prompt's marks are not those of the media, or the user's template fails.
+            ModelError: no template can show this conversation.
         """
-        ask = self.instructed(ask)
-        spans, template = self._spans(tokenizer, ask)
-        ids = prompts.encode(tokenizer, spans, self.placeholder_ids)
-        visual = set(self.placeholder_ids.values())
+        spans, template = self._spans(tokenizer, ask if ask.raw else self.instructed(ask))
+        ids, places = prompts.encode(tokenizer, spans, self.placeholder_ids)
+        media = prompts.media_of(spans, self.placeholders)
         return prompts.Prompt(
             ids=ids,
-            media=ask.media,
-            visual_tokens=tuple(self.visual_tokens(medium) for medium in ask.media),
-            end_of_media=max((i + 1 for i, token in enumerate(ids) if token in visual), default=0),
+            media=media,
+            visual_tokens=tuple(self.visual_tokens(medium) for medium in media),
+            end_of_media=places[-1].stop if places else 0,
             text=prompts.readable(spans),
             template=template,
+            places=places,
         )
+
+    def turn_ends(self, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+        """The ids that end an answer because the chat templates end an assistant's turn with them."""
+        templates = filter(None, (self.checkpoint.chat_template, self.template))
+        return frozenset().union(*(prompts.turn_ends(tokenizer, template) for template in templates))
 
     def visual_tokens(self, medium: Media) -> int:
         """How many tokens a medium takes in the prompt."""
@@ -163,7 +170,14 @@ class Family(ABC):
 
     def _spans(
         self, tokenizer: PreTrainedTokenizerBase, ask: Conversation
-    ) -> tuple[list[prompts.Span], Literal["checkpoint", "family"]]:
+    ) -> tuple[list[prompts.Span], prompts.TemplateOf]:
+        if ask.raw:
+            return raw_spans(ask, self.placeholders), "none"
+        if ask.template is not None:
+            try:
+                return prompts.render(tokenizer, ask.template, ask.turns, self.placeholders), "user"
+            except prompts.TemplateMismatch as error:
+                raise UsageError(f"--template: {error}") from error
         own = self.checkpoint.chat_template
         if own is not None:
             try:

@@ -103,7 +103,7 @@ class LlavaVideo(Onevision):
     def instructed(self, ask: Conversation) -> Conversation:
         if not self.config.flag("add_time_instruction", True):
             return ask
-        return Conversation(tuple(_with_times(turn) for turn in ask.turns))
+        return dataclasses.replace(ask, turns=tuple(map(_with_times, ask.turns)))
 
 
 def _architectures(config: Mapping[str, Any]) -> list[Any]:

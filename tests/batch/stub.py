@@ -125,7 +125,7 @@ class StubSession(Session):
         self.family = SimpleNamespace(view=VIEW, most_frames=50, checkpoint=Checkpoint("stub", None, {}, "a/stub", "0"))
         self.load_options, self.rope_factor = LoadOptions(), None
         self.free = 9.0
-        self._told_of_device = True
+        self._told_of_device = self._told_of_wrapping = True
         self.loader = SimpleNamespace(info=INFO, prompt=self._prompt, plan=self._plan, check_memory=self._check)
 
     def close(self) -> None:
