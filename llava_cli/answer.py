@@ -74,7 +74,8 @@ class Answer:
     @property
     def prompt_text(self) -> str | None:
         """The prompt as it was put to the model, one placeholder for each medium; None where it is not known here."""
-        return self.prepared.query.prompt and self.prepared.query.prompt.text
+        prompt = self.prepared.query.prompt
+        return None if prompt is None else prompt.text
 
     @property
     def media(self) -> tuple[Media, ...]:

@@ -87,7 +87,11 @@ class Request:
         """
         if self.raw and (self.history or self.template is not None or (self.system or "").strip()):
             raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
-        said = {"question": [self.question or ""], "system prompt": [self.system or ""]}
+        said = {
+            "question": [self.question or ""],
+            "system prompt": [self.system or ""],
+            "template": [self.template or ""],
+        }
         said["conversation"] = [part for one in self.history for part in one.parts if isinstance(part, str)]
         for what, texts in said.items():
             try:

@@ -88,8 +88,11 @@ def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[s
 
 def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
     """The key of a question about files with these contents, shown in this view: the same key, the same work."""
-    question = request.question.strip() if request.question is not None else DESCRIBE
-    return _digest([settings, asdict(view), list(contents), question, request.system])
+    question = request.question if request.raw or request.question is None else request.question.strip()
+    # Only where they say something: the keys of ledgers stay what they were before.
+    wording = {key: value for key in ("raw", "template") if (value := getattr(request, key))}
+    asked = [settings, asdict(view), list(contents), DESCRIBE if question is None else question, request.system]
+    return _digest([*asked, wording] if wording else asked)
 
 
 def line_key(line: Unusable) -> str:

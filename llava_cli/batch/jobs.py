@@ -21,7 +21,10 @@ from llava_cli.request import Request
 LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
 
-_KEYS = ("id", "media", "question", "system", "start", "end", "frames")
+_KEYS = ("id", "media", "question", "system", "start", "end", "frames", "raw")
+
+_TRUTHS = {"true": True, "false": False}
+"""What CSV's cells say."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Job:
     frames: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What else the list says of the job; it is carried to the record."""
+    raw: bool | None = None
+    """The question is the whole prompt."""
 
     def __post_init__(self) -> None:
         for name in self.media:
@@ -58,11 +63,16 @@ class Job:
     def request(self, defaults: Request) -> Request:
         """What is asked; where the job does not say, it is as in `defaults`."""
         own = {key: value for key in ("start", "end", "frames") if (value := getattr(self, key)) is not None}
+        raw = defaults.raw if self.raw is None else self.raw
+        # What is said for all is not for a prompt that is whole by itself.
+        system, template = (None, None) if raw else (defaults.system, defaults.template)
         return replace(
             defaults,
             question=defaults.question if self.question is None else self.question,
             media=self.media,
-            system=self.system or defaults.system,
+            system=self.system or system,
+            raw=raw,
+            template=template,
             choice=replace(defaults.choice, **own),
         )
 
@@ -169,6 +179,8 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
             content["media"] = json.loads(content["media"])
     if content.get("frames", "").isdecimal() and len(content["frames"]) < 10:
         content["frames"] = int(content["frames"])
+    if content.get("raw", "").lower() in _TRUTHS:
+        content["raw"] = _TRUTHS[content["raw"].lower()]
     return content
 
 
@@ -183,11 +195,13 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         given = question
     if not isinstance(given, str) or not given.strip():
         raise InputError("has no question: a text that is not empty")
-    id, system, frames = (content.get(key) for key in ("id", "system", "frames"))
+    id, system, frames, raw = (content.get(key) for key in ("id", "system", "frames", "raw"))
     if not _is(id, str, int):
         raise InputError("id must be a text or a whole number")
     if not _is(system, str):
         raise InputError("system must be a text")
+    if not isinstance(raw, bool | None):
+        raise InputError("raw must be true or false")
     if not _is(frames, int) or not 1 <= (1 if frames is None else frames) <= MAX_FRAMES:
         raise InputError(f"frames must be a whole number from 1 to {MAX_FRAMES}")
     return Job(
@@ -199,6 +213,7 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         end=_time("end", content.get("end")),
         frames=frames,
         extra={key: _carried(key, value) for key, value in content.items() if key not in _KEYS},
+        raw=raw,
     )
 
 

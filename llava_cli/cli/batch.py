@@ -42,8 +42,8 @@ Jobs = Annotated[
     str,
     typer.Argument(
         metavar="JOBS",
-        help="JSON Lines or CSV with media (a path or a list of paths) and question, and perhaps id, system, start, "
-        "end, frames; anything else is copied to the record. '-' is standard input.",
+        help="JSON Lines or CSV with media (a path or a list of paths) and question, and perhaps id, system, raw, "
+        "start, end, frames; anything else is copied to the record. '-' is standard input.",
     ),
 ]
 Prompt = Annotated[
@@ -135,8 +135,9 @@ def answer_all(
 
     settings = model.session() | {"load": device.load_options(), "limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
-        system=generation.system, choice=frames.choice(), fit=frames.fit, generation=generation.generation()
+        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )
+    defaults.check()
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
     with (

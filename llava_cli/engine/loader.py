@@ -111,8 +111,8 @@ class Loader:
         if (largest := max(prompt.text_ids)) >= rows:
             token = self.tokenizer.convert_ids_to_tokens(largest)
             raise ModelError(
-                f"{self.family.checkpoint.name}: its tokenizer makes {token!r} token {largest}, but its config.json has "
-                f"only {rows}: these files do not belong together"
+                f"{self.family.checkpoint.name}: its tokenizer gives {token!r} the id {largest}, but its config.json "
+                f"has only {rows} tokens: these files do not belong together"
             )
         return prompt
 

@@ -136,7 +136,7 @@ class Family(ABC):
         """Features of a medium, [visual tokens, hidden size], on the model's device."""
 
     def prompt(self, tokenizer: PreTrainedTokenizerBase, ask: Conversation) -> prompts.Prompt:
-        """The prompt for a conversation: as the user wrote it, by the user's template, the checkpoint's or the family's.
+        """The prompt for a conversation: raw, or by the user's chat template, the checkpoint's own, or the family's.
 
         Raises:
             UsageError: a raw prompt's marks are not those of the media, or the user's template fails.

@@ -20,9 +20,9 @@ def read_template(given: str | os.PathLike[str]) -> str:
     if os.path.exists(name):  # noqa: PTH110 - Path raises for texts that no file can be called
         text = _content(Path(name))
     elif "{{" in name or "{%" in name:
-        name, text = "--template", name
+        name, text = "the template", name
     else:
-        raise UsageError(f"--template {name}: no such file, and no template either: there is no {{{{ or {{% in it")
+        raise UsageError(f"{name}: no such file; and no template, which would have {{{{ or {{% in it")
     _check(name, text)
     return text
 
