@@ -7,9 +7,9 @@ import pytest
 from pictures import clip, still
 
 from llava_cli.engine.types import Generation
-from llava_cli.errors import InputError
-from llava_cli.models.messages import MediaPath, Message, Turn
-from llava_cli.request import FrameChoice, Request
+from llava_cli.errors import InputError, UsageError
+from llava_cli.models.messages import MediaPath, Message, Turn, raw
+from llava_cli.request import WRAPPED_AGAIN, FrameChoice, Request
 from llava_cli.session import open_family
 
 CLIP, STILL = clip(2, 8, 8), still(9, 7)
@@ -80,3 +80,29 @@ def test_a_rate_of_frames_is_bounded_by_the_context_and_by_frames_where_given():
     assert by_rate.frames == (10240 - 320) // 144
     assert FrameChoice(12, fps=1.0).of(family.view, family.most_frames).sampling.frames == 12
     assert FrameChoice().of(family.view, family.most_frames).sampling == family.view.sampling
+
+
+def test_a_raw_prompt_is_asked_to_the_last_space_and_its_media_are_placed_later():
+    asked = Request(" USER: <video>\nWhy? ", ("clip.mp4",), raw=True).conversation(SHOWN)
+    assert asked == raw(" USER: <video>\nWhy? ", [CLIP])
+    assert asked.media == (CLIP,)
+
+
+@pytest.mark.parametrize("other", [{"system": "Be brief."}, {"history": HISTORY}, {"template": "{{ messages }}"}])
+def test_a_raw_prompt_is_all_that_is_said(other):
+    Request("<video>", ("clip.mp4",), raw=True, system=" ").check()
+    with pytest.raises(UsageError, match="a raw prompt is the whole prompt"):
+        Request("<video>", ("clip.mp4",), raw=True, **other).check()
+
+
+def test_a_template_goes_with_the_conversation_and_its_system_prompt():
+    asked = Request("Why?", ("clip.mp4",), HISTORY, "Be brief.", template="{{ messages }}").conversation(SHOWN)
+    assert asked.template == "{{ messages }}"
+    assert asked.turns == Request("Why?", ("clip.mp4",), HISTORY, "Be brief.").conversation(SHOWN).turns
+
+
+def test_a_question_that_looks_like_a_whole_prompt_is_warned_of_unless_it_is_one():
+    whole = "USER: <video>\nWhy? ASSISTANT:"
+    assert Request(whole, notes=("fewer frames",)).warnings == ("fewer frames", WRAPPED_AGAIN)
+    assert Request(whole, raw=True, notes=("fewer frames",)).warnings == ("fewer frames",)
+    assert Request("Why?").warnings == Request().warnings == ()

@@ -150,7 +150,7 @@ class GenerationOptions:
         bool,
         _answer(
             "--raw",
-            help="The question is the whole prompt, with <video> and <image> where the media go: no chat template.",
+            help="Take the question as the whole prompt, its marks and control tokens as they stand: no chat template.",
         ),
     ] = False
     template: Annotated[

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from llava_cli.errors import UsageError, first_line
 
+_LONGEST = 80
+"""How much of what is neither a file nor a template is quoted."""
+
 
 def read_template(given: str | os.PathLike[str]) -> str:
     """The text of a template: what a file holds, or what was given. A JSON file is one like chat_template.json.
@@ -22,7 +25,8 @@ def read_template(given: str | os.PathLike[str]) -> str:
     elif "{{" in name or "{%" in name:
         name, text = "the template", name
     else:
-        raise UsageError(f"{name}: no such file; and no template, which would have {{{{ or {{% in it")
+        shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+        raise UsageError(f"{shown}: no such file; and no template, which would have {{{{ or {{% in it")
     _check(name, text)
     return text
 

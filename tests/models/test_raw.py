@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw prompts: where their marks put the media, and what looks like one. What families make of them: test_wording.py."""
+"""Raw prompts: where their marks put the media, and what looks like one. test_wording.py has them answered."""
 
 from __future__ import annotations
 
