@@ -21,7 +21,7 @@ from llava_cli.request import FrameChoice
 
 CONFIGURABLE_GROUPS = ("Checkpoint", "Frames", "Answer", "Machine")
 """Groups whose options the configuration file and LLAVA_* variables may set."""
-NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--raw", "--template", "--dry-run")
+NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--raw", "--template", "--prompt-ids", "--dry-run")
 """Options of these groups that belong to one question."""
 
 _checkpoint, _frames, _answer, _machine, _limits, _output = (
@@ -194,7 +194,7 @@ class GenerationOptions:
     ] = None
 
     prompt_ids: Annotated[
-        bool, _output("--prompt-ids", help="Add the prompt and the token ids of prompt and answer to the record.")
+        bool, _answer("--prompt-ids", help="Add the prompt and the token ids of prompt and answer to the record.")
     ] = False
 
     def wording(self) -> dict[str, Any]:
