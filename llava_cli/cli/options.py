@@ -21,7 +21,16 @@ from llava_cli.request import FrameChoice
 
 CONFIGURABLE_GROUPS = ("Checkpoint", "Frames", "Answer", "Machine")
 """Groups whose options the configuration file and LLAVA_* variables may set."""
-NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--raw", "--template", "--prompt-ids", "--dry-run")
+NOT_CONFIGURABLE = (
+    "--revision",
+    "--dummy-weights",
+    "--start",
+    "--end",
+    "--raw",
+    "--template",
+    "--prompt-ids",
+    "--dry-run",
+)
 """Options of these groups that belong to one question."""
 
 _checkpoint, _frames, _answer, _machine, _limits, _output = (
@@ -160,7 +169,6 @@ class GenerationOptions:
             metavar="FILE|TEXT",
             parser=values.template,
             help="Use this chat template (Jinja) instead of the checkpoint's.",
-            show_default="the checkpoint's",
         ),
     ] = None
     max_new_tokens: Annotated[
