@@ -39,8 +39,8 @@ class Prepared:
             raise ValueError("the prompt is not known here")
         asked = self.request
         return plan_record(
-            self.question, self.media, self.query.prompt, model, self.query.generation, memory, asked.notes,
-            asked.history,
+            self.question, self.media, self.query.prompt, model, self.query.generation, memory, asked.warnings,
+            asked.history, asked.template, asked.prompt_ids,
         )  # fmt: skip
 
     @property
@@ -72,6 +72,12 @@ class Answer:
         return self.completion.finish_reason
 
     @property
+    def prompt_text(self) -> str | None:
+        """The prompt as it was put to the model, one placeholder for each medium; None where it is not known here."""
+        prompt = self.prepared.query.prompt
+        return None if prompt is None else prompt.text
+
+    @property
     def media(self) -> tuple[Media, ...]:
         """What the model was shown, in the order in which it was named."""
         return self.prepared.media
@@ -88,14 +94,15 @@ class Answer:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the media, and what was changed of what was asked for."""
-        return (*(note for medium in self.media for note in medium.info.warnings), *self.prepared.request.notes)
+        return (*(note for medium in self.media for note in medium.info.warnings), *self.prepared.request.warnings)
 
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's `--json`; see llava-record(5)."""
         asked = self.prepared
         return answer_record(
             asked.question, asked.media, self.completion, self.model, asked.query.generation, asked.decode_s,
-            asked.request.notes, asked.request.history,
+            asked.request.warnings, asked.request.history, asked.request.template,
+            asked.query.prompt if asked.request.prompt_ids else None,
         )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
 from llava_cli.media.worker.parent import Worker
 from llava_cli.models.checkpoint import DEFAULT
+from llava_cli.models.user_template import read_template
 from llava_cli.request import FrameChoice, Request
 from llava_cli.session import Progress, Session, no_progress
 
@@ -43,6 +44,12 @@ class Options(TypedDict, total=False):
     fit: bool
     """Show fewer frames where all of them do not fit into the context or the memory."""
     system: str | None
+    raw: bool
+    """The question is the whole prompt, with `<video>` and `<image>` where the media go: no chat template."""
+    template: str | os.PathLike[str] | None
+    """A chat template (Jinja) in the place of the checkpoint's: its text, or a file that holds it."""
+    prompt_ids: bool
+    """Have `Answer.record()` hold the prompt and the token ids of prompt and answer."""
     max_new_tokens: int
     temperature: float | None
     top_p: float | None
@@ -199,22 +206,34 @@ def make_request(
     exact_pixels: bool = False,
     fit: bool = False,
     system: str | None = None,
+    raw: bool = False,
+    template: str | os.PathLike[str] | None = None,
+    prompt_ids: bool = False,
     max_new_tokens: int = 256,
     temperature: float | None = None,
     top_p: float | None = None,
     seed: int | None = None,
 ) -> Request:
-    """A request from a user's words and options; see `Options`."""
+    """A request from a user's words and options; see `Options`.
+
+    Raises:
+        UsageError: they contradict each other, or make no sense.
+    """
     if question is not None and not question.strip():
         raise UsageError("the question is empty")
-    return Request(
+    request = Request(
         question=question,
         media=tuple(os.fspath(name) for name in media),
         system=system,
         choice=FrameChoice(frames, fps, sampling, _seconds(start), _seconds(end), exact_pixels),
         fit=fit,
         generation=Generation(max_new_tokens, temperature, top_p, seed).seeded(),
+        raw=raw,
+        template=None if template is None else read_template(template),
+        prompt_ids=prompt_ids,
     )
+    request.check()
+    return request
 
 
 def _seconds(time: Time | None) -> float | None:

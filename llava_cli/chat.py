@@ -26,7 +26,12 @@ class Chat:
 
         Args:
             request: how to see and to answer; its history goes before the first question, which brings its media.
+
+        Raises:
+            UsageError: it says that its question is a whole prompt.
         """
+        if request.raw:
+            raise UsageError("a raw prompt is the whole prompt: it cannot be part of a conversation")
         self._session = session
         self._settings = replace(request, question=None, media=(), history=())
         self._media = OpenMedia(session.pool, session.limits)

@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from typing import Any
 
 from llava_cli import __version__
@@ -18,7 +20,7 @@ from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models.messages import Medium, Message, media_path, written
-from llava_cli.models.prompt import Prompt
+from llava_cli.models.prompt import Prompt, TemplateOf
 
 SCHEMA_VERSION = 1
 
@@ -32,11 +34,13 @@ def answer_record(
     decode_s: float,
     warnings: Sequence[str] = (),
     messages: Sequence[Message] = (),
+    template: str | None = None,
+    prompt: Prompt | None = None,
 ) -> dict[str, Any]:
     """The record of an answer.
 
     `media` are in the order in which the user named them, `warnings` what was changed of what was asked for, `messages`
-    the conversation as it was given.
+    the conversation as it was given, `template` the user's own; `prompt` is given where the record is to hold it.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
     return _record(
@@ -44,7 +48,7 @@ def answer_record(
         "ok",
         answer=answer.text,
         finish_reason=answer.finish_reason,
-        model={**asdict(model), "template": answer.template},
+        model=_model(model, answer.template, template),
         media=[_media(medium, tokens[id(medium)]) for medium in media],
         generation=_generation(generation),
         usage={
@@ -55,6 +59,7 @@ def answer_record(
         timing=_rounded(answer.timing, decode_s),
         warnings=list(warnings),
         messages=messages,
+        **({} if prompt is None else {**_prompt(prompt, ids=True), "answer_ids": list(answer.ids)}),
     )
 
 
@@ -67,19 +72,22 @@ def plan_record(
     memory: MemoryPlan,
     warnings: Sequence[str],
     messages: Sequence[Message] = (),
+    template: str | None = None,
+    prompt_ids: bool = False,
 ) -> dict[str, Any]:
-    """The record of a dry run: what would be shown, and what it would take. See `answer_record`."""
+    """The record of a dry run: what would be shown and asked, and what it would take. See `answer_record`."""
     tokens = {id(medium): count for medium, count in zip(prompt.media, prompt.visual_tokens, strict=True)}
     return _record(
         question,
         "planned",
-        model={**asdict(model), "template": prompt.template},
+        model=_model(model, prompt.template, template),
         media=[_media(medium, tokens[id(medium)]) for medium in media],
         generation=_generation(generation),
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
         memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
         warnings=list(warnings),
         messages=messages,
+        **_prompt(prompt, prompt_ids),
     )
 
 
@@ -102,6 +110,7 @@ def plan_text(record: dict[str, Any]) -> str:
     )
     if memory["total"] > memory["free"]:
         lines.append("this does not fit")
+    lines += ["it reads:", "", textwrap.indent(record["prompt_text"], "  ", lambda line: True)]
     return "\n".join(lines) + "\n"
 
 
@@ -177,6 +186,18 @@ def _record(question: str | None, status: str, messages: Sequence[Message] = (),
         **known,
         "versions": _versions(),
     }
+
+
+def _model(model: ModelInfo, used: TemplateOf, template: str | None) -> dict[str, Any]:
+    """What answers, and by whose chat template it was asked; the user's own is known by its digest."""
+    own = {} if template is None else {"template_sha256": hashlib.sha256(template.encode()).hexdigest()}
+    return {**asdict(model), "template": used, **own}
+
+
+def _prompt(prompt: Prompt, ids: bool) -> dict[str, Any]:
+    """What the model reads; equal ids that follow each other are told once, with their number."""
+    runs = [[token, len(list(same))] for token, same in groupby(prompt.ids)] if ids else []
+    return {"prompt_text": prompt.text, **({"prompt_ids": runs} if ids else {})}
 
 
 def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:

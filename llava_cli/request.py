@@ -12,9 +12,11 @@ from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, MediaPath, Medium, Message
+from llava_cli.models.raw import looks_rendered
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
+WRAPPED_AGAIN = "the question looks like a whole prompt, but is put into the chat template; --raw asks it as it is"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ class Request:
     generation: Generation = field(default_factory=Generation)
     notes: tuple[str, ...] = ()
     """What was changed of what the user asked for."""
+    raw: bool = False
+    """The question is the whole prompt: no template is applied, its marks place the media."""
+    template: str | None = None
+    """A chat template (Jinja) in the place of the checkpoint's."""
+    prompt_ids: bool = False
+    """Have the record hold the prompt and all token ids."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,12 +99,19 @@ class Request:
         )
 
     def check(self) -> None:
-        """Make sure that what is said is text.
+        """Make sure that what is said is text, and that a raw prompt is all that is said.
 
         Raises:
-            UsageError: it holds bytes that are not UTF-8, or half of a surrogate pair: no tokenizer can read it.
+            UsageError: it is not; or it holds bytes that are not UTF-8, or half of a surrogate pair, which no tokenizer
+                can read.
         """
-        said = {"question": [self.question or ""], "system prompt": [self.system or ""]}
+        if self.raw and (self.history or self.template is not None or (self.system or "").strip()):
+            raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
+        said = {
+            "question": [self.question or ""],
+            "system prompt": [self.system or ""],
+            "template": [self.template or ""],
+        }
         said["conversation"] = [text for message in self.history for text in message.texts]
         for what, texts in said.items():
             try:
@@ -119,10 +134,22 @@ class Request:
             InputError: a file is not of the kind that the history says.
         """
         turns = messages.with_media(self.history, seen)
+        media = seen[len(messages.all_media(self.history)) :]
+        if self.raw:
+            return messages.raw(self.text(media), media)
         if not self._ends_with_history:
-            media = seen[len(messages.all_media(self.history)) :]
             turns += messages.ask(self.text(media), media).turns
-        return messages.with_system(Conversation(turns), self.system)
+        return messages.with_system(Conversation(turns, self.template), self.system)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was changed of what the user asked for, and what may not be what the user means."""
+        return (*self.notes, WRAPPED_AGAIN) if self.wrapped_again else self.notes
+
+    @property
+    def wrapped_again(self) -> bool:
+        """Whether the question looks as if a chat template had been applied already, and one will be."""
+        return not self.raw and looks_rendered(self.question or "")
 
     @contextmanager
     def known_to_failures(self) -> Iterator[None]:

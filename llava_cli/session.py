@@ -10,6 +10,7 @@ should know goes through `logging`, and how far things are to a callback.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -28,9 +29,8 @@ from llava_cli.media.opened import OpenMedia
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import Prompt
 from llava_cli.models.registry import family_of
-from llava_cli.request import Request
+from llava_cli.request import WRAPPED_AGAIN, Request
 
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
@@ -198,7 +198,7 @@ class Session:
 
         Raises:
             InputError: a file cannot be read.
-            UsageError: a text cannot be read.
+            UsageError: a text cannot be read, or the prompt that the user wrote, or whose template, cannot be used.
             TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
         """
         request.check()
@@ -237,14 +237,16 @@ class Session:
 
         Raises:
             TooLong: it does not fit into the context.
+            UsageError: a raw prompt does not place all media, or the user's template fails.
             InputError, ModelError: the media are not what the history says, or no template shows them.
         """
         conversation = request.conversation(shown)
         prompt = self.loader.prompt(conversation, request.generation.max_new_tokens)
         log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
+        log.debug("prompt: %s", json.dumps(prompt.text, ensure_ascii=False))
         self._tell_of_device()
         notes = (*prompt.notes, *self.family.remarks(shown))
-        self._tell_once(notes)
+        self._tell_once((*notes, WRAPPED_AGAIN) if request.wrapped_again else notes)
         request = replace(request, notes=(*request.notes, *notes))
         return Prepared(request, tuple(shown), Query(conversation, request.generation, prompt), decode_s)
 

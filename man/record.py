@@ -6,7 +6,7 @@ ABOUT = [
     "A record has the question, the answer, and what the model was really shown.",
     "Scripts may rely on these keys. schema_version changes when one of them changes its meaning. A failure is a "
     "record too: its status is error, and what is not known is null or empty. llava ask --dry-run --json prints a "
-    "record of status planned, with the memory that the answer would take.",
+    "record of status planned, with the prompt and the memory that the answer would take.",
 ]
 
 KEYS = [
@@ -31,7 +31,8 @@ KEYS = [
     ("model.device", "where it ran"),
     ("model.attention", "which implementation"),
     ("model.dummy", "true: random weights, the answer means nothing"),
-    ("model.template", "whose chat template wrote the prompt: checkpoint or family"),
+    ("model.template", "whose chat template wrote the prompt: checkpoint, family or user (--template); none: --raw"),
+    ("model.template_sha256", "digest of the user's template; only with --template"),
     ("media[].path", "the file's name; bytes that are not text are escaped"),
     ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),
     ("media[].kind", "video or image"),
@@ -64,7 +65,10 @@ KEYS = [
     ("timing.first_token_s", "seconds from the start of the prefill to the first token"),
     ("timing.generate_s", "seconds from the start of the prefill to the last token"),
     ("memory", "bytes: weights, cache, activations, fixed, total and free; only if status is planned"),
-    ("warnings", "texts: what was changed of what was asked for"),
+    ("warnings", "texts: what was changed of what was asked for, and what may not be what was meant"),
+    ("prompt_text", "the prompt, a placeholder for each medium or picture; only with --prompt-ids or --dry-run"),
+    ("prompt_ids", "pairs of a token id and how often it follows itself; only with --prompt-ids"),
+    ("answer_ids", "the token ids generated, with the one that ended the answer; only with --prompt-ids"),
     ("versions", "of llava_cli, transformers, torch and av"),
 ]
 """Each key by its path, and what it holds."""

@@ -81,6 +81,20 @@ def test_a_record_is_the_command_line_s(model, folder):
     assert record == other
 
 
+def test_prompts_can_be_written_and_seen(model, folder):
+    path = folder / "video.mp4"
+    plain = model.ask("What colour is it?", path, prompt_ids=True)
+    raw = model.ask(plain.prompt_text, path, raw=True, prompt_ids=True)
+    given = model.ask("What colour is it?", path, template=model._session.family.template, prompt_ids=True)
+    for answer in (raw, given):
+        assert (answer.text, answer.prompt_text) == (plain.text, plain.prompt_text)
+        for key in ("prompt_text", "prompt_ids", "answer_ids"):
+            assert answer.record()[key] == plain.record()[key]
+    jobs = [{"media": path, "question": plain.prompt_text, "raw": True}]
+    (mapped,) = model.map(jobs, system="Be brief.", prompt_ids=True)
+    assert mapped.record()["prompt_ids"] == plain.record()["prompt_ids"]
+
+
 def test_pieces_join_to_the_answer(model, folder):
     stream = model.stream("What happens?", folder / "video.mp4")
     pieces = list(stream)
@@ -112,6 +126,11 @@ def test_errors_are_the_commands_and_nothing_is_printed(model, folder, capfd):
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", frames=0)),
         (llava.UsageError, 2, lambda: model.ask("Why? " * 3000, folder / "video.mp4")),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", start="soon")),
+        (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", raw=True)),
+        (llava.UsageError, 2, lambda: model.ask("<video>", folder / "video.mp4", raw=True, system="Be brief.")),
+        (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", template="{% if %}")),
+        (llava.UsageError, 2, lambda: model.map([], raw=True, template="{{ messages }}").__next__()),
+        (llava.UsageError, 2, lambda: model.chat(folder / "video.mp4", raw=True)),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", max_new_tokens=0)),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", temperature=float("nan"))),
         (llava.ModelError, 4, lambda: llava.load(folder)),

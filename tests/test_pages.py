@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from answers import answered
+from answers import MODEL, answered, completion
 
+from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
-from llava_cli.record import error_record
+from llava_cli.models.prompt import Prompt
+from llava_cli.record import answer_record, error_record
 from man import make
 from man.record import KEYS
 
@@ -82,7 +84,10 @@ def test_a_page_as_it_is_read():
 
 def test_the_record_s_page_tells_every_key():
     error = error_record("Why?", [b"bad\xff".decode("utf-8", "surrogateescape")], InputError("no such file"))
-    found = keys(answered()) | keys(error) | {"memory", "messages"}
+    asked = Prompt([1, 1, 2], (), (), 0, "Why?", "user")
+    told = answer_record("Why?", [], completion(media=(), visual_tokens=(), ids=(5,)), MODEL, Generation(), 0.5,
+                         template="{{ messages }}", prompt=asked)  # fmt: skip
+    found = keys(answered()) | keys(told) - {"media"} | keys(error) | {"memory", "messages"}
     empty = {"model", "generation"}  # null in an error
     assert found - empty == {key for key, _ in KEYS}
 

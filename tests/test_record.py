@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 
-from answers import answered
+from answers import CLIP, MODEL, STILL, answered, completion
 
+from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
 from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message
-from llava_cli.record import SCHEMA_VERSION, error_record, to_json
+from llava_cli.models.prompt import Prompt
+from llava_cli.record import SCHEMA_VERSION, answer_record, error_record, plan_record, plan_text, to_json
 
 
 def test_an_answer_s_keys():
@@ -76,3 +79,36 @@ def test_a_name_that_is_no_text_is_kept_to_the_byte():
 def test_the_id_names_what_was_asked_and_not_what_was_answered():
     assert answered()["id"] == answered(text="Something else.")["id"]
     assert answered()["id"] != answered("Why?")["id"]
+
+
+PROMPT = Prompt([1, 5, 3, 3, 3, 5, 5, 9], (STILL, CLIP), (1, 2), 5, "<video> Why?", "user")
+
+
+def told(**settings: object) -> dict:
+    answer = completion(template="user", ids=(7, 7, 2))
+    return answer_record("What?", [CLIP, STILL], answer, MODEL, Generation(), 0.5, **settings)
+
+
+def test_a_prompt_is_told_with_equal_ids_counted_where_it_is_wanted():
+    record = told(prompt=PROMPT)
+    assert record["prompt_text"] == "<video> Why?"
+    assert record["prompt_ids"] == [[1, 1], [5, 1], [3, 3], [5, 2], [9, 1]]
+    assert record["answer_ids"] == [7, 7, 2]
+    assert not {"prompt_text", "prompt_ids", "answer_ids"} & told().keys()
+
+
+def test_a_template_of_the_user_s_is_known_by_its_digest_and_is_another_record():
+    record = told(template="{{ messages }}")
+    assert record["model"]["template"] == "user"
+    assert record["model"]["template_sha256"] == hashlib.sha256(b"{{ messages }}").hexdigest()
+    assert len({record["id"], told()["id"], told(template="{{ messages }} ")["id"]}) == 3
+
+
+def test_a_plan_always_tells_the_prompt_and_its_ids_where_they_are_wanted():
+    for wanted in (False, True):
+        record = plan_record(
+            "What?", PROMPT.media, PROMPT, MODEL, Generation(), MemoryPlan(1, 1, 1, 1), (), prompt_ids=wanted
+        )
+        assert record["prompt_text"] == "<video> Why?"
+        assert ("prompt_ids" in record) == wanted
+        assert plan_text(record).endswith("it reads:\n\n  <video> Why?\n")

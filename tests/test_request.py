@@ -7,10 +7,10 @@ import pytest
 from pictures import clip, still
 
 from llava_cli.engine.types import Generation
-from llava_cli.errors import InputError
+from llava_cli.errors import InputError, UsageError
 from llava_cli.media.named import Excerpt
-from llava_cli.models.messages import MediaPath, Message, Turn
-from llava_cli.request import FrameChoice, Request
+from llava_cli.models.messages import MediaPath, Message, Turn, raw
+from llava_cli.request import WRAPPED_AGAIN, FrameChoice, Request
 from llava_cli.session import open_family
 
 CLIP, STILL = clip(2, 8, 8), still(9, 7)
@@ -97,3 +97,29 @@ def test_a_failure_of_a_conversation_knows_it_and_what_was_to_be_shown_of_each_m
     with pytest.raises(InputError), request.known_to_failures():
         raise error
     assert (error.known["paths"], error.known["messages"]) == (("still.png", part), HISTORY)
+
+
+def test_a_raw_prompt_is_asked_to_the_last_space_and_its_media_are_placed_later():
+    asked = Request(" USER: <video>\nWhy? ", ("clip.mp4",), raw=True).conversation([CLIP])
+    assert asked == raw(" USER: <video>\nWhy? ", [CLIP])
+    assert asked.media == (CLIP,)
+
+
+@pytest.mark.parametrize("other", [{"system": "Be brief."}, {"history": HISTORY}, {"template": "{{ messages }}"}])
+def test_a_raw_prompt_is_all_that_is_said(other):
+    Request("<video>", ("clip.mp4",), raw=True, system=" ").check()
+    with pytest.raises(UsageError, match="a raw prompt is the whole prompt"):
+        Request("<video>", ("clip.mp4",), raw=True, **other).check()
+
+
+def test_a_template_goes_with_the_conversation_and_its_system_prompt():
+    asked = Request("Why?", ("clip.mp4",), HISTORY, "Be brief.", template="{{ messages }}").conversation([STILL, CLIP])
+    assert asked.template == "{{ messages }}"
+    assert asked.turns == Request("Why?", ("clip.mp4",), HISTORY, "Be brief.").conversation([STILL, CLIP]).turns
+
+
+def test_a_question_that_looks_like_a_whole_prompt_is_warned_of_unless_it_is_one():
+    whole = "USER: <video>\nWhy? ASSISTANT:"
+    assert Request(whole, notes=("fewer frames",)).warnings == ("fewer frames", WRAPPED_AGAIN)
+    assert Request(whole, raw=True, notes=("fewer frames",)).warnings == ("fewer frames",)
+    assert Request("Why?").warnings == Request().warnings == ()

@@ -17,7 +17,7 @@ import tiny
 
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError, OutOfMemory, UsageError
-from llava_cli.request import FrameChoice, Request
+from llava_cli.request import WRAPPED_AGAIN, FrameChoice, Request
 from llava_cli.session import Session
 
 
@@ -34,6 +34,14 @@ def short(tmp_path_factory) -> Path:
     config["text_config"]["max_position_embeddings"] = 200
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def test_a_question_that_looks_like_a_whole_prompt_is_warned_of_once(folder, request_of, caplog):
+    request = replace(request_of(), question="[INST] <video> Why? [/INST]")
+    with Session(str(folder), load=LoadOptions("cpu")) as session:
+        answers = [session.ask(request) for _ in range(2)]
+    assert [answer.record()["warnings"] for answer in answers] == [[WRAPPED_AGAIN]] * 2
+    assert [record.getMessage() for record in caplog.records].count(WRAPPED_AGAIN) == 1
 
 
 @pytest.fixture

@@ -90,11 +90,19 @@ def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[s
 
 def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
     """The key of a question about files with these contents, shown in this view: the same key, the same work."""
-    question = request.question.strip() if request.question is not None else DESCRIBE
+    question = request.question if request.raw or request.question is None else request.question.strip()
+    asked: list[object] = [
+        settings,
+        asdict(view),
+        list(contents),
+        DESCRIBE if question is None else question,
+        request.system,
+    ]
     # What most work does not have is left out, and its keys stay as they were.
-    special = request.history or any(medium.excerpt != WHOLE for medium in request.shown)
-    more = [[asdict(medium.excerpt) for medium in request.shown], _said(request.history)] if special else []
-    return _digest([settings, asdict(view), list(contents), question, request.system, *more])
+    if request.history or any(medium.excerpt != WHOLE for medium in request.shown):
+        asked += [[asdict(medium.excerpt) for medium in request.shown], _said(request.history)]
+    wording = {key: value for key in ("raw", "template") if (value := getattr(request, key))}
+    return _digest([*asked, wording] if wording else asked)
 
 
 def _said(messages: Sequence[Message]) -> list[object]:

@@ -29,7 +29,10 @@ LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
 
 _EXCERPT_KEYS = ("start", "end", "frames")
-_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages")
+_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw")
+
+_TRUTHS = {"true": True, "false": False}
+"""What CSV's cells say."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Job:
     """What else the list says of the job; it is carried to the record."""
     messages: tuple[Message, ...] = ()
     """What was said before the question."""
+    raw: bool | None = None
+    """The question is the whole prompt."""
 
     def __post_init__(self) -> None:
         for name in self.names:
@@ -80,12 +85,17 @@ class Job:
     def request(self, defaults: Request) -> Request:
         """What is asked; where the job does not say, it is as in `defaults`."""
         own = {key: value for key in _EXCERPT_KEYS if (value := getattr(self, key)) is not None}
+        raw = defaults.raw if self.raw is None else self.raw
+        # What is said for all is not for a prompt that is whole by itself.
+        system, template = (None, None) if raw else (defaults.system, defaults.template)
         return replace(
             defaults,
             question=defaults.question if self.question is None and not self.messages else self.question,
             media=self.media,
             history=self.messages,
-            system=self.system or defaults.system,
+            system=self.system or system,
+            raw=raw,
+            template=template,
             choice=replace(defaults.choice, **own),
         )
 
@@ -193,6 +203,8 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
                 content[key] = json.loads(content[key])
     if content.get("frames", "").isdecimal() and len(content["frames"]) < 10:
         content["frames"] = int(content["frames"])
+    if content.get("raw", "").lower() in _TRUTHS:
+        content["raw"] = _TRUTHS[content["raw"].lower()]
     return content
 
 
@@ -202,11 +214,13 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
     Raises:
         InputError: a key is missing, or its value makes no sense.
     """
-    id, system = content.get("id"), content.get("system")
+    id, system, raw = (content.get(key) for key in ("id", "system", "raw"))
     if not is_a(id, str, int):
         raise InputError("id must be a text or a whole number")
     if not is_a(system, str):
         raise InputError("system must be a text")
+    if not isinstance(raw, bool | None):
+        raise InputError("raw must be true or false")
     messages, media = _shown(content)
     excerpt = excerpt_of({key: content.get(key) for key in _EXCERPT_KEYS})
     return Job(
@@ -219,6 +233,7 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         frames=excerpt.frames,
         extra={key: _carried(key, value) for key, value in content.items() if key not in _KEYS},
         messages=messages,
+        raw=raw,
     )
 
 

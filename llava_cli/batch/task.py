@@ -21,6 +21,7 @@ from llava_cli.request import Request
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
     | {"usage", "timing", "warnings", "versions", "error", "batch_size", "system", "job", "same_as", "messages"}
+    | {"prompt_text", "prompt_ids", "answer_ids"}
 )
 """What records hold; a list's own keys of these names are carried under `job`."""
 

@@ -86,7 +86,14 @@ def ask(
 
     started = perf_counter()
     question, media, history = read_arguments(arguments or [], prompt, conversation)
-    request = Request(question, media, history, generation.system, frames.choice(), frames.fit, generation.generation())
+    request = Request(
+        question, media, history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
+        **generation.wording(),
+    )  # fmt: skip
+    with request.known_to_failures():
+        request.check()
+        if request.prompt_ids and not (json or output):
+            raise UsageError("--prompt-ids is about the record: use it with --json or --output")
     settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,

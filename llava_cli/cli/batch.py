@@ -43,8 +43,8 @@ Jobs = Annotated[
     typer.Argument(
         metavar="JOBS",
         help="JSON Lines or CSV with media (a path or a list of paths) and question, or with messages (a conversation, "
-        "see llava-record(5)), and perhaps id, system, start, end, frames; anything else is copied to the record. '-' "
-        "is standard input.",
+        "see llava-record(5)), and perhaps id, system, raw, start, end, frames; anything else is copied to the record. "
+        "'-' is standard input.",
     ),
 ]
 Prompt = Annotated[
@@ -136,8 +136,9 @@ def answer_all(
 
     settings = model.session() | {"load": device.load_options(), "limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
-        system=generation.system, choice=frames.choice(), fit=frames.fit, generation=generation.generation()
+        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )
+    defaults.check()
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
     with (

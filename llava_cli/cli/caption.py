@@ -88,6 +88,8 @@ def caption(
     to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
     questions = _questions(prompt)
+    if generation.raw and not prompt:
+        raise UsageError("--raw needs --prompt: the whole prompt, with <video> or <image> where the file is shown")
     _check(paths, files_from, null, outputs)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)

@@ -61,7 +61,7 @@ def chat(
     *,
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
-    generation: options.GenerationOptions,
+    generation: Annotated[options.GenerationOptions, Without("raw", "prompt_ids")],
     device: options.DeviceOptions,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     verbose: options.Verbose = False,
@@ -80,8 +80,9 @@ def chat(
     if sys.stdin is None:
         raise UsageError("standard input is closed, and questions come from it; ask a single one with llava ask")
     request = Request(
-        None, tuple(media or ()), (), generation.system, frames.choice(), frames.fit, generation.generation()
-    )
+        None, tuple(media or ()), choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
+        **generation.wording(),
+    )  # fmt: skip
     settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,

@@ -21,7 +21,16 @@ from llava_cli.request import FrameChoice
 
 CONFIGURABLE_GROUPS = ("Checkpoint", "Frames", "Answer", "Machine")
 """Groups whose options the configuration file and LLAVA_* variables may set."""
-NOT_CONFIGURABLE = ("--revision", "--dummy-weights", "--start", "--end", "--dry-run")
+NOT_CONFIGURABLE = (
+    "--revision",
+    "--dummy-weights",
+    "--start",
+    "--end",
+    "--raw",
+    "--template",
+    "--prompt-ids",
+    "--dry-run",
+)
 """Options of these groups that belong to one question."""
 
 _checkpoint, _frames, _answer, _machine, _limits, _output = (
@@ -146,6 +155,22 @@ class GenerationOptions:
     """How the model answers."""
 
     system: Annotated[str | None, _answer("--system", metavar="TEXT", help="The system prompt.")] = None
+    raw: Annotated[
+        bool,
+        _answer(
+            "--raw",
+            help="Take the question as the whole prompt, its marks and control tokens as they stand: no chat template.",
+        ),
+    ] = False
+    template: Annotated[
+        str | None,
+        _answer(
+            "--template",
+            metavar="FILE|TEXT",
+            parser=values.template,
+            help="Use this chat template (Jinja) instead of the checkpoint's.",
+        ),
+    ] = None
     max_new_tokens: Annotated[
         int,
         _answer(
@@ -175,6 +200,14 @@ class GenerationOptions:
         int | None,
         _answer("--seed", metavar="N", parser=values.whole(0, 2**63 - 1), help="Sample the same answer again."),
     ] = None
+
+    prompt_ids: Annotated[
+        bool, _answer("--prompt-ids", help="Add the prompt and the token ids of prompt and answer to the record.")
+    ] = False
+
+    def wording(self) -> dict[str, Any]:
+        """How a question becomes a prompt, as arguments of a request."""
+        return {"system": self.system, "raw": self.raw, "template": self.template, "prompt_ids": self.prompt_ids}
 
     @property
     def asked(self) -> Generation:

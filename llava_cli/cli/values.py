@@ -93,6 +93,16 @@ def rope_factor(value: Any) -> float:
     return stretch
 
 
+def template(text: str) -> str:
+    """A chat template: a file's content, or the text itself."""
+    from llava_cli.models.user_template import read_template
+
+    try:
+        return read_template(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def batch_size(text: str) -> int:
     """A number of questions; 0 is 'auto'."""
     if text == "auto":

@@ -12,6 +12,7 @@ from llava_cli.media.clip import Clip, Media
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation, Part
 from llava_cli.models.prompt import Prompt
+from llava_cli.models.raw import MarkMismatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,10 +42,17 @@ def fitting_prompt(
 
     Raises:
         TooLong: they do not.
+        UsageError, ModelError: see `Family.prompt`.
     """
 
     def excess(prompt: Prompt) -> int:
         return len(prompt.ids) + new_tokens - family.context
+
+    def fits_with(frames: int) -> bool:
+        try:
+            return excess(family.prompt(tokenizer, first_frames(conversation, frames))) <= 0
+        except MarkMismatch:  # a raw prompt with a mark for each frame
+            return False
 
     prompt = family.prompt(tokenizer, conversation)
     if excess(prompt) <= 0:
@@ -52,7 +60,7 @@ def fitting_prompt(
     fits, fits_not = 0, most_frames(conversation.media)
     while fits_not - fits > 1:
         middle = (fits + fits_not) // 2
-        if excess(family.prompt(tokenizer, first_frames(conversation, middle))) <= 0:
+        if fits_with(middle):
             fits = middle
         else:
             fits_not = middle
@@ -72,4 +80,5 @@ def first_frames(conversation: Conversation, frames: int) -> Conversation:
             return part
         return replace(part, frames=part.frames[:frames], indices=part.indices[:frames], times=part.times[:frames])
 
-    return Conversation(tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in conversation.turns))
+    turns = tuple(replace(turn, parts=tuple(map(shortened, turn.parts))) for turn in conversation.turns)
+    return replace(conversation, turns=turns)

@@ -21,7 +21,7 @@ class KVCache:
 
     media: tuple[Media, ...] = ()
     ids: list[int] = field(default_factory=list)
-    """Of the last prompt and its answer."""
+    """Of the last prompt and its answer, as `Prompt.text_ids`."""
     states: Cache | None = None
     """Keys and values of these ids, or of all but the last."""
     features: dict[int, tuple[Media, torch.Tensor]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class KVCache:
         if states is None or not starts_with(prompt.media, self.media):
             return None
         # At least one token must be left, for the model to say what comes after it.
-        length = min(common_length([self.ids, prompt.ids]), len(prompt.ids) - 1)
+        length = min(common_length([self.ids, prompt.text_ids]), len(prompt.ids) - 1)
         surplus = states.get_seq_length() - length
         if surplus > 0:
             states.crop(-surplus)
@@ -41,7 +41,7 @@ class KVCache:
 
     def keep(self, prompt: Prompt, answer: Sequence[int], states: Cache) -> None:
         """Have these for the next turn."""
-        self.media, self.ids, self.states = prompt.media, [*prompt.ids, *answer], states
+        self.media, self.ids, self.states = prompt.media, [*prompt.text_ids, *answer], states
 
 
 def shared_length(prompts: Sequence[Prompt]) -> int:
@@ -49,7 +49,7 @@ def shared_length(prompts: Sequence[Prompt]) -> int:
     first = prompts[0]
     if len(prompts) < 2 or not first.media or any(not same(p.media, first.media) for p in prompts):
         return 0
-    length = min(common_length([p.ids for p in prompts]), min(len(p.ids) for p in prompts) - 1)
+    length = min(common_length([p.text_ids for p in prompts]), min(len(p.ids) for p in prompts) - 1)
     return length if length >= first.end_of_media else 0
 
 

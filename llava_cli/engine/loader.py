@@ -104,9 +104,17 @@ class Loader:
 
         Raises:
             TooLong: they do not.
-            ModelError: no template can show this conversation.
+            UsageError, ModelError: see `Family.prompt`; or it has tokens that the model does not.
         """
-        return fitting_prompt(self.family, self.tokenizer, conversation, new_tokens)
+        prompt = fitting_prompt(self.family, self.tokenizer, conversation, new_tokens)
+        rows = len(self.skeleton.get_input_embeddings().weight)
+        if (largest := max(prompt.text_ids)) >= rows:
+            token = self.tokenizer.convert_ids_to_tokens(largest)
+            raise ModelError(
+                f"{self.family.checkpoint.name}: its tokenizer gives {token!r} the id {largest}, but its config.json "
+                f"has only {rows} tokens: these files do not belong together"
+            )
+        return prompt
 
     @contextmanager
     def _damaged_config_told(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from llava_cli.engine.static import StaticDecoder
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, Timing
 from llava_cli.errors import ModelError
 from llava_cli.models.family import Family
-from llava_cli.models.prompt import Prompt
+from llava_cli.models.prompt import Prompt, turn_ends
 
 
 class LocalEngine:
@@ -37,7 +37,7 @@ class LocalEngine:
         self._tokenizer = tokenizer
         self._model = model
         self._load_s = load_s
-        self._stop_ids = generate.take_over(model, tokenizer)
+        self._stop_ids = generate.take_over(model, tokenizer) | family.turn_ends(tokenizer)
         self._decoder = StaticDecoder(model) if model.device.type == "cuda" else None
         self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
@@ -53,12 +53,13 @@ class LocalEngine:
             started = time.perf_counter()
             ids: list[list[int]] = [[] for _ in prompts]
             states = self._shared_states(prompts, embeddings)
-            for tokens in self._next_tokens(embeddings, generation, states):
+            stop_ids = self._stop_ids_of(batch)
+            for tokens in self._next_tokens(embeddings, generation, stop_ids, states):
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
                 for row, token in tokens.items():
                     ids[row].append(token)
-        return [self._completion(*answer, timing) for answer in zip(prompts, ids, strict=True)]
+        return [self._completion(*answer, stop_ids, timing) for answer in zip(prompts, ids, strict=True)]
 
     @torch.inference_mode()
     def stream(
@@ -74,12 +75,13 @@ class LocalEngine:
             ids: list[int] = []
             text = generate.TextStream(self._tokenizer)
             ended: Literal["length", "interrupted"] = "length"
-            for tokens in self._next_tokens(embeddings, query.generation, states, keep=cache is not None):
+            stop_ids = self._stop_ids_of([query])
+            for tokens in self._next_tokens(embeddings, query.generation, stop_ids, states, keep=cache is not None):
                 token = tokens[0]
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
                 ids.append(token)
-                if token not in self._stop_ids:
+                if token not in stop_ids:
                     yield text.put(token)
                 if stop is not None and stop():
                     ended = "interrupted"
@@ -87,12 +89,22 @@ class LocalEngine:
             yield text.end()
         if cache is not None:
             cache.keep(prompt, ids, states)
-        return self._completion(prompt, ids, timing, ended, cached)
+        return self._completion(prompt, ids, stop_ids, timing, ended, cached)
+
+    def _stop_ids_of(self, batch: Sequence[Query]) -> frozenset[int]:
+        """What ends the answers: the user's own template may end an assistant's turn in a way of its own."""
+        templates = {query.conversation.template for query in batch} - {None}
+        return self._stop_ids.union(*(turn_ends(self._tokenizer, str(template)) for template in templates))
 
     def _next_tokens(
-        self, embeddings: Sequence[torch.Tensor], generation: Generation, states: Cache | None, keep: bool = False
+        self,
+        embeddings: Sequence[torch.Tensor],
+        generation: Generation,
+        stop_ids: frozenset[int],
+        states: Cache | None,
+        keep: bool = False,
     ) -> Iterator[dict[int, int]]:
-        return generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states, self._decoder, keep)
+        return generate.next_tokens(self._model, embeddings, generation, stop_ids, states, self._decoder, keep)
 
     def _prompt(self, query: Query) -> Prompt:
         if query.prompt is not None:
@@ -136,7 +148,9 @@ class LocalEngine:
                     "features: its files contradict each other"
                 )
         ids = torch.tensor(prompt.ids, device=self._model.device)
-        visual = torch.isin(ids, torch.tensor(list(self.family.placeholder_ids.values()), device=ids.device))
+        visual = torch.zeros_like(ids, dtype=torch.bool)
+        for place in prompt.places:
+            visual[place.start : place.stop] = True
         if int(visual.sum()) != sum(prompt.visual_tokens):
             raise ModelError("the prompt has placeholders without a video or image")
         # Placeholder ids may lie outside of the vocabulary; what they embed to is overwritten anyway.
@@ -149,11 +163,12 @@ class LocalEngine:
         self,
         prompt: Prompt,
         ids: list[int],
+        stop_ids: frozenset[int],
         timing: Timing,
         ended: Literal["length", "interrupted"] = "length",
         cached_tokens: int = 0,
     ) -> Completion:
-        stopped = bool(ids) and ids[-1] in self._stop_ids
+        stopped = bool(ids) and ids[-1] in stop_ids
         return Completion(
             text=generate.decode(self._tokenizer, ids[: len(ids) - stopped]),
             finish_reason="stop" if stopped else ended,
@@ -164,4 +179,5 @@ class LocalEngine:
             template=prompt.template,
             timing=timing,
             cached_tokens=cached_tokens,
+            ids=tuple(ids),
         )

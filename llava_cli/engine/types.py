@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Conversation
-from llava_cli.models.prompt import Prompt
+from llava_cli.models.prompt import Prompt, TemplateOf
 
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
@@ -116,11 +116,12 @@ class Completion:
     """For each of the media."""
     prompt_tokens: int
     completion_tokens: int
-    template: Literal["checkpoint", "family"]
-    """Whose chat template wrote the prompt."""
+    template: TemplateOf
     timing: Timing = field(default_factory=Timing)
     cached_tokens: int = 0
     """How many of the prompt's tokens were in the cache of an earlier turn, so that they were not run again."""
+    ids: tuple[int, ...] = ()
+    """What was generated, with the token that ended it."""
 
 
 class Engine(Protocol):

@@ -9,14 +9,15 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from llava_cli.errors import ModelError
+from llava_cli.errors import ModelError, UsageError
 from llava_cli.media.clip import Media, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.messages import Conversation, Modality, Part
+from llava_cli.models.raw import raw_spans
 
 if TYPE_CHECKING:
     import torch
@@ -143,24 +144,30 @@ class Family(ABC):
         """Features of a medium, [visual tokens, hidden size], on the model's device."""
 
     def prompt(self, tokenizer: PreTrainedTokenizerBase, ask: Conversation) -> prompts.Prompt:
-        """The prompt for a conversation: the checkpoint's own chat template, or else the family's.
+        """The prompt for a conversation: raw, or by the user's chat template, the checkpoint's own, or the family's.
 
         Raises:
-            ModelError: neither template can show this conversation.
+            UsageError: a raw prompt's marks are not those of the media, or the user's template fails.
+            ModelError: no template can show this conversation.
         """
         spans, template, notes = self._spans(tokenizer, ask)
-        ids = prompts.encode(tokenizer, spans, self.placeholder_ids)
+        ids, places = prompts.encode(tokenizer, spans, self.placeholder_ids)
         media = prompts.media_of(spans, self.placeholders)
-        visual = set(self.placeholder_ids.values())
         return prompts.Prompt(
             ids=ids,
             media=media,
             visual_tokens=tuple(self.visual_tokens(medium) for medium in media),
-            end_of_media=max((i + 1 for i, token in enumerate(ids) if token in visual), default=0),
+            end_of_media=places[-1].stop if places else 0,
             text=prompts.readable(spans),
             template=template,
             notes=notes,
+            places=places,
         )
+
+    def turn_ends(self, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+        """The ids that end an answer because the chat templates end an assistant's turn with them."""
+        templates = filter(None, (self.checkpoint.chat_template, self.template))
+        return frozenset().union(*(prompts.turn_ends(tokenizer, template) for template in templates))
 
     def visual_tokens(self, medium: Media) -> int:
         """How many tokens a medium takes in the prompt."""
@@ -190,8 +197,16 @@ class Family(ABC):
 
     def _spans(
         self, tokenizer: PreTrainedTokenizerBase, ask: Conversation
-    ) -> tuple[list[prompts.Span], Literal["checkpoint", "family"], tuple[str, ...]]:
+    ) -> tuple[list[prompts.Span], prompts.TemplateOf, tuple[str, ...]]:
         """The spans of a prompt, whose template wrote it, and what there is to say of that."""
+        if ask.raw:
+            return raw_spans(ask, self.placeholders), "none", ()
+        if ask.template is not None:
+            try:
+                turns = self.instructed(ask).turns
+                return prompts.render(tokenizer, ask.template, turns, self.placeholders), "user", ()
+            except prompts.TemplateMismatch as error:
+                raise UsageError(f"--template: it {error}") from error
         own = self.checkpoint.chat_template
         notes: tuple[str, ...] = ()
         if own is not None:

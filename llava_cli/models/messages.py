@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import Clip, Media
@@ -20,6 +21,7 @@ Modality = Literal["video", "image"]
 """What a medium is to a prompt: its marks and its chat template's parts are named so."""
 
 _MARK = re.compile(r"<(video|image)>")
+_Placed = TypeVar("_Placed")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Conversation:
     """A conversation that ends with the user's question."""
 
     turns: tuple[Turn, ...]
+    template: str | None = None
+    """The user's own chat template (Jinja), in the place of the checkpoint's."""
+    raw: bool = False
+    """Its one turn holds media, and a text that is the whole prompt: see `raw`."""
 
     @property
     def media(self) -> tuple[Media, ...]:
@@ -62,22 +68,42 @@ def ask(question: str, media: Sequence[Media], system: str | None = None) -> Con
     return with_system(Conversation((Turn("user", *_place(question.strip(), media)),)), system)
 
 
+def raw(prompt: str, media: Sequence[Media]) -> Conversation:
+    """A prompt that the user wrote as a whole, to the last space: no template is applied, its marks place the media."""
+    return Conversation((Turn("user", (*media, prompt), inline=True),), raw=True)
+
+
 def with_system(asked: Conversation, system: str | None) -> Conversation:
     """The conversation under a system prompt, in the place of its own."""
     if system is None or not system.strip():
         return asked
     rest = tuple(turn for turn in asked.turns if turn.role != "system")
-    return Conversation((Turn("system", (system.strip(),)), *rest))
+    return replace(asked, turns=(Turn("system", (system.strip(),)), *rest))
 
 
 def _place(question: str, media: Sequence[Media]) -> tuple[tuple[Part, ...], bool]:
     """The parts of a user's turn, and whether the user placed the media."""
-    marks = _MARK.findall(question)
-    if not marks or sorted(marks) != sorted(map(modality_of, media)):
+    parts = placed(question, [(modality_of(medium), medium) for medium in media]) if media else None
+    if parts is None:
         return (*media, question), False
-    waiting = {key: iter([medium for medium in media if modality_of(medium) == key]) for key in get_args(Modality)}
-    parts = [next(waiting[piece]) if i % 2 else piece for i, piece in enumerate(_MARK.split(question))]
     return tuple(part for part in parts if part != ""), True
+
+
+def placed(text: str, things: Sequence[tuple[Modality, _Placed]]) -> list[str | _Placed] | None:
+    """A text with things in the place of its `<video>` and `<image>` marks, those of a kind in their order.
+
+    None where it does not have as many marks of each kind as there are things.
+    """
+    pieces = _MARK.split(text)
+    if sorted(pieces[1::2]) != sorted(modality for modality, _ in things):
+        return None
+    waiting = {key: iter([thing for modality, thing in things if modality == key]) for key in get_args(Modality)}
+    return [next(waiting[piece]) if i % 2 else piece for i, piece in enumerate(pieces)]
+
+
+def count_marks(text: str) -> Counter[Modality]:
+    """How many `<video>` and `<image>` marks a text has."""
+    return Counter(_MARK.findall(text))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ template wrote (control tokens, placeholders) and what the user wrote stay apart
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llava_cli.errors import ModelError, first_line
 from llava_cli.media.clip import Media
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # Private-use characters: a template has no reason to write them, and the user's own never get near it.
 _MARK = "\ue000{}\ue001"
 _SPAN = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
+
+# How the library names a template in tracebacks, before and after it could be compiled.
+_TEMPLATE_FILES = ("<unknown>", "<template>")
 
 PLACEHOLDER_TEXT: dict[Modality, str] = {"video": "<video>", "image": "<image>"}
 
@@ -44,6 +48,8 @@ class Placeholder:
 
 
 Span = Text | Placeholder
+TemplateOf = Literal["checkpoint", "family", "user", "none"]
+"""Whose chat template wrote a prompt; `none` did, where the user wrote it as a whole."""
 PlaceholdersOf = Callable[[Media], Sequence[Placeholder]]
 
 
@@ -61,10 +67,19 @@ class Prompt:
     """How many ids there are up to and with the last placeholder."""
     text: str
     """As it reads, with each placeholder once."""
-    template: Literal["checkpoint", "family"]
-    """Whose chat template was used."""
+    template: TemplateOf
     notes: tuple[str, ...] = ()
     """What the user should know of how it was made."""
+    places: tuple[range, ...] = ()
+    """Where among the ids features take their place, in order: the ids themselves may stand for something else too."""
+
+    @property
+    def text_ids(self) -> list[int]:
+        """The ids, with -1 wherever features take their place."""
+        ids = list(self.ids)
+        for place in self.places:
+            ids[place.start : place.stop] = [-1] * len(place)
+        return ids
 
 
 class TemplateMismatch(Exception):
@@ -83,21 +98,47 @@ def render(
     Raises:
         TemplateMismatch: the template fails, or drops, repeats or mixes up texts or media.
     """
-    from jinja2 import TemplateError
-
     given: list[Span] = []
     messages = []
     for turn in turns:
         spans = [span for part in turn.parts for span in _spans_of(part, placeholders_of)]
         messages.append({"role": turn.role, "content": _content(spans, len(given), turn.inline)})
         given += spans
+    return _cut(_filled(tokenizer, template, messages), given)
+
+
+def _filled(
+    tokenizer: PreTrainedTokenizerBase, template: str, messages: Sequence[dict[str, Any]], answering: bool = True
+) -> str:
+    """What a template makes of messages.
+
+    Raises:
+        TemplateMismatch: it fails; told with the line.
+    """
     try:
         rendered = tokenizer.apply_chat_template(
-            messages, chat_template=template, tokenize=False, add_generation_prompt=True
+            messages, chat_template=template, tokenize=False, add_generation_prompt=answering
         )
-    except (TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
-        raise TemplateMismatch(f"fails: {first_line(error)}") from error
-    return _cut(str(rendered), given)
+    except Exception as error:  # templates can fail in any way that code can
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in _TEMPLATE_FILES]
+        place = f" in line {lines[-1]}" if lines else ""
+        raise TemplateMismatch(f"fails{place}: {first_line(error)}") from error
+    return str(rendered)
+
+
+def turn_ends(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
+    """The id of the control token that a chat template writes after an assistant's turn; none where it writes none."""
+    mark = _MARK.format(0)
+    said = (("user", "?"), ("assistant", mark))
+    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in said]
+    try:
+        after = _filled(tokenizer, template, messages, answering=False).partition(mark)[2].lstrip()
+    except TemplateMismatch:
+        return frozenset()
+    others = {tokenizer.bos_token, *PLACEHOLDER_TEXT.values()}
+    control = {token: i for token, i in tokenizer.get_added_vocab().items() if token.strip() and token not in others}
+    longest = max((token for token in control if after.startswith(token)), key=len, default=None)
+    return frozenset() if longest is None else frozenset({control[longest]})
 
 
 def _spans_of(part: str | Media, placeholders_of: PlaceholdersOf) -> Sequence[Span]:
@@ -157,8 +198,8 @@ def media_of(spans: Iterable[Span], placeholders_of: PlaceholdersOf) -> tuple[Me
 
 def encode(
     tokenizer: PreTrainedTokenizerBase, spans: Sequence[Span], placeholder_ids: dict[Modality, int]
-) -> list[int]:
-    """Token ids of a prompt, every placeholder as long as its features.
+) -> tuple[list[int], tuple[range, ...]]:
+    """Token ids of a prompt, every placeholder as long as its features; and where among them each of these stands.
 
     The prompt is tokenized as one string, as the published recipes do: tokenizers join characters across spans. It
     is cut only around control tokens that the user typed, which are then tokenized as the plain characters they are.
@@ -171,19 +212,20 @@ def encode(
     """
     markers = {tokenizer.convert_tokens_to_ids(text): modality for modality, text in PLACEHOLDER_TEXT.items()}
     placeholders = [span for span in spans if isinstance(span, Placeholder)]
-    found = 0
+    places: list[range] = []
     ids: list[int] = []
     for token in _tokenize(tokenizer, spans):
         if token not in markers:
             ids.append(token)
             continue
+        found = len(places)
         if found == len(placeholders) or placeholders[found].modality != markers[token]:
             raise ModelError("the tokenizer makes placeholders out of other text; do not trust this checkpoint")
+        places.append(range(len(ids), len(ids) + placeholders[found].tokens))
         ids += [placeholder_ids[markers[token]]] * placeholders[found].tokens
-        found += 1
-    if found != len(placeholders):
-        raise ModelError(f"the prompt holds {found} placeholders where {len(placeholders)} belong")
-    return ids
+    if len(places) != len(placeholders):
+        raise ModelError(f"the prompt holds {len(places)} placeholders where {len(placeholders)} belong")
+    return ids, tuple(places)
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, spans: Sequence[Span]) -> list[int]:

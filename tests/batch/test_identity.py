@@ -75,12 +75,12 @@ def test_pipes_and_folders_are_not_opened(tmp_path):
     assert content("with\0nul").startswith("unreadable")
 
 
-BASE = {"checkpoint": {"files": 1}, "generation": Generation(), "system": None}
+BASE = {"checkpoint": {"files": 1}, "generation": Generation(), "system": None, "template": None}
 
 
 def key(job: Job, contents=("c",), sampling=None, **changes: object) -> str:
     settings = BASE | changes
-    request = job.request(Request(system=settings["system"]))
+    request = job.request(Request(system=settings["system"], template=settings["template"]))
     choice = request.choice
     view = View((56, 56), "crop", sampling or Sampling(start=choice.start, frames=choice.frames or 8))
     return work_key(settings_of(settings["checkpoint"], settings["generation"]), view, request, contents)
@@ -96,6 +96,10 @@ def test_each_setting_counts():
         key(Job(("a.mp4",), "Why?", system="Be brief.")),
         key(Job(("a.mp4",), "Why?", start=1.0)),
         key(Job(("a.mp4",), "Why?", frames=4)),
+        key(Job(("a.mp4",), "Why?", raw=True)),
+        key(Job(("a.mp4",), " Why?\n", raw=True)),
+        key(job, template="{{ messages }}"),
+        key(job, template="{{ messages }} "),
         key(job, sampling=Sampling("linspace")),
         key(job, checkpoint={"files": 2}),
         key(job, generation=Generation(max_new_tokens=8)),
@@ -131,6 +135,7 @@ def test_names_ids_and_other_keys_do_not_count():
     job = Job(("a.mp4",), "Why?")
     assert key(job) == key(Job(("b.mp4",), " Why?\n", id="7", extra={"label": 1}))
     assert key(job, system="Be brief.") == key(Job(("a.mp4",), "Why?", system="Be brief."))
+    assert key(job) == key(Job(("a.mp4",), "Why?", raw=False))
 
 
 def test_a_local_checkpoint_is_known_by_its_files(tmp_path):

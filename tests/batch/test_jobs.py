@@ -31,6 +31,8 @@ def test_a_job_and_what_the_list_says_beside_it():
          "frames": 16, "label": {"cat": 1}}
     )  # fmt: skip
     assert job == Job(("a.mp4", "b.png"), "Why?", 7, "Be brief.", 90.0, 120.5, 16, {"label": {"cat": 1}})
+    (job,) = jobs({"media": "a.mp4", "question": "USER: <video> ", "raw": True})
+    assert job == Job(("a.mp4",), "USER: <video> ", raw=True)
 
 
 def test_a_question_for_jobs_that_have_none():
@@ -52,6 +54,8 @@ def test_a_question_for_jobs_that_have_none():
         ({"media": "a", "question": "Why?", "start": "soon"}, "start"),
         ('{"media": "a", "question": "Why?", "end": NaN}\n', "end"),
         ({"media": "a", "question": "Why?", "system": 1}, "system"),
+        ({"media": "a", "question": "Why?", "raw": "yes"}, "raw must be true or false"),
+        ({"media": "a", "question": "Why?", "raw": 1}, "raw must be true or false"),
         ({"media": "a\ud800.mp4", "question": "Why?"}, "media: 'a\\ud800.mp4' cannot be a file's name"),
         ({"media": "a", "question": "Why?", "start": 10**400}, "start"),
         ({"media": "a", "question": "Why?", "start": "9" * 5000}, "start"),
@@ -156,6 +160,13 @@ def test_csv_with_quotes_lists_and_empty_cells():
     assert [str(item.error).partition(": ")[0] for item in bad] == [f"list.csv, line {n}" for n in (6, 7, 8)]
 
 
+def test_raw_jobs_of_csv():
+    rows = b"a.mp4,Why?,\na.mp4,<video>,True\na.mp4,Why?,false\na.mp4,Why?,yes\n"
+    *good, bad = read_csv(io.BytesIO(b"media,question,raw\n" + rows), "list.csv")
+    assert [job.raw for job in good] == [None, True, False]
+    assert "raw must be true or false" in str(bad.error)
+
+
 def test_csv_cells_that_are_too_much_cost_their_row():
     rows = f"{'[' * 100_000},Why?,\na.mp4,Why?,{'9' * 5000}\na.mp4,Why?,8\n"
     first, bad, last = read_csv(io.BytesIO(b"media,question,frames\n" + rows.encode()), "list.csv")
@@ -170,6 +181,15 @@ def test_a_job_is_a_request_over_the_run_s_defaults():
     asked = Job(("a.mp4",), "Why?", system="Be brief.", start=0.0, end=3.0, frames=2).request(defaults)
     choice = FrameChoice(frames=2, fps=2.0, start=0.0, end=3.0)
     assert asked == Request("Why?", ("a.mp4",), system="Be brief.", choice=choice, fit=True)
+
+
+def test_what_is_said_for_all_jobs_is_not_for_a_raw_one():
+    defaults = Request(system="Be kind.", template="{{ messages }}", prompt_ids=True)
+    asked = Job(("a.mp4",), "<video>", raw=True).request(defaults)
+    assert asked == Request("<video>", ("a.mp4",), raw=True, prompt_ids=True)
+    assert Job(("a.mp4",), "Why?").request(defaults) == replace(defaults, question="Why?", media=("a.mp4",))
+    assert Job(("a.mp4",), "<video>").request(Request(raw=True)).raw
+    assert not Job(("a.mp4",), "Why?", raw=False).request(Request(raw=True)).raw
 
 
 def test_jobs_of_a_program():

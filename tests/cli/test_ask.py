@@ -361,3 +361,85 @@ def test_too_many_frames_are_named_or_fitted(llava, rendered, tiny, tmp_path):
 )
 def test_options_that_contradict(llava, picture, tiny, options):
     assert llava("ask", picture, "Why?", "-m", tiny, *options).code == 2
+
+
+WHOLE = "USER: <video>\nWhy? ASSISTANT:"
+
+
+def test_a_raw_prompt_is_asked_as_it_is_and_the_record_can_tell_all_of_it(llava, rendered, tiny):
+    options = ("-m", tiny, "-n", "4", "--max-new-tokens", "5", "--json", "--prompt-ids")
+    raw = json.loads(llava("ask", rendered("h264"), WHOLE, "--raw", *options).out)
+    asked = json.loads(llava("ask", rendered("h264"), "Why?", *options).out)
+    assert (raw["question"], raw["prompt_text"], asked["prompt_text"]) == (WHOLE,) * 3
+    assert (raw["model"]["template"], asked["model"]["template"]) == ("none", "checkpoint")
+    for key in ("answer", "usage", "prompt_ids", "answer_ids"):
+        assert raw[key] == asked[key]
+    assert raw["warnings"] == []
+    assert sum(count for _, count in raw["prompt_ids"]) == raw["usage"]["prompt_tokens"]
+    assert max(count for _, count in raw["prompt_ids"]) == raw["usage"]["visual_tokens"]
+    assert len(raw["answer_ids"]) == 5
+    assert raw["id"] != asked["id"]
+
+
+def test_a_whole_prompt_that_will_be_wrapped_again_is_warned_of(llava, rendered, tiny):
+    result = llava("ask", rendered("h264"), WHOLE, "-m", tiny, "-n", "4", "--max-new-tokens", "2", "--json")
+    (warning,) = json.loads(result.out)["warnings"]
+    assert "--raw" in warning
+    assert result.err.count(warning) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("Why?", "--raw"), "must have 1 <video>, but has no mark"),
+        ((WHOLE, "--raw", "--system", "Be brief."), "a raw prompt is the whole prompt"),
+        ((WHOLE, "--raw", "--template", "{{ messages }}"), "a raw prompt is the whole prompt"),
+        (("Why?", "--template", "{{ a }}\n{% if %}"), "line 2: "),
+        (("Why?", "--template", "nowhere.jinja"), "nowhere.jinja: no such file"),
+        (("Why?", "--template", "{{ messages[0].role }}"), "does not show every text"),
+        (("Why?", "--prompt-ids"), "--json"),
+    ],
+)
+def test_prompts_that_make_no_sense(llava, rendered, tiny, options, told):
+    result = llava("ask", rendered("h264"), *options, "-m", tiny, "-n", "4", "--dry-run")
+    assert (result.code, result.out) == (2, "")
+    assert told in result.err
+
+
+def test_a_template_of_the_user_s_own(llava, rendered, tiny, tmp_path):
+    options = (
+        "ask",
+        rendered("h264"),
+        "Why?",
+        "-m",
+        tiny,
+        "-n",
+        "4",
+        "--max-new-tokens",
+        "5",
+        "--json",
+        "--prompt-ids",
+    )
+    own = json.loads(llava(*options).out)
+    given = json.loads(llava(*options, "--template", tiny / "chat_template.json").out)
+    assert given["model"].pop("template_sha256")
+    assert (own["model"].pop("template"), given["model"].pop("template")) == ("checkpoint", "user")
+    for key in ("answer", "usage", "prompt_text", "prompt_ids", "answer_ids", "model"):
+        assert given[key] == own[key]
+    mine = tmp_path / "mine.jinja"
+    mine.write_text(
+        "{% for m in messages %}Q:{% for p in m.content %}{{ p.text or '<video>' }}{% endfor %}{% endfor %}"
+    )
+    assert json.loads(llava(*options, "--template", mine).out)["prompt_text"] == "Q:<video>Why?"
+
+
+def test_the_prompt_is_shown_by_a_dry_run_and_told_in_detail(llava, rendered, tiny):
+    options = ("ask", rendered("h264"), "Why?\x1b[2J", "-m", tiny, "-n", "4", "--max-new-tokens", "2")
+    shown = llava(*options, "--dry-run")
+    assert "\n  USER: <video>\n  Why?" in shown.out
+    planned = json.loads(llava(*options, "--dry-run", "--json").out)
+    assert planned["prompt_text"] == "USER: <video>\nWhy?\x1b[2J ASSISTANT:"
+    assert "prompt_ids" not in planned
+    told = llava(*options, "-v")
+    assert '"USER: <video>\\nWhy?\\u001b[2J ASSISTANT:"' in told.err
+    assert "\x1b" not in told.err

@@ -201,3 +201,25 @@ def test_text_that_is_no_text_costs_its_job(as_program, llava, files, tiny, tmp_
     asked = as_program("caption", media, "-p", b"Wh\xff?", "-p", "Why?", "-m", tiny, *MODEL)
     assert sorted(record["status"] for record in records(asked.stdout.decode())) == ["error", "ok"]
     assert asked.returncode == 1
+
+
+def test_raw_jobs_are_the_templated_ones_and_other_work(llava, files, tiny, tmp_path):
+    """One list with both, under a system prompt that is for those only that a template is applied to."""
+    clip = str(files / "h264.mp4")
+    raw = {"question": "Be brief. USER: <video>\nWhy? ASSISTANT:", "raw": True}
+    jobs, ledger = tmp_path / "jobs.jsonl", tmp_path / "ledger.jsonl"
+    lines = [{"question": "Why?"}, raw, raw | {"system": "Be brief."}, {"question": "Why?", "raw": True}]
+    jobs.write_text("".join(json.dumps({"id": n, "media": clip, **line}) + "\n" for n, line in enumerate(lines)))
+    options = ("-m", tiny, *MODEL, "--system", "Be brief. ", "--prompt-ids", "-o", ledger)
+    assert llava("batch", jobs, *options).code == 1
+    found = {record["id"]: record for record in records(ledger.read_text())}
+    templated, whole = found[0], found[1]
+    assert templated["prompt_text"] == whole["prompt_text"] == raw["question"]
+    assert templated["prompt_ids"] == whole["prompt_ids"]
+    assert templated["answer_ids"] == whole["answer_ids"]
+    assert (templated["answer"], whole["model"]["template"]) == (whole["answer"], "none")
+    assert templated["key"] != whole["key"]
+    assert "a raw prompt is the whole prompt" in found[2]["error"]["message"]
+    assert "must have 1 <video>, but has no mark" in found[3]["error"]["message"]
+    jobs.write_text(json.dumps({"id": 1, "media": clip, **raw}))
+    assert "0 done, 0 failed, 1 skipped" in llava("batch", jobs, *options).err

@@ -176,3 +176,23 @@ def test_ctrl_c_ends_a_list_that_only_repeats_itself(files, tiny):
     error = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130
     assert "1 done" in error
+
+
+def test_whole_prompts_and_templates_for_many_files(llava, files, tiny):
+    clips = (files / "h264.mp4", files / "vp9.webm")
+    options = ("-m", tiny, *MODEL)
+    asked = {r["media"][0]["path"]: r for r in records(llava("caption", *clips, "-p", "Why?", *options).out)}
+    for words in (("-p", "USER: <video>\nWhy? ASSISTANT:", "--raw"),
+                  ("-p", "Why?", "--template", str(tiny / "chat_template.json"))):  # fmt: skip
+        for record in records(llava("caption", *clips, *words, *options).out):
+            other = asked[record["media"][0]["path"]]
+            assert (record["answer"], record["usage"]) == (other["answer"], other["usage"])
+            assert record["key"] != other["key"]
+
+
+@pytest.mark.parametrize(
+    "words", [("--raw",), ("--raw", "-p", "<video>", "--system", "Be brief."), ("-p", "Why?", "--template", "{% if %}")]
+)
+def test_wording_that_makes_no_sense_is_told_before_anything_is_done(llava, files, tiny, words):
+    result = llava("caption", files, "-m", tiny, *words)
+    assert (result.code, result.out) == (2, "")

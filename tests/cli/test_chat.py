@@ -154,3 +154,12 @@ def test_at_a_terminal(rendered, tiny, tmp_path):
     assert "Why?" in history.read_text()
     assert history.stat().st_mode & 0o777 == 0o600
     assert history.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_template_of_the_user_s_own_is_for_all_turns(talk, tiny):
+    plain = talk("Why?", "And then?")
+    given = talk("Why?", "And then?", options=("--template", tiny / "chat_template.json"))
+    other = talk("Why?", "And then?", options=("--template", "{% for m in messages %}{% for p in m.content %}"
+                                               "{{ p.text or '<video>' }}!{% endfor %}{% endfor %}"))  # fmt: skip
+    assert plain.code == given.code == other.code == 0
+    assert given.out == plain.out != other.out

@@ -25,6 +25,7 @@ from llava_cli.cli.app import app
 from llava_cli.cli.command import walk
 from llava_cli.cli.help import examples
 from llava_cli.demo import CHECKPOINT
+from llava_cli.models.templates import VICUNA
 
 ROOT = Path(__file__).parents[2]
 NOT_OFFLINE = {
@@ -88,6 +89,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(folder / name)
     asked = [{"role": "user", "content": [{"type": "video", "path": "clip.mp4"}, {"type": "text", "text": "Why?"}]}]
     (folder / "chat.json").write_text(json.dumps(asked))
+    (folder / "mine.jinja").write_text(VICUNA)
     (folder / "videos.txt").write_text("clip.mp4\n")
     (folder / "videos").mkdir()
     shutil.copy(folder / VIDEOS[0], folder / "videos")

@@ -52,6 +52,7 @@ def test_every_shared_option_can_be_set():
         "temperature", "top-p", "seed", "device", "dtype", "attention", "4bit", "8bit", "quantize-all",
     }  # fmt: skip
     assert keys.isdisjoint({"json", "start", "end", "dummy-weights", "dry-run", "output", "help"})
+    assert keys.isdisjoint({"raw", "template", "prompt-ids"})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from llava_cli.engine.context import TooLong, first_frames, fitting_prompt
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Generation
 from llava_cli.models.checkpoint import with_linear_rope
-from llava_cli.models.messages import ask
+from llava_cli.models.messages import ask, raw
+from llava_cli.models.prompt import Placeholder
 from llava_cli.models.registry import family_of
 
 
@@ -68,3 +69,17 @@ def test_stretched_positions_make_room(engine, folder):
     assert (parameters["rope_type"], parameters["factor"]) == ("linear", 4)
     asked = [ask("Why?", [clip(8, 56, 56)])]
     assert answers_of(loaded, asked, Generation(16))[0].text != answers_of(engine, asked, Generation(16))[0].text
+
+
+def test_a_mark_for_each_frame_fits_no_other_number_of_frames(engine, monkeypatch):
+    """So none is named where a raw prompt is too long."""
+    monkeypatch.setattr(type(engine.family), "context", 30)
+
+    def frame_by_frame(medium):
+        return (Placeholder(medium, "image", 4),) * len(medium.frames)
+
+    monkeypatch.setattr(engine.family, "placeholders", frame_by_frame)
+    with pytest.raises(TooLong, match="shorter text"):
+        fitting_prompt(engine.family, engine._tokenizer, raw("<image>" * 8, [clip(8, 56, 56)]), 20)
+    with pytest.raises(TooLong, match=r"--frames \d would fit"):
+        fitting_prompt(engine.family, engine._tokenizer, raw("<video>", [clip(8, 56, 56)]), 20)

@@ -10,7 +10,7 @@ from pictures import clip, still
 from llava_cli.engine.kv_cache import KVCache
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Generation
-from llava_cli.models.messages import Conversation, Turn, ask
+from llava_cli.models.messages import Conversation, Turn, ask, raw
 
 GREEDY = Generation(max_new_tokens=12)
 
@@ -104,3 +104,18 @@ def test_what_is_remembered_is_not_encoded_again(engine, monkeypatch):
     answers_of(engine, [ask("Why?", [seen])], GREEDY)
     answers_of(engine, [ask("Why?", [seen])], GREEDY)
     assert encoded == [seen, other, seen, seen, seen]  # without the cache, nothing is used or left
+
+
+def test_ids_that_stand_for_features_are_those_of_no_word(engine, monkeypatch):
+    """Two prompts that are the same numbers and mean different things, where a placeholder's id is a word's too."""
+    space = engine._tokenizer.convert_tokens_to_ids("▁")
+    monkeypatch.setattr(engine.family, "placeholder_ids", {"video": space, "image": space})
+    seen, cache = clip(1, 56, 56), KVCache()
+    asks = [raw("<video>   ?", [seen]), raw(" <video> ?", [seen])]
+    first, second = (engine.family.prompt(engine._tokenizer, one) for one in asks)
+    assert first.ids == second.ids
+    assert first.places != second.places
+    single = [answers_of(engine, [one], GREEDY)[0].text for one in asks]
+    assert len(set(single)) == 2
+    assert [answer.text for answer in answers_of(engine, asks, GREEDY)] == single
+    assert [streamed(engine, one, GREEDY, cache=cache)[1].text for one in asks] == single

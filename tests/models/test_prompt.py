@@ -31,7 +31,7 @@ def rendered(tokenizer, template: str, asked: Conversation) -> str:
 
 def encoded(tokenizer, asked: Conversation, template: str = TEMPLATE) -> list[int]:
     spans = prompts.render(tokenizer, template, asked.turns, one_placeholder)
-    return prompts.encode(tokenizer, spans, {"video": VIDEO, "image": IMAGE})
+    return prompts.encode(tokenizer, spans, {"video": VIDEO, "image": IMAGE})[0]
 
 
 def test_a_prompt_is_tokenized_as_one_string(tokenizer):
@@ -128,7 +128,7 @@ EACH = "{% for p in m.content %}{{ p.text if p.type == 'text' else '<' + p.type 
         ("{% for m in messages + messages %}" + EACH + "{% endfor %}", "shows one video too many"),
         ("{% for m in messages[1:] %}" + EACH + "{% endfor %}", "does not show every text once, in order"),
         ("{% for m in messages %}" + EACH + "{% endfor %}<image>", "shows one image too many"),
-        ("{{ raise_exception('no systems here') }}", "fails: no systems here"),
+        ("{{ raise_exception('no systems here') }}", "fails in line 1: no systems here"),
     ],
 )
 def test_what_a_template_does_to_texts_and_media_is_told(tokenizer, template, told):
@@ -171,7 +171,9 @@ def test_a_medium_may_have_several_placeholders(tokenizer):
     asked = ask("Compare.", [VIDEO_CLIP, clip(3, 56, 56)])
     spans = prompts.render(tokenizer, TEMPLATE, asked.turns, frame_by_frame)
     assert prompts.readable(spans) == "USER: " + "<image>\n" * 5 + "Compare. ASSISTANT:"
-    assert prompts.encode(tokenizer, spans, {"video": VIDEO, "image": IMAGE}).count(IMAGE) == 25
+    ids, places = prompts.encode(tokenizer, spans, {"video": VIDEO, "image": IMAGE})
+    assert ids.count(IMAGE) == 25
+    assert [ids[place.start : place.stop] for place in places] == [[IMAGE] * 5] * 5
 
 
 def test_the_same_medium_may_be_shown_twice(tokenizer):

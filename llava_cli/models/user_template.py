@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A chat template (Jinja) of the user's own, read and looked through before anything else is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from llava_cli.errors import UsageError, first_line
+
+_LONGEST = 80
+"""How much of what is neither a file nor a template is quoted."""
+
+
+def read_template(given: str | os.PathLike[str]) -> str:
+    """The text of a template: what a file holds, or what was given. A JSON file is one like chat_template.json.
+
+    Raises:
+        UsageError: there is no such file, it cannot be read, or the template is broken; told with the line.
+    """
+    name = os.fspath(given)
+    if os.path.exists(name):  # noqa: PTH110 - Path raises for texts that no file can be called
+        text = _content(Path(name))
+    elif "{{" in name or "{%" in name:
+        name, text = "the template", name
+    else:
+        shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+        raise UsageError(f"{shown}: no such file; and no template, which would have {{{{ or {{% in it")
+    _check(name, text)
+    return text
+
+
+def _content(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8")
+        content = json.loads(text)["chat_template"] if path.suffix == ".json" else text
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read as a chat template: {first_line(error)}") from error
+    except (LookupError, TypeError) as error:
+        raise UsageError(f"{path}: has no chat_template in it") from error
+    if not isinstance(content, str):
+        raise UsageError(f"{path}: its chat_template is not a text")
+    return content
+
+
+def _check(name: str, text: str) -> None:
+    """Compile a template, with the tags that chat templates may have beside Jinja's own."""
+    from jinja2 import Environment, TemplateSyntaxError, nodes
+    from jinja2.ext import Extension
+    from jinja2.parser import Parser
+
+    class Generation(Extension):
+        """Marks what the assistant says, for those who train."""
+
+        tags = {"generation"}
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    try:
+        Environment(extensions=["jinja2.ext.loopcontrols", Generation]).from_string(text)  # noqa: S701 - never rendered
+    except TemplateSyntaxError as error:
+        raise UsageError(f"{name}: line {error.lineno}: {error.message}") from error
+    except Exception as error:  # what the compiler makes may be no Python
+        raise UsageError(f"{name}: cannot be compiled: {first_line(error)}") from error
