@@ -31,8 +31,6 @@ class Chat:
         self._settings = replace(request, question=None, media=(), history=())
         self._media = OpenMedia(session.pool, session.limits)
         self._cache = KVCache()
-        self.system = request.system
-        """The system prompt, with which every prompt begins; None for none."""
         self.history = list(request.history)
         """What was said, media by name."""
         self.waiting = list(request.media)
@@ -40,6 +38,19 @@ class Chat:
         self.answers: list[Answer] = []
         asked = self._request()
         self._media.begin(asked.names, session.view(asked))
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt, with which every prompt begins; None for none.
+
+        Raises (where it is set):
+            UsageError: it is no text.
+        """
+        return self._settings.system
+
+    @system.setter
+    def system(self, text: str | None) -> None:
+        self._settings = replace(self._settings, system=text)
 
     @property
     def media(self) -> list[Media]:
@@ -73,6 +84,20 @@ class Chat:
         self._media.tell_of([shown[name] for name in media])
         self.waiting += media
 
+    def drop(self, name: str | None = None) -> str:
+        """Do not show a file after all that waits for the next question: the one of this name, or the last.
+
+        Raises:
+            UsageError: none waits, or none of this name.
+        """
+        if not self.waiting:
+            raise UsageError("no file waits for the next question; /undo takes back one that was shown")
+        dropped = self.waiting[-1] if name is None else name
+        if dropped not in self.waiting:
+            raise UsageError(f"{dropped}: does not wait for the next question; waiting: {', '.join(self.waiting)}")
+        del self.waiting[-1 - self.waiting[::-1].index(dropped)]
+        return dropped
+
     def ask(self, question: str) -> Answer:
         """Answer the next question.
 
@@ -85,17 +110,19 @@ class Chat:
         """Answer the next question piece by piece; `stop` is asked after each token whether to end there."""
         return AnswerStream(self._pieces(question, stop))
 
-    def undo(self) -> None:
-        """Take back the last question and its answer; its media wait for the next question.
+    def undo(self) -> str:
+        """Take back the last question and its answer; its media wait for the next question. The question's words.
 
         Raises:
             UsageError: there is none.
         """
         if len(self.history) < 2:
             raise UsageError("nothing to undo")
-        self.waiting = [*self.history[-2].paths, *self.waiting]
+        question = self.history[-2]
+        self.waiting = [*question.paths, *self.waiting]
         del self.history[-2:]
         del self.answers[-1:]
+        return " ".join(part for part in question.parts if isinstance(part, str))
 
     def save(self, path: Path) -> None:
         """Write the conversation, for `llava ask --conversation`.
@@ -127,7 +154,6 @@ class Chat:
             question=question,
             media=tuple(self.waiting),
             history=tuple(self.history),
-            system=self.system,
         )
 
     def _pieces(self, question: str, stop: Callable[[], bool] | None) -> Generator[str, None, Answer]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models.prompt import Prompt
+from llava_cli.texts import all_printable, is_text, path_entry, printable
 
 SCHEMA_VERSION = 1
 
@@ -128,21 +128,27 @@ def error_record(
     return _record(
         question,
         "error",
-        error={"code": error.code, "message": printable(str(error))},
+        error=error_entry(error),
         model=model and asdict(model),
         media=[known.get(path) or path_entry(path) for path in paths],
         generation=generation and _generation(generation),
     )
 
 
+def error_entry(error: LlavaError) -> dict[str, str]:
+    """What a record says of a failure."""
+    return {"code": error.code, "message": printable(str(error))}
+
+
 def to_json(record: dict[str, Any]) -> str:
-    """One line of ASCII, so that no name and no answer can break a pipeline's encoding or its lines."""
-    return json.dumps(record, ensure_ascii=True, allow_nan=False)
+    """One line of ASCII, so that no name and no answer can break a pipeline's encoding or its lines.
 
-
-def printable(text: str) -> str:
-    """Text that any terminal or file can take: bytes of a file name that are no characters become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    What is no text, wherever it comes from, is written as escapes: a reader of JSON may refuse halves of characters.
+    """
+    line = json.dumps(record, ensure_ascii=True, allow_nan=False)
+    if r"\ud" in line and not is_text(record):
+        return json.dumps(all_printable(record), ensure_ascii=True, allow_nan=False)
+    return line
 
 
 def _record(question: str | None, status: str, **known: Any) -> dict[str, Any]:
@@ -178,14 +184,6 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
             {"index": index, "time": round(time, 6)} for index, time in zip(medium.indices, medium.times, strict=True)
         ]
     return {**receipt, "visual_tokens": visual_tokens, "warnings": list(info.warnings)}
-
-
-def path_entry(path: str) -> dict[str, str]:
-    """A path as text, and its very bytes where they are no text."""
-    shown = printable(path)
-    if shown == path:
-        return {"path": path}
-    return {"path": shown, "path_b64": base64.b64encode(path.encode("utf-8", "surrogateescape")).decode("ascii")}
 
 
 def _generation(generation: Generation) -> dict[str, Any]:

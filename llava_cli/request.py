@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from llava_cli.engine.types import Generation
-from llava_cli.errors import LlavaError, UsageError
+from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, Message
+from llava_cli.texts import check_name, check_text
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
@@ -48,7 +49,12 @@ class FrameChoice:
 
 @dataclass(frozen=True)
 class Request:
-    """A question, its media, and what was said before."""
+    """A question, its media, and what was said before.
+
+    Raises:
+        UsageError: what is said is no text.
+        InputError: no file can have one of the names.
+    """
 
     question: str | None = None
     """None asks for a description, in words that depend on whether the first medium is a video or an image."""
@@ -65,24 +71,17 @@ class Request:
     notes: tuple[str, ...] = ()
     """What was changed of what the user asked for."""
 
+    def __post_init__(self) -> None:
+        check_text("question", self.question)
+        check_text("system prompt", self.system)
+        check_text("conversation", *(part for one in self.history for part in one.parts if isinstance(part, str)))
+        for name in self.names:
+            check_name(name)
+
     @property
     def names(self) -> tuple[str, ...]:
         """All media, those of the history first."""
         return (*(path for message in self.history for path in message.paths), *self.media)
-
-    def check(self) -> None:
-        """Make sure that what is said is text.
-
-        Raises:
-            UsageError: it holds bytes that are not UTF-8, or half of a surrogate pair: no tokenizer can read it.
-        """
-        said = {"question": [self.question or ""], "system prompt": [self.system or ""]}
-        said["conversation"] = [part for one in self.history for part in one.parts if isinstance(part, str)]
-        for what, texts in said.items():
-            try:
-                "".join(texts).encode()
-            except UnicodeEncodeError as error:
-                raise UsageError(f"the {what} is not valid Unicode text") from error
 
     def text(self, media: Sequence[Media] = ()) -> str:
         """What is asked, in words; `media` are those of the question."""

@@ -191,10 +191,8 @@ class Session:
 
         Raises:
             InputError: a file cannot be read.
-            UsageError: a text cannot be read.
             TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
         """
-        request.check()
         while True:
             media.begin(request.names, self.view(request))
             self._use_the_time(media, answering)

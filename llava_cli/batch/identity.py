@@ -53,6 +53,18 @@ def content(path: str) -> str:
     return digest.hexdigest()
 
 
+Mark = tuple[int, ...]
+
+
+def mark(path: str) -> Mark | None:
+    """What is the same as long as nobody writes to a file or puts another in its place; None where it is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - names of any bytes
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def _samples(size: int) -> list[tuple[int, int]]:
     """Which parts of a file are read: (offset, length)."""
     if size <= 2 * _END + _BLOCK * _BLOCKS:

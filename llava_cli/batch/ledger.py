@@ -204,6 +204,7 @@ class MemoryLedger:
         return set(identities)
 
     def append(self, record: Mapping[str, Any]) -> None:
+        to_json(dict(record))  # what cannot be written is no record
         self._index.add(_identity(record), record["key"], LedgerEntry(-1, record["status"] == "ok"))
 
     def close(self) -> None:

@@ -9,13 +9,14 @@ from functools import cached_property
 from typing import Any
 
 from llava_cli.answer import Answer, Prepared
-from llava_cli.batch.identity import identity
+from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
 from llava_cli.engine.types import ModelInfo
-from llava_cli.errors import ExitCode, LlavaError
+from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.record import error_record, path_entry
+from llava_cli.record import error_entry, error_record
 from llava_cli.request import Request
+from llava_cli.texts import path_entry
 
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
@@ -29,12 +30,27 @@ class RecordGroup:
     """Jobs that follow each other in the list and show the same media. Their records are handed on together."""
 
     tasks: list[Task] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)
+    """What its files held when its work was named; see `identity.content`."""
+    marks: dict[str, Mark | None] = field(default_factory=dict)
+    """By which it shows that they have not been touched since."""
     media: Sequence[Media] = ()
     """What was shown last."""
     records: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     """Each with whether it was made in this run."""
     waiting: int = 0
     """How many things must happen before the last record is there."""
+
+    def check_unchanged(self) -> None:
+        """Make sure that what has been decoded is what the work's key is of.
+
+        Raises:
+            InputError: a file has been changed or replaced meanwhile.
+        """
+        for path, before in self.marks.items():
+            if mark(path) != before and content(path) != self.contents[path]:
+                raise InputError(f"{path}: was changed while it was read; the next run takes it as it is then",
+                                 code="changed")  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -136,11 +152,11 @@ class Failure:
         return dict(self.known)
 
 
-def bug(error: BaseException) -> LlavaError:
-    """The error of one job that nobody foresaw: it must not end a run."""
-    failure = LlavaError(f"this is a bug in llava: {type(error).__name__}: {error}", code="bug")
-    failure.exit_code = ExitCode.BUG
-    return failure
+def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
+    """The record of a failure in the place of that of an answer, with all else that it tells."""
+    of_answers = {"answer", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
+    known = {key: value for key, value in record.items() if key not in of_answers}
+    return known | {"status": "error", "error": error_entry(error)}
 
 
 def bytes_of(media: Sequence[Media]) -> int:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from llava_cli.atomic import check_writable, write_file
-from llava_cli.cli import options
+from llava_cli.cli import options, values
 from llava_cli.cli.frames import save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
@@ -49,7 +49,9 @@ Arguments = Annotated[
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question; all arguments are media then."),
+    typer.Option(
+        "--prompt", "-p", metavar="TEXT", parser=values.text, help="The question; all arguments are media then."
+    ),
     COMMON,
 ]
 Conversation = Annotated[

@@ -48,7 +48,7 @@ Jobs = Annotated[
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs without one."),
+    typer.Option("--prompt", "-p", metavar="TEXT", parser=values.text, help="The question of jobs without one."),
     COMMON,
 ]
 Format = Annotated[

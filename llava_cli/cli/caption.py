@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import batch_options, options
+from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
@@ -39,6 +39,7 @@ Prompt = Annotated[
         "--prompt",
         "-p",
         metavar="TEXT",
+        parser=values.text,
         help="Ask this of each file; repeatable.",
         show_default="describe",
     ),

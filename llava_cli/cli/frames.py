@@ -17,8 +17,9 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.tables import table
 from llava_cli.errors import UsageError
 from llava_cli.output import console
-from llava_cli.record import frames_record, printable, to_json
+from llava_cli.record import frames_record, to_json
 from llava_cli.request import Request
+from llava_cli.texts import printable
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Media

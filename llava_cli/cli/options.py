@@ -145,7 +145,9 @@ class FrameOptions:
 class GenerationOptions:
     """How the model answers."""
 
-    system: Annotated[str | None, _answer("--system", metavar="TEXT", help="The system prompt.")] = None
+    system: Annotated[
+        str | None, _answer("--system", metavar="TEXT", parser=values.text, help="The system prompt.")
+    ] = None
     max_new_tokens: Annotated[
         int,
         _answer(

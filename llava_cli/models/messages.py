@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.media.source import is_url
+from llava_cli.texts import is_text
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
@@ -193,6 +194,8 @@ def _part(part: Any, path: Path, where: str) -> str | MediaPath:
     if modality == "text":
         if not isinstance(part.get("text"), str):
             raise InputError(f"{where}: 'text' is missing")
+        if not is_text(part["text"]):
+            raise InputError(f"{where}: 'text' is not valid Unicode text")
         return str(part["text"]).strip()
     if modality not in get_args(Modality):
         raise InputError(f"{where}: 'type' must be text, image or video, not {modality!r}")
