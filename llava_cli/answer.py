@@ -37,8 +37,8 @@ class Prepared:
         """The record of a dry run: what would be shown, and what it would take."""
         if self.query.prompt is None:
             raise ValueError("the prompt is not known here")
-        notes = self.request.notes
-        return plan_record(self.question, self.query.prompt, model, self.query.generation, memory, notes)
+        asked = self.request.asked(self.media)
+        return plan_record(asked, self.query.prompt, model, memory, self.request.notes)
 
     @property
     def question(self) -> str:
@@ -89,11 +89,15 @@ class Answer:
 
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's `--json`; see llava-record(5)."""
-        asked = self.prepared
+        return self.record_of(None)
+
+    def record_of(self, own_id: str | int | None) -> dict[str, Any]:
+        """The record with the id that a job has, or else with one that says what was asked."""
+        done = self.prepared
+        request = done.request
         return answer_record(
-            asked.question, asked.media, self.completion, self.model, asked.query.generation, asked.decode_s,
-            asked.request.notes,
-        )  # fmt: skip
+            request.asked(done.media), done.media, self.completion, self.model, done.decode_s, request.notes, own_id
+        )
 
 
 class AnswerStream(Iterator[str]):

@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from llava_cli.answer import Answer, AnswerStream
 from llava_cli.atomic import check_writable, write_file
 from llava_cli.engine.kv_cache import KVCache
-from llava_cli.errors import UsageError
+from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media
 from llava_cli.media.opened import OpenMedia
 from llava_cli.models.messages import Message, by_name, chat_text
+from llava_cli.record import error_record
 from llava_cli.request import Request
 from llava_cli.session import Session
 
@@ -124,6 +126,11 @@ class Chat:
         del self.answers[-1:]
         return " ".join(part for part in question.parts if isinstance(part, str))
 
+    def failure(self, error: LlavaError) -> dict[str, Any]:
+        """The record of a failure of this conversation; see llava-record(5)."""
+        known = {"asked": dict.fromkeys(Request().asked()), "model": self._session.known_model}
+        return error_record(error, **{**known, **error.known})
+
     def save(self, path: Path) -> None:
         """Write the conversation, for `llava ask --conversation`.
 
@@ -157,10 +164,12 @@ class Chat:
         )
 
     def _pieces(self, question: str, stop: Callable[[], bool] | None) -> Generator[str, None, Answer]:
-        prepared = self._session.prepare(self._request(question), self._media)
-        stream = self._session.stream(prepared, self._media, self._cache, stop)
-        yield from stream
-        answer = stream.result()
+        asked = self._request(question)
+        with asked.known_to_failures():
+            prepared = self._session.prepare(asked, self._media)
+            stream = self._session.stream(prepared, self._media, self._cache, stop)
+            yield from stream
+            answer = stream.result()
         conversation = answer.prepared.query.conversation
         said = [message for message in by_name(conversation.turns) if message.role != "system"]
         self.history = [*said, Message("assistant", (answer.text,))]

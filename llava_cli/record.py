@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from llava_cli import __version__
 from llava_cli.engine.memory import GIB, MemoryPlan
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Completion, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.models.prompt import Prompt
@@ -21,29 +21,36 @@ from llava_cli.texts import all_printable, is_text, path_entry, printable
 
 SCHEMA_VERSION = 1
 
+Asked = Mapping[str, Any]
+"""What `Request.asked` gives."""
+
 
 def answer_record(
-    question: str,
+    asked: Asked,
     media: Sequence[Media],
     answer: Completion,
     model: ModelInfo,
-    generation: Generation,
     decode_s: float,
     warnings: Sequence[str] = (),
+    own_id: str | int | None = None,
 ) -> dict[str, Any]:
     """The record of an answer.
 
-    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for.
+    Args:
+        media: in the order in which the user named them.
+        warnings: what was changed of what was asked for.
+        own_id: the job's, where it is one of a list.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
+    told = {**asdict(model), "template": answer.template}
     return _record(
-        question,
+        _id_of(asked, media, told) if own_id is None else own_id,
         "ok",
+        asked,
         answer=answer.text,
         finish_reason=answer.finish_reason,
-        model={**asdict(model), "template": answer.template},
+        model=told,
         media=[_media(medium, tokens[id(medium)]) for medium in media],
-        generation=_generation(generation),
         usage={
             "prompt_tokens": answer.prompt_tokens,
             "visual_tokens": sum(answer.visual_tokens),
@@ -55,21 +62,16 @@ def answer_record(
 
 
 def plan_record(
-    question: str,
-    prompt: Prompt,
-    model: ModelInfo,
-    generation: Generation,
-    memory: MemoryPlan,
-    warnings: Sequence[str],
+    asked: Asked, prompt: Prompt, model: ModelInfo, memory: MemoryPlan, warnings: Sequence[str]
 ) -> dict[str, Any]:
     """The record of a dry run: what would be shown, and what it would take."""
-    receipts = [_media(*pair) for pair in zip(prompt.media, prompt.visual_tokens, strict=True)]
+    told = {**asdict(model), "template": prompt.template}
     return _record(
-        question,
+        _id_of(asked, prompt.media, told),
         "planned",
-        model={**asdict(model), "template": prompt.template},
-        media=receipts,
-        generation=_generation(generation),
+        asked,
+        model=told,
+        media=[_media(*pair) for pair in zip(prompt.media, prompt.visual_tokens, strict=True)],
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
         memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
         warnings=list(warnings),
@@ -116,22 +118,30 @@ def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
 
 
 def error_record(
-    question: str | None,
-    paths: Sequence[str],
     error: LlavaError,
-    generation: Generation | None = None,
+    asked: Asked,
+    paths: Sequence[str] = (),
     media: Sequence[Media] = (),
-    model: ModelInfo | None = None,
+    model: Mapping[str, Any] | None = None,
+    own_id: str | int | None = None,
 ) -> dict[str, Any]:
-    """The record of a failure, with all that is known: what is not is null or empty, and so is its id then."""
-    known = {medium.info.path: _media(medium, None) for medium in media}
+    """The record of a failure, with all that is known: what is not is null or empty, and so is its id then.
+
+    Args:
+        paths: the names of all media; `media` are those that have been decoded.
+        model: what is known of it, by the keys of `ModelInfo`.
+        own_id: the job's, where it is one of a list.
+    """
+    known = {medium.info.path: medium for medium in media}
+    if own_id is None and asked["question"] is not None:
+        own_id = _id_of(asked, [known.get(path, path) for path in paths], model)
     return _record(
-        question,
+        own_id,
         "error",
+        asked,
         error=error_entry(error),
-        model=model and asdict(model),
-        media=[known.get(path) or path_entry(path) for path in paths],
-        generation=generation and _generation(generation),
+        model=model and {one.name: model.get(one.name) for one in fields(ModelInfo)},
+        media=[_media(known[path], None) if path in known else path_entry(path) for path in paths],
     )
 
 
@@ -151,18 +161,22 @@ def to_json(record: dict[str, Any]) -> str:
     return line
 
 
-def _record(question: str | None, status: str, **known: Any) -> dict[str, Any]:
-    question = None if question is None else printable(question)
-    asked = [question, [medium["path"] for medium in known["media"]], known["model"], known["generation"]]
-    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": None if question is None else name,
-        "status": status,
-        "question": question,
-        **known,
-        "versions": _versions(),
-    }
+def _record(id: str | int | None, status: str, asked: Asked, **known: Any) -> dict[str, Any]:
+    return {"schema_version": SCHEMA_VERSION, "id": id, "status": status, **asked, **known, "versions": _versions()}
+
+
+def _id_of(asked: Asked, media: Sequence[Media | str], model: Mapping[str, Any] | None) -> str:
+    """The same for the same work: all that was asked, what was shown for it to the pixel, and who answers."""
+    shown = [one if isinstance(one, str) else [one.info.path, *_seen(one)] for one in media]
+    known = json.dumps([asked, shown, model], sort_keys=True)
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
+
+
+def _seen(medium: Media) -> tuple[str, Sequence[float]]:
+    """A digest of a medium's pixels, and the times of its frames."""
+    pixels, times = (medium.frames, medium.times) if isinstance(medium, Clip) else (medium.pixels, ())
+    data = pixels.data if pixels.flags.c_contiguous else pixels.tobytes()
+    return hashlib.sha256(data).hexdigest(), times
 
 
 def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
@@ -184,11 +198,6 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
             {"index": index, "time": round(time, 6)} for index, time in zip(medium.indices, medium.times, strict=True)
         ]
     return {**receipt, "visual_tokens": visual_tokens, "warnings": list(info.warnings)}
-
-
-def _generation(generation: Generation) -> dict[str, Any]:
-    settings = {**asdict(generation), "do_sample": generation.do_sample}
-    return {key: settings[key] for key in ("max_new_tokens", "do_sample", "temperature", "top_p", "seed")}
 
 
 def _rounded(timing: Timing, decode_s: float) -> dict[str, float]:

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, Message
-from llava_cli.texts import check_name, check_text
+from llava_cli.texts import check_name, check_text, path_entry
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
@@ -45,6 +46,17 @@ class FrameChoice:
             end=self.end,
         )
         return replace(view, sampling=sampling, fit="full" if self.exact_pixels else view.fit)
+
+
+def _generation(settings: Generation) -> dict[str, Any]:
+    return {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.do_sample, **asdict(settings)}
+
+
+def _as_json(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+_TOLD_OTHERWISE = ("question", "media", "history", "system", "generation", "notes")
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,26 @@ class Request:
         """All media, those of the history first."""
         return (*(path for message in self.history for path in message.paths), *self.media)
 
+    def asked(
+        self, media: Sequence[Media] = (), named: Callable[[str], Mapping[str, str]] = path_entry
+    ) -> dict[str, Any]:
+        """All that is asked, as JSON, but for the names of the question's media.
+
+        Records, their ids and the keys of work are made of this: a new field is in all of them by itself.
+
+        Args:
+            media: those of the question, where they are known.
+            named: gives the keys that stand for a medium of the history.
+        """
+        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _TOLD_OTHERWISE}
+        return {
+            "question": self.text(media),
+            "system": self.system,
+            "messages": messages.as_json(self.history, named),
+            **{key: _as_json(value) for key, value in rest.items()},
+            "generation": _generation(self.generation),
+        }
+
     def text(self, media: Sequence[Media] = ()) -> str:
         """What is asked, in words; `media` are those of the question."""
         if self.question is not None:
@@ -109,8 +141,7 @@ class Request:
         try:
             yield
         except LlavaError as error:
-            asked = {"question": self.text(), "paths": self.names, "generation": self.generation}
-            error.known = {**asked, **error.known}
+            error.known = {"asked": self.asked(), "paths": self.names, **error.known}
             raise
 
     @property

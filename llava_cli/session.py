@@ -13,9 +13,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llava_cli.answer import Answer, AnswerStream, Prepared
 from llava_cli.engine.types import Engine, LoadOptions, Query
@@ -57,6 +57,12 @@ def open_family(
     return family_of(opened if rope_factor is None else with_linear_rope(opened, rope_factor))
 
 
+def _know(error: BaseException, model: Mapping[str, Any]) -> None:
+    """Have an error carry who was to answer, for its record."""
+    if isinstance(error, LlavaError):
+        error.known = {"model": model, **error.known}
+
+
 class Session:
     """One checkpoint and the processes that decode for it. Weights are read when they are first needed."""
 
@@ -90,7 +96,8 @@ class Session:
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
-        except BaseException:
+        except BaseException as error:
+            _know(error, {"checkpoint": checkpoint, "revision": revision, "dummy": dummy})
             self.close()
             raise
 
@@ -101,8 +108,19 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            _know(error, self.known_model)
         self.close()
+
+    @property
+    def known_model(self) -> dict[str, Any]:
+        """As much of a record's `model` as is known by now."""
+        if "loader" in vars(self):
+            return asdict(self.loader.info)
+        opened = self.family.checkpoint
+        known = {"checkpoint": opened.name, "revision": opened.revision, "family": self.family.name}
+        return known | {"dummy": opened.dummy}
 
     @contextmanager
     def open_media(self) -> Iterator[OpenMedia]:
@@ -202,6 +220,7 @@ class Session:
                 if answering:
                     self.check_memory(prepared)
             except LlavaError as error:
+                error.known = {"media": tuple(shown.values()), **error.known}
                 request = self.fewer_frames(request, tuple(shown.values()), error)
             else:
                 media.tell_of(prepared.media)

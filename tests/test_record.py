@@ -5,23 +5,29 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
-from answers import answered
+from answers import CLIP, MODEL, answered
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError
+from llava_cli.models.messages import Message
 from llava_cli.record import SCHEMA_VERSION, error_record, to_json
+from llava_cli.request import FrameChoice, Request
+
+ASKED = ["question", "system", "messages", "choice", "fit", "generation"]
 
 
 def test_an_answer_s_keys():
     record = json.loads(to_json(answered()))
     assert list(record) == [
-        "schema_version", "id", "status", "question", "answer", "finish_reason", "model", "media", "generation",
-        "usage", "timing", "warnings", "versions",
+        "schema_version", "id", "status", *ASKED, "answer", "finish_reason", "model", "media", "usage", "timing",
+        "warnings", "versions",
     ]  # fmt: skip
     assert (record["schema_version"], record["status"]) == (SCHEMA_VERSION, "ok")
     assert list(record["model"]) == [
-        "checkpoint", "revision", "family", "dtype", "quantization", "device", "attention", "dummy", "template",
+        "checkpoint", "revision", "family", "dtype", "quantization", "device", "attention", "dummy", "rope_scaling",
+        "template",
     ]  # fmt: skip
     assert list(record["media"][0]) == [
         "path", "kind", "width", "height", "duration", "codec", "rotation", "decoder", "sampling", "frames",
@@ -41,10 +47,13 @@ def test_media_stand_in_the_order_the_user_named_them():
 
 
 def test_an_error_keeps_what_is_known():
-    record = json.loads(to_json(error_record("What?", ["a.mp4"], InputError("a.mp4: no such file"), Generation())))
-    assert list(record) == [
-        "schema_version", "id", "status", "question", "error", "model", "media", "generation", "versions",
-    ]  # fmt: skip
+    error, known = InputError("a.mp4: no such file"), {"checkpoint": "someone/tiny", "family": "llava-next-video"}
+    asked = Request("What?", system="Be brief.").asked()
+    record = json.loads(to_json(error_record(error, asked, ["a.mp4"], model=known)))
+    assert list(record) == ["schema_version", "id", "status", *ASKED, "error", "model", "media", "versions"]
+    assert record["system"] == "Be brief."
+    assert record["model"]["checkpoint"] == "someone/tiny"
+    assert record["model"]["dtype"] is None
     assert record["status"] == "error"
     assert record["error"] == {"code": "input", "message": "a.mp4: no such file"}
     assert record["media"] == [{"path": "a.mp4"}]
@@ -52,7 +61,7 @@ def test_an_error_keeps_what_is_known():
 
 def test_a_name_that_is_no_text_is_kept_to_the_byte():
     name = b"bad\xff\nname.mp4".decode("utf-8", "surrogateescape")
-    line = to_json(error_record("What?", [name], InputError(f"{name}: no such file")))
+    line = to_json(error_record(InputError(f"{name}: no such file"), Request("What?").asked(), [name]))
     assert line.isascii()
     assert "\n" not in line
     media = json.loads(line)["media"][0]
@@ -63,3 +72,35 @@ def test_a_name_that_is_no_text_is_kept_to_the_byte():
 def test_the_id_names_what_was_asked_and_not_what_was_answered():
     assert answered()["id"] == answered(text="Something else.")["id"]
     assert answered()["id"] != answered("Why?")["id"]
+
+
+EVERYTHING = {
+    "history": (Message("user", ("Hello",)), Message("assistant", ("Hi",))),
+    "system": "Be brief.",
+    "choice": FrameChoice(start=1.0),
+    "fit": True,
+    "generation": Generation(8),
+}
+
+
+def test_the_id_is_of_everything_that_is_asked():
+    ids = {answered(asked={key: value})["id"] for key, value in EVERYTHING.items()}
+    assert len(ids | {answered()["id"]}) == len(EVERYTHING) + 1
+
+
+def test_the_id_is_of_what_is_shown_and_of_who_answers(monkeypatch):
+    """A file that was replaced is other work under the same name; so is another template, or a stretched context."""
+    other = replace(CLIP, frames=CLIP.frames ^ 1)
+    later = replace(CLIP, times=(0.5, 1.5))
+    shown = [answered(clip=clip)["id"] for clip in (CLIP, other, later)]
+    shown.append(answered(template="family")["id"])
+    monkeypatch.setattr("answers.MODEL", replace(MODEL, rope_scaling="linear:2"))
+    assert len({*shown, answered()["id"]}) == 5
+
+
+def test_whatever_a_record_holds_its_line_is_json_in_utf_8():
+    record = answered() | {"answer": "a\ud83d \U0001f600", "label": {"\udcff": ["\udc80"]}}
+    read = json.loads(to_json(record))
+    json.dumps(read, ensure_ascii=False).encode()
+    assert read["answer"] == "a\\ud83d \U0001f600"
+    assert read["label"] == {"\\udcff": ["\\udc80"]}

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
+
 import pytest
 from pictures import clip, still
 
@@ -65,13 +68,11 @@ def test_a_file_that_is_not_what_the_history_says():
 def test_a_failure_on_the_way_knows_what_was_asked_and_keeps_what_it_knew():
     request = Request("Why?", ("a.mp4",), generation=Generation(7))
     error = InputError("a.mp4: is empty")
-    error.known = {"question": "Why, really?", "media": [CLIP]}
+    error.known = {"paths": ("b.mp4",), "media": [CLIP]}
     with pytest.raises(InputError) as raised, request.known_to_failures():
         raise error
     assert raised.value is error
-    assert error.known == {
-        "question": "Why, really?", "paths": ("a.mp4",), "generation": Generation(7), "media": [CLIP],
-    }  # fmt: skip
+    assert error.known == {"asked": request.asked(), "paths": ("b.mp4",), "media": [CLIP]}
 
 
 def test_a_rate_of_frames_is_bounded_by_the_context_and_by_frames_where_given():
@@ -80,3 +81,31 @@ def test_a_rate_of_frames_is_bounded_by_the_context_and_by_frames_where_given():
     assert by_rate.frames == (10240 - 320) // 144
     assert FrameChoice(12, fps=1.0).of(family.view, family.most_frames).sampling.frames == 12
     assert FrameChoice().of(family.view, family.most_frames).sampling == family.view.sampling
+
+
+def test_all_that_is_asked_is_told_and_a_new_field_by_itself():
+    asked = Request("Why?", ("a.mp4",), HISTORY, "Be brief.", FrameChoice(4, start=1.0), True, Generation(7)).asked()
+    assert asked == {
+        "question": "Why?",
+        "system": "Be brief.",
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be polite."}]},
+            {
+                "role": "user",
+                "content": [{"type": "image", "path": "still.png"}, {"type": "text", "text": "What is it?"}],
+            },
+            {"role": "assistant", "content": [{"type": "text", "text": "A picture."}]},
+        ],
+        "choice": asdict(FrameChoice(4, start=1.0)),
+        "fit": True,
+        "generation": asdict(Generation(7)) | {"do_sample": False},
+    }
+    json.dumps(asked)
+
+    @dataclass(frozen=True)
+    class Later(Request):
+        """A request of a version to come."""
+
+        tone: str = "plain"
+
+    assert Later("Why?", tone="shrill").asked()["tone"] == "shrill"

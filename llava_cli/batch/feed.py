@@ -64,11 +64,11 @@ class Tasks:
 
     def _job(self, job: Job, group: RecordGroup) -> Task:
         request = job.request(self.defaults)
-        for path in job.media:  # the same for all of a group: they are looked at once
+        for path in request.names:  # the same for all of a group: they are looked at once
             if path not in group.contents:
                 group.marks[path] = mark(path)
                 group.contents[path] = content(path)
-        key = work_key(self.settings, self.view(request), request, [group.contents[path] for path in job.media])
+        key = work_key(self.settings, self.view(request), request, [group.contents[path] for path in request.names])
         return Task(job, key, default_id(key, job.media) if job.id is None else job.id, request, group)
 
     def _line(self, line: Unusable, group: RecordGroup) -> Task:

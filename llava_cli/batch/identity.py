@@ -21,6 +21,10 @@ from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.request import DESCRIBE, Request
 
+_KEYED = {"question", "system", "choice", "generation", "fit"}
+"""What of a request is in a key already, or is no part of the work: fewer frames, where not all of them fit."""
+_UNSAID = Request().asked()
+
 _END = 1 << 20
 _BLOCK, _BLOCKS = 1 << 14, 64
 
@@ -99,9 +103,17 @@ def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[s
 
 
 def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
-    """The key of a question about files with these contents, shown in this view: the same key, the same work."""
+    """The key of a question about files with these contents, shown in this view: the same key, the same work.
+
+    What a request says besides is in it only where it differs from what goes without saying: ledgers of versions that
+    did not have it yet stay true.
+    """
     question = request.question.strip() if request.question is not None else DESCRIBE
-    return _digest([settings, asdict(view), list(contents), question, request.system])
+    known = [settings, asdict(view), list(contents), question, request.system]
+    held = dict(zip(request.names, contents, strict=False))
+    asked = request.asked(named=lambda path: {"content": held[path]})
+    more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID[key]}
+    return _digest([*known, more] if more else known)
 
 
 def line_key(line: Unusable) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,8 +19,21 @@ from llava_cli.request import Request
 from llava_cli.texts import path_entry
 
 RECORD_KEYS = frozenset(
-    {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
-    | {"usage", "timing", "warnings", "versions", "error", "batch_size", "system", "job", "same_as"}
+    {
+        "schema_version",
+        "id",
+        "key",
+        "status",
+        "answer",
+        "finish_reason",
+        "model",
+        "media",
+        "usage",
+        "timing",
+        "warnings",
+    }
+    | {"versions", "error", "batch_size", "job", "same_as"}
+    | Request().asked().keys()
 )
 """What records hold; a list's own keys of these names are carried under `job`."""
 
@@ -85,19 +98,19 @@ class Task:
 
     def answered(self, answer: Answer, batch_size: int) -> dict[str, Any]:
         """The record of an answer."""
-        return self._completed(answer.record(), batch_size=batch_size)
+        return self._completed(answer.record_of(self.id), batch_size=batch_size)
 
     def failed(self, error: LlavaError, model: ModelInfo) -> dict[str, Any]:
         """The record of a failure, with all that is known."""
-        asked = self.request
-        question = asked.text(self.media)
-        return self._completed(error_record(question, asked.names, error, asked.generation, self.media, model))
+        asked, names = self.request.asked(self.media), self.request.names
+        return self._completed(error_record(error, asked, names, self.media, asdict(model), self.id))
 
     def copied(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the same work, done for the same contents under another name or id."""
         bare = [{k: v for k, v in medium.items() if not k.startswith("path")} for medium in found["media"]]
-        record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job", "system"}}
+        record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job"}}
         names = map(path_entry, self.request.names)
+        record |= {key: value for key, value in self.request.asked().items() if key != "question"}
         record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]
         return self._completed(record, same_as=found["id"])
 
@@ -116,12 +129,10 @@ class Task:
     def _completed(self, record: dict[str, Any], **more: Any) -> dict[str, Any]:
         extra = dict(self.item.extra) if isinstance(self.item, Job) else {}
         taken = {key: extra.pop(key) for key in RECORD_KEYS & extra.keys()}
-        system = self.request.system
         return {
             **record,
             "id": self.id,
             "key": self.key,
-            **({"system": system} if system else {}),
             **more,
             **({"job": taken} if taken else {}),
             **extra,

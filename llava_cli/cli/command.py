@@ -134,8 +134,9 @@ def _failures_recorded(wanted: bool) -> Iterator[None]:
 def _print_record(error: LlavaError) -> None:
     from llava_cli.output import Output
     from llava_cli.record import error_record, to_json
+    from llava_cli.request import Request
 
-    known = {"question": None, "paths": ()} | dict(error.known)
+    known = {"asked": dict.fromkeys(Request().asked())} | dict(error.known)
     with suppress(OutputError, OSError):  # stderr and the exit code must still tell of the failure itself
         Output(1).write(to_json(error_record(error=error, **known)) + "\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -157,19 +157,26 @@ def chat_text(messages: Sequence[Message], folder: Path) -> str:
     Raises:
         InputError: a medium came from standard input.
     """
-    content = [{"role": one.role, "content": [_written(part, folder) for part in one.parts]} for one in messages]
+    content = as_json(messages, lambda path: {"path": _seen_from(path, folder)})
     return json.dumps(content, indent=2) + "\n"
 
 
-def _written(part: str | MediaPath, folder: Path) -> dict[str, str]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if part.path == "-":
+def as_json(messages: Sequence[Message], named: Callable[[str], Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Messages as JSON, in the form of conversation files; `named` gives the keys that name a medium."""
+
+    def written(part: str | MediaPath) -> dict[str, str]:
+        return {"type": "text", "text": part} if isinstance(part, str) else {"type": part.modality, **named(part.path)}
+
+    return [{"role": one.role, "content": list(map(written, one.parts))} for one in messages]
+
+
+def _seen_from(name: str, folder: Path) -> str:
+    if name == "-":
         raise InputError("a conversation about standard input cannot be saved: no file could be named in it")
-    if is_url(part.path):
-        return {"type": part.modality, "path": part.path}
-    path, folder = Path(part.path).absolute(), folder.absolute()
-    return {"type": part.modality, "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
+    if is_url(name):
+        return name
+    path, folder = Path(name).absolute(), folder.absolute()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _message(entry: Any, path: Path, where: str) -> Message:
