@@ -134,8 +134,8 @@ def _record_page() -> str:
     lines += [".SH LISTS", "The records of llava caption and llava batch have more keys.", *_definitions(LIST_KEYS)]
     lines += [".SH LEDGERS", *_paragraphs(LEDGER_ABOUT)]
     lines += [line for number, words in enumerate(LEDGER, 1) for line in (f".IP {number}. 4", _text(words))]
-    lines += [".SH EXAMPLES", ".nf", _text('llava ask clip.mp4 "What happens?" --json | jq -r .answer')]
-    lines += [_text("llava ask clip.mp4 \"What happens?\" --json | jq -r '.media[].frames[].time'"), ".fi"]
+    lines += [".SH EXAMPLES", ".nf", _text("llava ask clip.mp4 \"What happens?\" --json | jq -r '.answer // empty'")]
+    lines += [_text("llava ask clip.mp4 \"What happens?\" --json | jq -r '.media[].frames[]?.time'"), ".fi"]
     return (
         "\n".join(
             [

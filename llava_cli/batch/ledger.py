@@ -91,7 +91,8 @@ class Ledger:
                     os.ftruncate(self._file, end)
                 raise
             self._catch_up()
-            self._claims.drop(_identity(record))
+            if "key" in record:
+                self._claims.drop(_identity(record))
 
     def close(self) -> None:
         """Give back what was claimed."""

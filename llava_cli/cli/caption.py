@@ -81,18 +81,23 @@ def caption(
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: batch_options.OutputOptions,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print records, also on a terminal.", rich_help_panel="Output"),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Describe many videos and images, or ask each the same questions.
 
-    Without --prompt it asks "Describe this video in detail." Prints a record per file and question, or appends them
-    to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
+    Without --prompt it asks "Describe this video in detail." Prints an answer per file and question (into a pipe, a
+    record), or appends records to --output; the same command, run again, continues where it stopped. Exit code 1: some
+    files failed.
     """
     questions = _questions(prompt)
     _check(paths, files_from, null, outputs)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet)
+    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, for_people=not json)
 
 
 @dataclass(frozen=True)

@@ -303,3 +303,19 @@ def test_too_many_frames_are_named_or_fitted(llava, rendered, tiny, tmp_path):
 )
 def test_options_that_contradict(llava, picture, tiny, options):
     assert llava("ask", picture, "Why?", "-m", tiny, *options).code == 2
+
+
+@pytest.mark.parametrize("name", ["interleave-0.5b", "next-video-7b", "video-llava-7b", "llava-video-7b"])
+def test_a_dry_run_of_a_released_checkpoint_needs_no_download(llava, rendered, monkeypatch, tmp_path, name):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
+    result = llava("ask", rendered("h264"), "Why?", "-m", name, "--dry-run", "--json")
+    assert result.code == 0, result.err
+    record = json.loads(result.out)
+    assert (record["status"], record["model"]["checkpoint"], record["model"]["dummy"]) == ("planned", name, True)
+    assert "its published shape" in record["warnings"][0]
+    assert record["warnings"][0] in result.err
+    assert record["memory"]["total"] > 1 << 30

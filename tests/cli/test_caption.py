@@ -6,6 +6,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -176,3 +178,41 @@ def test_ctrl_c_ends_a_list_that_only_repeats_itself(files, tiny):
     error = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130
     assert "1 done" in error
+
+
+def on_a_terminal(*arguments: str | Path) -> tuple[int, str]:
+    """The exit code of a command whose answers go to a terminal, and what stood on it."""
+    master, slave = pty.openpty()
+    process = started(*arguments, stdout=slave, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):
+        while piece := os.read(master, 4096):
+            shown += piece
+    os.close(master)
+    return process.wait(60), shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_answers_and_a_pipe_records(llava, files, tiny):
+    options = ("-m", tiny, *MODEL, "-p", "Why?")
+    good, bad = files / "still0.png", files / "empty.mp4"
+    (record, _) = sorted(
+        records(llava("caption", good, bad, *options).out), key=lambda one: one["status"], reverse=True
+    )
+    code, shown = on_a_terminal("caption", good, bad, *options)
+    answer = "".join(c for c in record["answer"] if c.isprintable())
+    assert (code, shown) == (1, f"{good}: {answer}\n")
+    code, shown = on_a_terminal("caption", good, bad, *options, "--json")
+    assert (code, [one["status"] for one in map(json.loads, shown.splitlines())].count("ok")) == (1, 1)
+
+
+def test_recipes_with_jq_skip_failures(llava, files, tiny, tmp_path):
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    found = llava("caption", files / "still0.png", files / "empty.mp4", "-m", tiny, *MODEL).out
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    filters = re.findall(r"jq (-r '[^']*answer[^']*')", readme)
+    assert len(filters) == 2
+    for words in filters:
+        done = subprocess.run(f"jq {words}", shell=True, input=found, capture_output=True, text=True)
+        assert (done.returncode, "null" in done.stdout) == (0, False)

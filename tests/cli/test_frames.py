@@ -82,3 +82,24 @@ def test_released_checkpoints_need_no_torch_and_no_network(rendered, tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["visual_tokens"] == 8 * tokens
+
+
+def test_one_bad_file_does_not_hide_the_others(llava, rendered, tiny, tmp_path):
+    """Each has its line in the order in which they were named; the exit code says that some failed, or why all did."""
+    good, bad, none = rendered("h264"), tmp_path / "bad.mp4", tmp_path / "none.mp4"
+    bad.write_bytes(b"no video" * 99)
+    options = ("-m", tiny, "-n", "2")
+    result = llava("frames", bad, good, none, *options, "--json", "--sheet", tmp_path / "sheet.png")
+    first, second, third = map(json.loads, result.out.splitlines())
+    assert result.code == 1
+    assert [first["media"][0]["path"], second["path"], third["media"][0]["path"]] == [str(bad), str(good), str(none)]
+    assert (first["error"]["code"], len(second["frames"])) == ("input", 2)
+    assert (tmp_path / "sheet.png").exists()
+    assert result.err.count("bad.mp4") == result.err.count("none.mp4") == 1
+    plain = llava("frames", bad, good, *options)
+    assert (plain.code, plain.out.count("visual tokens")) == (1, 1)
+    lost = llava("frames", bad, none, *options, "--json", "--sheet", tmp_path / "lost.png")
+    assert (lost.code, len(lost.out.splitlines()), lost.err.count("\n")) == (3, 2, 2)
+    assert not (tmp_path / "lost.png").exists()
+    single = llava("frames", none, *options, "--json")
+    assert (single.code, json.loads(single.out)["media"], single.err.count("\n")) == (3, [{"path": str(none)}], 1)
