@@ -13,9 +13,8 @@ from typing import Annotated
 
 import typer
 
-from llava_cli.atomic import check_writable
 from llava_cli.cli import options, values
-from llava_cli.cli.frames import save_sheet
+from llava_cli.cli.frames import check_sheet, save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.recording import check_file, keep
@@ -109,7 +108,7 @@ def ask(
         session.open_media() as files,
     ):
         check_file(output, append)
-        check_writable(sheet)
+        check_sheet(sheet)
         prepared = session.prepare(request, files, answering=not dry_run)
         if sheet is not None:
             save_sheet(prepared.media, sheet)

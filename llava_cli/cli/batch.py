@@ -75,7 +75,7 @@ def batch(
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
-    outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir")],
+    outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a list of questions about videos and images.

@@ -150,3 +150,5 @@ def _check(paths: list[str] | None, files_from: str | None, null: bool, outputs:
         raise UsageError("--null is about the names in --files-from")
     if outputs.output_dir is not None and outputs.sidecar is None:
         raise UsageError("--output-dir needs --sidecar")
+    if outputs.overwrite and outputs.sidecar is None:
+        raise UsageError("--overwrite needs --sidecar")

@@ -79,7 +79,7 @@ def frames(
         Session(**model.shape(), limits=limits.for_media(), progress=out.progress) as session,
         session.open_media() as files,
     ):
-        check_writable(sheet)
+        check_sheet(sheet)
         if directory is not None:
             make_folder(directory)
         found = [_seen(session, replace(request, media=(name,)), files) for name in media]
@@ -117,6 +117,19 @@ def _seen(session: Session, request: Request, files: OpenMedia) -> Media | Llava
         return error
 
 
+def check_sheet(path: Path | None) -> None:
+    """Find out before minutes of work that a contact sheet could not be saved.
+
+    Raises:
+        UsageError, OutputError: it could not be.
+    """
+    if path is not None:
+        from llava_cli.media.sheet import format_of
+
+        format_of(path)
+        check_writable(path)
+
+
 def save_sheet(media: Sequence[Media], path: Path) -> None:
     """Save what is shown as a contact sheet."""
     from llava_cli.media import contact_sheet
@@ -130,7 +143,7 @@ def save_frames(media: Sequence[Media], folder: Path) -> int:
     from PIL import Image
 
     from llava_cli.media.clip import Clip
-    from llava_cli.media.sheet import save_png
+    from llava_cli.media.sheet import save
 
     count = 0
     for number, medium in enumerate(media, 1):
@@ -142,7 +155,7 @@ def save_frames(media: Sequence[Media], folder: Path) -> int:
             else {f"{prefix}.png": medium.pixels}
         )
         for name, pixels in pictures.items():
-            save_png(Image.fromarray(pixels), folder / name)
+            save(Image.fromarray(pixels), folder / name)
         count += len(pictures)
     return count
 

@@ -313,7 +313,9 @@ OutputFile = Annotated[
 ]
 Append = Annotated[bool, _output("--append", help="Append the record to FILE, which may be a ledger of a batch.")]
 Sheet = Annotated[
-    Path | None, _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet (PNG)."), COMMON
+    Path | None,
+    _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet: .png, .jpg or .webp."),
+    COMMON,
 ]
 Time = Annotated[bool, _output("--time", help="Report on stderr where the time went.")]
 Verbose = Annotated[bool, _output("--verbose", "-v", help="Report on stderr what is loaded and shown.")]

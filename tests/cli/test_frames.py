@@ -13,6 +13,8 @@ import numpy as np
 from media.rendering import read_mark
 from PIL import Image
 
+from llava_cli.media.sheet import TITLE_HEIGHT
+
 
 def test_the_frames_are_those_that_ask_shows(llava, rendered, tiny):
     options = (rendered("h264"), "-m", tiny, "-n", "4", "--start", "0.4")
@@ -49,7 +51,18 @@ def test_one_sheet_for_all_media(llava, rendered, tiny, tmp_path):
     llava("frames", rendered("h264"), "-m", tiny, "-n", "4", "--sheet", one)
     llava("frames", rendered("h264"), rendered("h264"), "-m", tiny, "-n", "4", "--sheet", two)
     single, double = np.asarray(Image.open(one)), np.asarray(Image.open(two))
-    assert np.array_equal(np.concatenate([single, single]), double)
+    height = len(single) + TITLE_HEIGHT
+    assert len(double) == 2 * height
+    for half in (double[:height], double[height:]):
+        assert np.array_equal(half[TITLE_HEIGHT:], single)
+        assert half[:TITLE_HEIGHT].max() == 255  # the file's name
+
+
+def test_a_sheet_in_a_format_that_is_none_is_refused_before_anything_is_read(llava, rendered, tmp_path):
+    for command in (["frames", "none.mp4"], ["ask", "none.mp4", "Why?", "-m", "demo"]):
+        result = llava(*command, "--sheet", tmp_path / "sheet.gif")
+        assert result.code == 2
+        assert "sheet.gif: must end in .png, .jpg, .jpeg, .webp" in result.err
 
 
 def test_ask_saves_the_same_sheet(llava, rendered, tiny, tmp_path):
