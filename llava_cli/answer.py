@@ -37,11 +37,9 @@ class Prepared:
         """The record of a dry run: what would be shown, and what it would take."""
         if self.query.prompt is None:
             raise ValueError("the prompt is not known here")
-        asked = self.request
-        return plan_record(
-            self.question, self.media, self.query.prompt, model, self.query.generation, memory, asked.warnings,
-            asked.history, asked.template, asked.prompt_ids,
-        )  # fmt: skip
+        asked = self.request.asked(self.media)
+        ids = self.request.prompt_ids
+        return plan_record(asked, self.media, self.query.prompt, model, memory, self.request.warnings, ids)
 
     @property
     def question(self) -> str:
@@ -98,11 +96,15 @@ class Answer:
 
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's `--json`; see llava-record(5)."""
-        asked = self.prepared
+        return self.record_of(None)
+
+    def record_of(self, own_id: str | int | None) -> dict[str, Any]:
+        """The record with the id that a job has, or else with one that says what was asked."""
+        done = self.prepared
+        request = done.request
         return answer_record(
-            asked.question, asked.media, self.completion, self.model, asked.query.generation, asked.decode_s,
-            asked.request.warnings, asked.request.history, asked.request.template,
-            asked.query.prompt if asked.request.prompt_ids else None,
+            request.asked(done.media), done.media, self.completion, self.model, done.decode_s, request.warnings, own_id,
+            done.query.prompt if request.prompt_ids else None,
         )  # fmt: skip
 
 

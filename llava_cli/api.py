@@ -221,7 +221,7 @@ def make_request(
     """
     if question is not None and not question.strip():
         raise UsageError("the question is empty")
-    request = Request(
+    return Request(
         question=question,
         media=tuple(os.fspath(name) for name in media),
         system=system,
@@ -232,8 +232,6 @@ def make_request(
         template=None if template is None else read_template(template),
         prompt_ids=prompt_ids,
     )
-    request.check()
-    return request
 
 
 def _seconds(time: Time | None) -> float | None:

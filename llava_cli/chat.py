@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from llava_cli.answer import Answer, AnswerStream
 from llava_cli.atomic import check_writable, write_file
 from llava_cli.engine.kv_cache import KVCache
-from llava_cli.errors import UsageError
+from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media
 from llava_cli.media.opened import OpenMedia
-from llava_cli.models.messages import Medium, Message, by_name, chat_text, shortest
+from llava_cli.models.messages import Medium, Message, by_name, chat_text, media_path, shortest
+from llava_cli.record import error_record
 from llava_cli.request import Request
 from llava_cli.session import Session
 
@@ -36,8 +38,6 @@ class Chat:
         self._settings = replace(request, question=None, media=(), history=())
         self._media = OpenMedia(session.pool, session.limits)
         self._cache = KVCache()
-        self.system = request.system
-        """The system prompt, with which every prompt begins; None for none."""
         self.history = list(request.history)
         """What was said, media by name."""
         self.waiting: list[Medium] = list(request.media)
@@ -45,6 +45,19 @@ class Chat:
         self.answers: list[Answer] = []
         asked = self._request()
         self._media.begin(session.views(asked))
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt, with which every prompt begins; None for none.
+
+        Raises (where it is set):
+            UsageError: it is no text.
+        """
+        return self._settings.system
+
+    @system.setter
+    def system(self, text: str | None) -> None:
+        self._settings = replace(self._settings, system=text)
 
     @property
     def media(self) -> list[Media]:
@@ -75,6 +88,26 @@ class Chat:
         self._media.tell_of(self._session.look(replace(self._settings, media=media), self._media))
         self.waiting += media
 
+    def drop(self, name: str | None = None) -> str:
+        """Do not show a file after all that waits for the next question: the one of this name, or the last.
+
+        Raises:
+            UsageError: none waits, or none of this name.
+        """
+        if not self.waiting:
+            raise UsageError("no file waits for the next question; /undo takes back one that was shown")
+        names = self.waiting_names
+        dropped = names[-1] if name is None else name
+        if dropped not in names:
+            raise UsageError(f"{dropped}: does not wait for the next question; waiting: {', '.join(names)}")
+        del self.waiting[-1 - names[::-1].index(dropped)]
+        return dropped
+
+    @property
+    def waiting_names(self) -> list[str]:
+        """The names of the media that the next question brings."""
+        return [media_path(medium).path for medium in self.waiting]
+
     def ask(self, question: str) -> Answer:
         """Answer the next question.
 
@@ -87,17 +120,24 @@ class Chat:
         """Answer the next question piece by piece; `stop` is asked after each token whether to end there."""
         return AnswerStream(self._pieces(question, stop))
 
-    def undo(self) -> None:
-        """Take back the last question and its answer; its media wait for the next question.
+    def undo(self) -> str:
+        """Take back the last question and its answer; its media wait for the next question. The question's words.
 
         Raises:
             UsageError: there is none.
         """
         if len(self.history) < 2:
             raise UsageError("nothing to undo")
-        self.waiting = [*map(shortest, self.history[-2].media), *self.waiting]
+        question = self.history[-2]
+        self.waiting = [*map(shortest, question.media), *self.waiting]
         del self.history[-2:]
         del self.answers[-1:]
+        return " ".join(part for part in question.parts if isinstance(part, str))
+
+    def failure(self, error: LlavaError) -> dict[str, Any]:
+        """The record of a failure of this conversation; see llava-record(5)."""
+        known = {"asked": dict.fromkeys(Request().asked()), "model": self._session.known_model}
+        return error_record(error, **{**known, **error.known})
 
     def save(self, path: Path) -> None:
         """Write the conversation, for `llava ask --conversation`.
@@ -129,20 +169,21 @@ class Chat:
             question=question,
             media=tuple(self.waiting),
             history=tuple(self.history),
-            system=self.system,
         )
 
     def _pieces(self, question: str, stop: Callable[[], bool] | None) -> Generator[str, None, Answer]:
-        prepared = self._session.prepare(self._request(question), self._media)
-        stream = self._session.stream(prepared, self._media, self._cache, stop)
-        yield from stream
-        answer = stream.result()
-        asked = answer.prepared
-        names = dict(zip(map(id, asked.media), asked.request.shown, strict=True))
-        said = [message for message in by_name(asked.query.conversation.turns, names) if message.role != "system"]
+        asked = self._request(question)
+        with asked.known_to_failures():
+            prepared = self._session.prepare(asked, self._media)
+            stream = self._session.stream(prepared, self._media, self._cache, stop)
+            yield from stream
+            answer = stream.result()
+        done = answer.prepared
+        names = dict(zip(map(id, done.media), done.request.shown, strict=True))
+        said = [message for message in by_name(done.query.conversation.turns, names) if message.role != "system"]
         self.history = [*said, Message("assistant", (answer.text,))]
         self.waiting = []
         self.answers.append(answer)
         # What did not fit once will not the next time.
-        self._settings = replace(self._settings, choice=asked.request.choice)
+        self._settings = replace(self._settings, choice=done.request.choice)
         return answer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llava_cli.atomic import write_all
 from llava_cli.errors import OutputError, write_failure
-from llava_cli.record import printable
+from llava_cli.texts import printable
 from llava_cli.wrap import Wrapper
 
 if TYPE_CHECKING:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
@@ -16,41 +15,47 @@ from typing import Any
 
 from llava_cli import __version__
 from llava_cli.engine.memory import GIB, MemoryPlan
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Completion, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.models.messages import Medium, Message, media_path, written
-from llava_cli.models.prompt import Prompt, TemplateOf
+from llava_cli.models.messages import Medium, media_path
+from llava_cli.models.prompt import Prompt
+from llava_cli.texts import all_printable, is_text, path_entry, printable
 
 SCHEMA_VERSION = 1
 
+Asked = Mapping[str, Any]
+"""What `Request.asked` gives."""
+
 
 def answer_record(
-    question: str,
+    asked: Asked,
     media: Sequence[Media],
     answer: Completion,
     model: ModelInfo,
-    generation: Generation,
     decode_s: float,
     warnings: Sequence[str] = (),
-    messages: Sequence[Message] = (),
-    template: str | None = None,
+    own_id: str | int | None = None,
     prompt: Prompt | None = None,
 ) -> dict[str, Any]:
     """The record of an answer.
 
-    `media` are in the order in which the user named them, `warnings` what was changed of what was asked for, `messages`
-    the conversation as it was given, `template` the user's own; `prompt` is given where the record is to hold it.
+    Args:
+        media: in the order in which the user named them.
+        warnings: what was changed of what was asked for.
+        own_id: the job's, where it is one of a list.
+        prompt: where the record is to hold it.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
+    told = {**asdict(model), "template": answer.template}
     return _record(
-        question,
+        _id_of(asked, media, told) if own_id is None else own_id,
         "ok",
+        asked,
         answer=answer.text,
         finish_reason=answer.finish_reason,
-        model=_model(model, answer.template, template),
+        model=told,
         media=[_media(medium, tokens[id(medium)]) for medium in media],
-        generation=_generation(generation),
         usage={
             "prompt_tokens": answer.prompt_tokens,
             "visual_tokens": sum(answer.visual_tokens),
@@ -58,35 +63,31 @@ def answer_record(
         },
         timing=_rounded(answer.timing, decode_s),
         warnings=list(warnings),
-        messages=messages,
         **({} if prompt is None else {**_prompt(prompt, ids=True), "answer_ids": list(answer.ids)}),
     )
 
 
 def plan_record(
-    question: str,
+    asked: Asked,
     media: Sequence[Media],
     prompt: Prompt,
     model: ModelInfo,
-    generation: Generation,
     memory: MemoryPlan,
     warnings: Sequence[str],
-    messages: Sequence[Message] = (),
-    template: str | None = None,
     prompt_ids: bool = False,
 ) -> dict[str, Any]:
     """The record of a dry run: what would be shown and asked, and what it would take. See `answer_record`."""
     tokens = {id(medium): count for medium, count in zip(prompt.media, prompt.visual_tokens, strict=True)}
+    told = {**asdict(model), "template": prompt.template}
     return _record(
-        question,
+        _id_of(asked, prompt.media, told),
         "planned",
-        model=_model(model, prompt.template, template),
+        asked,
+        model=told,
         media=[_media(medium, tokens[id(medium)]) for medium in media],
-        generation=_generation(generation),
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
         memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
         warnings=list(warnings),
-        messages=messages,
         **_prompt(prompt, prompt_ids),
     )
 
@@ -132,66 +133,65 @@ def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
 
 
 def error_record(
-    question: str | None,
-    paths: Sequence[Medium],
     error: LlavaError,
-    generation: Generation | None = None,
+    asked: Asked,
+    paths: Sequence[Medium] = (),
     media: Sequence[Media] = (),
-    model: ModelInfo | None = None,
-    messages: Sequence[Message] = (),
+    model: Mapping[str, Any] | None = None,
+    own_id: str | int | None = None,
 ) -> dict[str, Any]:
     """The record of a failure, with all that is known: what is not is null or empty, and so is its id then.
 
-    `media` are what the first of the `paths` were found to show.
+    Args:
+        paths: the names of all media; `media` are what the first of them were found to show.
+        model: what is known of it, by the keys of `ModelInfo`.
+        own_id: the job's, where it is one of a list.
     """
-    receipts = [_media(medium, None) for medium in media]
+    unseen = [_named(medium) for medium in paths[len(media) :]]
+    if own_id is None and asked["question"] is not None:
+        own_id = _id_of(asked, [*media, *unseen], model)
     return _record(
-        question,
+        own_id,
         "error",
-        error={"code": error.code, "message": printable(str(error))},
-        model=model and asdict(model),
-        media=[*receipts, *map(_named, paths[len(receipts) :])],
-        generation=generation and _generation(generation),
-        messages=messages,
+        asked,
+        error=error_entry(error),
+        model=model and {one.name: model.get(one.name) for one in fields(ModelInfo)},
+        media=[*(_media(medium, None) for medium in media), *unseen],
     )
 
 
+def error_entry(error: LlavaError) -> dict[str, str]:
+    """What a record says of a failure."""
+    return {"code": error.code, "message": printable(str(error))}
+
+
 def to_json(record: dict[str, Any]) -> str:
-    """One line of ASCII, so that no name and no answer can break a pipeline's encoding or its lines."""
-    return json.dumps(record, ensure_ascii=True, allow_nan=False)
+    """One line of ASCII, so that no name and no answer can break a pipeline's encoding or its lines.
+
+    What is no text, wherever it comes from, is written as escapes: a reader of JSON may refuse halves of characters.
+    """
+    line = json.dumps(record, ensure_ascii=True, allow_nan=False)
+    if r"\ud" in line and not is_text(record):
+        return json.dumps(all_printable(record), ensure_ascii=True, allow_nan=False)
+    return line
 
 
-def printable(text: str) -> str:
-    """Text that any terminal or file can take: bytes of a file name that are no characters become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _record(id: str | int | None, status: str, asked: Asked, **known: Any) -> dict[str, Any]:
+    return {"schema_version": SCHEMA_VERSION, "id": id, "status": status, **asked, **known, "versions": _versions()}
 
 
-def _record(question: str | None, status: str, messages: Sequence[Message] = (), **known: Any) -> dict[str, Any]:
-    question = None if question is None else printable(question)
-    said = {"messages": written(messages, path_entry)} if messages else {}
-    asked = [
-        question,
-        [medium["path"] for medium in known["media"]],
-        known["model"],
-        known["generation"],
-        *said.values(),
-    ]
-    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": None if question is None else name,
-        "status": status,
-        "question": question,
-        **said,
-        **known,
-        "versions": _versions(),
-    }
+def _id_of(asked: Asked, media: Sequence[Media | Mapping[str, Any]], model: Mapping[str, Any] | None) -> str:
+    """The same for the same work: all that was asked, what was shown for it to the pixel, and who answers."""
+    shown = [one if isinstance(one, Mapping) else [one.info.path, *_seen(one)] for one in media]
+    known = json.dumps([asked, shown, model], sort_keys=True)
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
-def _model(model: ModelInfo, used: TemplateOf, template: str | None) -> dict[str, Any]:
-    """What answers, and by whose chat template it was asked; the user's own is known by its digest."""
-    own = {} if template is None else {"template_sha256": hashlib.sha256(template.encode()).hexdigest()}
-    return {**asdict(model), "template": used, **own}
+def _seen(medium: Media) -> tuple[str, Sequence[float]]:
+    """A digest of a medium's pixels, and the times of its frames."""
+    pixels, times = (medium.frames, medium.times) if isinstance(medium, Clip) else (medium.pixels, ())
+    data = pixels.data if pixels.flags.c_contiguous else pixels.tobytes()
+    return hashlib.sha256(data).hexdigest(), times
 
 
 def _prompt(prompt: Prompt, ids: bool) -> dict[str, Any]:
@@ -225,19 +225,6 @@ def _named(medium: Medium) -> dict[str, Any]:
     """A medium of which nothing is known but what was asked."""
     named = media_path(medium)
     return {**path_entry(named.path), **named.excerpt.said}
-
-
-def path_entry(path: str) -> dict[str, str]:
-    """A path as text, and its very bytes where they are no text."""
-    shown = printable(path)
-    if shown == path:
-        return {"path": path}
-    return {"path": shown, "path_b64": base64.b64encode(path.encode("utf-8", "surrogateescape")).decode("ascii")}
-
-
-def _generation(generation: Generation) -> dict[str, Any]:
-    settings = {**asdict(generation), "do_sample": generation.do_sample}
-    return {key: settings[key] for key in ("max_new_tokens", "do_sample", "temperature", "top_p", "seed")}
 
 
 def _rounded(timing: Timing, decode_s: float) -> dict[str, float]:

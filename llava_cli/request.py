@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
@@ -13,6 +15,7 @@ from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, MediaPath, Medium, Message
 from llava_cli.models.raw import looks_rendered
+from llava_cli.texts import check_name, check_text, path_entry
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
@@ -48,9 +51,25 @@ class FrameChoice:
         return replace(view, sampling=sampling, fit="full" if self.exact_pixels else view.fit)
 
 
+def _generation(settings: Generation) -> dict[str, Any]:
+    return {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.do_sample, **asdict(settings)}
+
+
+def _as_json(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes")
+
+
 @dataclass(frozen=True)
 class Request:
-    """A question, its media, and what was said before."""
+    """A question, its media, and what was said before.
+
+    Raises:
+        UsageError: what is said is no text, or more than a raw prompt.
+        InputError: no file can have one of the names.
+    """
 
     question: str | None = None
     """None asks for a description, in words that depend on whether the first medium is a video or an image."""
@@ -72,6 +91,16 @@ class Request:
     """A chat template (Jinja) in the place of the checkpoint's."""
     prompt_ids: bool = False
     """Have the record hold the prompt and all token ids."""
+
+    def __post_init__(self) -> None:
+        check_text("question", self.question)
+        check_text("system prompt", self.system)
+        check_text("template", self.template)
+        check_text("conversation", *(text for message in self.history for text in message.texts))
+        for name in self.names:
+            check_name(name)
+        if self.raw and (self.history or self.template is not None or (self.system or "").strip()):
+            raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,26 +127,27 @@ class Request:
             notes=(note,),
         )
 
-    def check(self) -> None:
-        """Make sure that what is said is text, and that a raw prompt is all that is said.
+    def asked(
+        self, media: Sequence[Media] = (), named: Callable[[str], Mapping[str, str]] = path_entry
+    ) -> dict[str, Any]:
+        """All that is asked, as JSON, but for the names of the question's media.
 
-        Raises:
-            UsageError: it is not; or it holds bytes that are not UTF-8, or half of a surrogate pair, which no tokenizer
-                can read.
+        Records, their ids and the keys of work are made of this: a new field is in all of them by itself.
+
+        Args:
+            media: those of the question, where they are known.
+            named: gives the keys that stand for a medium of the history.
         """
-        if self.raw and (self.history or self.template is not None or (self.system or "").strip()):
-            raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
-        said = {
-            "question": [self.question or ""],
-            "system prompt": [self.system or ""],
-            "template": [self.template or ""],
+        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _TOLD_OTHERWISE}
+        template = self.template
+        return {
+            "question": self.text(media),
+            "system": self.system,
+            "messages": messages.written(self.history, named),
+            "template_sha256": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
+            **{key: _as_json(value) for key, value in rest.items()},
+            "generation": _generation(self.generation),
         }
-        said["conversation"] = [text for message in self.history for text in message.texts]
-        for what, texts in said.items():
-            try:
-                "".join(texts).encode()
-            except UnicodeEncodeError as error:
-                raise UsageError(f"the {what} is not valid Unicode text") from error
 
     def text(self, media: Sequence[Media] = ()) -> str:
         """What is asked, in words; `media` are those of the question."""
@@ -157,10 +187,7 @@ class Request:
         try:
             yield
         except LlavaError as error:
-            paths = tuple(map(messages.shortest, self.shown))
-            said = {"messages": self.history} if self.history else {}
-            asked = {"question": self.text(), "paths": paths, "generation": self.generation}
-            error.known = {**asked, **said, **error.known}
+            error.known = {"asked": self.asked(), "paths": tuple(map(messages.shortest, self.shown)), **error.known}
             raise
 
     @property

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llava_cli.answer import Answer, AnswerStream, Prepared
 from llava_cli.engine.types import Engine, LoadOptions, Query
@@ -59,6 +59,12 @@ def open_family(
     return family_of(opened if rope_factor is None else with_linear_rope(opened, rope_factor))
 
 
+def _know(error: BaseException, model: Mapping[str, Any]) -> None:
+    """Have an error carry who was to answer, for its record."""
+    if isinstance(error, LlavaError):
+        error.known = {"model": model, **error.known}
+
+
 class Session:
     """One checkpoint and the processes that decode for it. Weights are read when they are first needed."""
 
@@ -93,7 +99,8 @@ class Session:
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
-        except BaseException:
+        except BaseException as error:
+            _know(error, {"checkpoint": checkpoint, "revision": revision, "dummy": dummy})
             self.close()
             raise
 
@@ -104,8 +111,19 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            _know(error, self.known_model)
         self.close()
+
+    @property
+    def known_model(self) -> dict[str, Any]:
+        """As much of a record's `model` as is known by now."""
+        if "loader" in vars(self):
+            return asdict(self.loader.info)
+        opened = self.family.checkpoint
+        known = {"checkpoint": opened.name, "revision": opened.revision, "family": self.family.name}
+        return known | {"dummy": opened.dummy}
 
     @contextmanager
     def open_media(self) -> Iterator[OpenMedia]:
@@ -198,10 +216,9 @@ class Session:
 
         Raises:
             InputError: a file cannot be read.
-            UsageError: a text cannot be read, or the prompt that the user wrote, or whose template, cannot be used.
+            UsageError: the prompt that the user wrote, or whose template, cannot be used.
             TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
         """
-        request.check()
         while True:
             media.begin(self.views(request))
             self._use_the_time(media, answering)
@@ -211,6 +228,7 @@ class Session:
                 if answering:
                     self.check_memory(prepared)
             except LlavaError as error:
+                error.known = {"media": tuple(shown), **error.known}
                 request = self.fewer_frames(request, shown, error)
             else:
                 media.tell_of(prepared.media)

@@ -23,7 +23,7 @@ from llava_cli.cli.app import app
 from llava_cli.cli.command import HELP, all_configurable, walk
 from llava_cli.cli.help import examples, first_sentence, groups
 from llava_cli.config import variable
-from man.record import ABOUT, CONVERSATIONS, KEYS, LEDGER, LEDGER_ABOUT
+from man.record import ABOUT, CONVERSATIONS, ERROR_CODES, KEYS, LEDGER, LEDGER_ABOUT, LIST_KEYS
 
 ROOT = Path(__file__).parents[1]
 
@@ -130,11 +130,13 @@ def _record_page() -> str:
     name = f"{_text('llava-record')} \\- the JSON record of an answer"
     lines = [_title("llava-record", 5), ".SH NAME", name]
     lines += [".SH DESCRIPTION", *_paragraphs(ABOUT), ".SH KEYS", *_definitions(KEYS)]
+    lines += [".SH ERRORS", *_definitions(ERROR_CODES)]
+    lines += [".SH LISTS", "The records of llava caption and llava batch have more keys.", *_definitions(LIST_KEYS)]
     lines += [".SH CONVERSATIONS", *_paragraphs(CONVERSATIONS)]
     lines += [".SH LEDGERS", *_paragraphs(LEDGER_ABOUT)]
     lines += [line for number, words in enumerate(LEDGER, 1) for line in (f".IP {number}. 4", _text(words))]
-    lines += [".SH EXAMPLES", ".nf", _text('llava ask clip.mp4 "What happens?" --json | jq -r .answer')]
-    lines += [_text("llava ask clip.mp4 \"What happens?\" --json | jq -r '.media[].frames[].time'"), ".fi"]
+    lines += [".SH EXAMPLES", ".nf", _text("llava ask clip.mp4 \"What happens?\" --json | jq -r '.answer // empty'")]
+    lines += [_text("llava ask clip.mp4 \"What happens?\" --json | jq -r '.media[].frames[]?.time'"), ".fi"]
     return (
         "\n".join(
             [

@@ -11,17 +11,29 @@ ABOUT = [
 
 KEYS = [
     ("schema_version", "number: 1"),
-    ("id", "text: the same for the same question, media names, model and settings; null if the question is not known"),
+    (
+        "id",
+        "text: a hash of all that was asked, of the model, and of the names and pixels of what was shown: records with "
+        "the same id are about the same work; null if the question is not known. A job of a list has its own id",
+    ),
     ("status", "ok, planned or error"),
     ("question", "text: the question; null if a failure came before it was known"),
+    ("system", "text: the system prompt; or null"),
     (
         "messages",
-        "the conversation as it was given, with the paths of its media; only if there was one (see CONVERSATIONS). "
-        "question is what follows it, or its own last message",
+        "the conversation as it was given, with the paths of its media (see CONVERSATIONS). question is what follows "
+        "it, or its own last message",
     ),
+    ("template_sha256", "digest of the user's chat template (--template); or null"),
+    (
+        "choice",
+        "how frames were to be chosen: frames, fps, sampling, start, end, exact_pixels; null leaves it to the model",
+    ),
+    ("fit", "whether fewer frames might be shown"),
+    ("raw", "whether the question is the whole prompt (--raw)"),
     ("answer", "text: the answer; only if status is ok"),
     ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
-    ("error.code", "usage, context, input, model, not_found, gated, offline, out_of_memory, output"),
+    ("error.code", "what kind of failure: see below"),
     ("error.message", "text: the message on stderr"),
     ("model.checkpoint", "as it was named, a short name as its hub id"),
     ("model.revision", "the commit on the hub; null for a folder"),
@@ -31,8 +43,8 @@ KEYS = [
     ("model.device", "where it ran"),
     ("model.attention", "which implementation"),
     ("model.dummy", "true: random weights, the answer means nothing"),
+    ("model.rope_scaling", "linear:FACTOR where positions are stretched; or null"),
     ("model.template", "whose chat template wrote the prompt: checkpoint, family or user (--template); none: --raw"),
-    ("model.template_sha256", "digest of the user's template; only with --template"),
     ("media[].path", "the file's name; bytes that are not text are escaped"),
     ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),
     ("media[].kind", "video or image"),
@@ -91,12 +103,39 @@ CONVERSATIONS = [
     "texts.",
 ]
 """The form of conversations."""
+ERROR_CODES = [
+    ("usage", "the command line or an option makes no sense"),
+    ("context", "prompt and answer are longer than the model's context"),
+    ("input", "a file cannot be read, or shows nothing"),
+    ("decoder", "a file cannot be decoded, for a reason that nobody foresaw"),
+    ("decoder_crashed", "a file ended the process that decoded it"),
+    ("decoder_start", "no process for decoding could be started"),
+    ("timeout", "decoding took longer than --timeout"),
+    ("memory", "decoding took more memory than --max-memory"),
+    ("changed", "a file was changed while it was read; the next run takes it as it is then"),
+    ("job", "a line of a list is no job; the message has its number"),
+    ("model", "the checkpoint cannot be found or used"),
+    ("not_found", "it is not on the hub, or private"),
+    ("gated", "its terms have to be accepted first"),
+    ("offline", "the hub cannot be reached"),
+    ("out_of_memory", "too little memory"),
+    ("output", "a result cannot be written, such as a sidecar"),
+    ("bug", "a bug in llava; the message has the path of a log"),
+]
+"""Each code of an error, and what it says; a test compares them with the program's."""
+
+LIST_KEYS = [
+    ("key", "text: the same for the same work; see below"),
+    ("batch_size", "number: how many questions were answered together; only if status is ok"),
+    ("same_as", "the id of the record whose answer this one repeats, where the same work had been done"),
+    ("job", "what the list says of a job under a name that is a record's key"),
+    ("(others)", "what else the list says of a job, under its own names"),
+]
+"""Keys that records of lists have besides."""
 
 LEDGER_ABOUT = [
-    "llava caption --output FILE and llava batch --output FILE append records to a file, one a line: the ledger. Its "
-    "records have more keys: key, which is the same for the same work; batch_size, how many questions were answered "
-    "together; system, the system prompt; same_as, the id of the record whose answer this one repeats; what the list "
-    "says of a job beside its own keys, and in job what would take the place of a record's key. A ledger promises:",
+    "llava caption --output FILE and llava batch --output FILE append records to a file, one a line: the ledger. "
+    "llava ask --output FILE --append appends to one. A ledger promises:",
 ]
 
 LEDGER = [

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from pictures import clip, still
 
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Timing
+from llava_cli.engine.types import Completion, ModelInfo, Timing
+from llava_cli.media.clip import Clip
 from llava_cli.record import answer_record
+from llava_cli.request import Request
 
 MODEL = ModelInfo("someone/tiny", "0123", "llava-next-video", "bfloat16", None, "cuda:0", "sdpa")
 CLIP, STILL = clip(2, 8, 8), still(9, 7)
@@ -18,6 +20,8 @@ def completion(**changes: object) -> Completion:
     return Completion(**(shown | counts | changes))  # type: ignore[arg-type]
 
 
-def answered(question: str = "What?", **changes: object) -> dict:
+def answered(question: str = "What?", asked: dict | None = None, clip: Clip = CLIP, **changes: object) -> dict:
     """A record."""
-    return answer_record(question, [CLIP, STILL], completion(**changes), MODEL, Generation(), decode_s=0.5)
+    request = Request(question, **(asked or {}))  # type: ignore[arg-type]
+    done = completion(media=(STILL, clip), **changes)
+    return answer_record(request.asked(), [clip, STILL], done, MODEL, decode_s=0.5)

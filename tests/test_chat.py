@@ -44,6 +44,38 @@ def test_media_taken_back_are_shown_with_the_next_question(chat, rendered):
         chat.undo()
 
 
+def test_what_waits_for_the_next_question_can_be_dropped(chat, rendered):
+    path = str(rendered("h264"))
+    chat.add(str(rendered("vp9")), path)
+    assert chat.drop() == path
+    assert chat.waiting == [path, str(rendered("vp9"))]
+    with pytest.raises(UsageError, match=r"other\.mp4: does not wait"):
+        chat.drop("other.mp4")
+    assert chat.drop(path) == path
+    answer = chat.ask("Why?")
+    assert [medium.info.path for medium in answer.media] == [str(rendered("vp9"))]
+    with pytest.raises(UsageError, match="no file waits"):
+        chat.drop()
+
+
+def test_a_system_prompt_that_is_no_text_is_refused_and_the_old_one_stays(chat):
+    chat.system = "Be brief."
+    with pytest.raises(UsageError, match="the system prompt is not valid Unicode text"):
+        chat.system = "\ud83d"
+    assert chat.system == "Be brief."
+    assert chat.ask("Why?").record()["system"] == "Be brief."
+
+
+def test_a_failure_knows_what_was_asked_and_who_was_to_answer(chat):
+    with pytest.raises(UsageError) as raised:
+        chat.ask("Why? " * 5000)
+    record = chat.failure(raised.value)
+    assert record["error"]["code"] == "context"
+    assert record["question"].startswith("Why? Why?")
+    assert record["model"]["family"] == "llava-next-video"
+    assert len(record["media"][0]["frames"]) == 8
+
+
 def test_what_cannot_be_read_is_not_added(chat):
     with pytest.raises(InputError, match="no such file"):
         chat.add("none.mp4")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pty
 import re
@@ -16,13 +17,16 @@ from typing import Any
 
 import pytest
 from answers import MODEL, answered, completion
+from batch.stub import run
 
-from llava_cli.engine.types import Generation
+from llava_cli.batch.jobs import items_of
 from llava_cli.errors import InputError
+from llava_cli.models.messages import Message
 from llava_cli.models.prompt import Prompt
 from llava_cli.record import answer_record, error_record
+from llava_cli.request import Request
 from man import make
-from man.record import KEYS
+from man.record import ERROR_CODES, KEYS, LIST_KEYS
 
 GENERATED = (".1", ".5", ".bash", ".fish", "")
 ROOT = Path(__file__).parents[1]
@@ -83,18 +87,42 @@ def test_a_page_as_it_is_read():
 
 
 def test_the_record_s_page_tells_every_key():
-    error = error_record("Why?", [b"bad\xff".decode("utf-8", "surrogateescape")], InputError("no such file"))
-    asked = Prompt([1, 1, 2], (), (), 0, "Why?", "user")
-    told = answer_record("Why?", [], completion(media=(), visual_tokens=(), ids=(5,)), MODEL, Generation(), 0.5,
-                         template="{{ messages }}", prompt=asked)  # fmt: skip
-    found = keys(answered()) | keys(told) - {"media"} | keys(error) | {"memory", "messages"}
-    empty = {"model", "generation"}  # null in an error
-    assert found - empty == {key for key, _ in KEYS}
+    """Records of answers, of failures and of lists, one of them with a history."""
+    history = (Message("user", ("Hello",)),)
+    name = b"bad\xff".decode("utf-8", "surrogateescape")
+    error = error_record(InputError("no such file"), Request("Why?", history=history).asked(), [name])
+    job = {"media": "a.mp4", "question": "Why?", "answer": "of the list", "label": "x"}
+    listed = run(items_of([job, job | {"id": 2}, {"media": "bad.mp4", "question": "Why?"}, {"media": []}])).records
+    prompt = Prompt([1, 1, 2], (), (), 0, "Why?", "user")
+    done = completion(media=(), visual_tokens=(), ids=(5,))
+    whole = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, prompt=prompt)
+    told = {key for key, _ in (*KEYS, *LIST_KEYS)} - {"(others)"}
+    found = set().union(*map(keys, [answered(), error, whole, *listed])) | {"memory"}
+    assert found - {"model", "media", "label"} == told  # null or empty in an error; the list's own
+    assert {key for record in listed for key in record} >= {key for key, _ in LIST_KEYS} - {"(others)"}
+
+
+def test_the_record_s_page_tells_every_code_of_an_error():
+    assert {code for code, _ in ERROR_CODES} == codes_of_errors()
+
+
+def codes_of_errors() -> set[str]:
+    """Those that the program's source gives to errors: as a class's own, or to a single one."""
+    found = set()
+    for path in (ROOT / "llava_cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            given = [node] if isinstance(node, ast.keyword) and node.arg == "code" else []
+            if isinstance(node, ast.ClassDef):
+                given = [one for one in node.body if isinstance(one, ast.Assign) and one.targets[0].id == "code"]
+            found |= {one.value.value for one in given if isinstance(one.value, ast.Constant)}
+    return found - {"error"}  # the base class's, which nothing is raised as
 
 
 def keys(value: Any, path: str = "") -> set[str]:
-    """The paths of all keys; those below sampling, memory and versions are told with them."""
-    if path in ("media[].sampling", "memory", "versions") or not isinstance(value, dict | list):
+    """The paths of all keys; some are told with those that they are below."""
+    if path in ("media[].sampling", "memory", "versions", "choice", "messages", "job") or not isinstance(
+        value, dict | list
+    ):
         return {path}
     if isinstance(value, list):
         below = [keys(entry, f"{path}[]") for entry in value]

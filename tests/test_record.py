@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 
 from answers import CLIP, MODEL, STILL, answered, completion
 
@@ -16,17 +17,21 @@ from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message
 from llava_cli.models.prompt import Prompt
 from llava_cli.record import SCHEMA_VERSION, answer_record, error_record, plan_record, plan_text, to_json
+from llava_cli.request import FrameChoice, Request
+
+ASKED = ["question", "system", "messages", "template_sha256", "choice", "fit", "raw", "generation"]
 
 
 def test_an_answer_s_keys():
     record = json.loads(to_json(answered()))
     assert list(record) == [
-        "schema_version", "id", "status", "question", "answer", "finish_reason", "model", "media", "generation",
-        "usage", "timing", "warnings", "versions",
+        "schema_version", "id", "status", *ASKED, "answer", "finish_reason", "model", "media", "usage", "timing",
+        "warnings", "versions",
     ]  # fmt: skip
     assert (record["schema_version"], record["status"]) == (SCHEMA_VERSION, "ok")
     assert list(record["model"]) == [
-        "checkpoint", "revision", "family", "dtype", "quantization", "device", "attention", "dummy", "template",
+        "checkpoint", "revision", "family", "dtype", "quantization", "device", "attention", "dummy", "rope_scaling",
+        "template",
     ]  # fmt: skip
     assert list(record["media"][0]) == [
         "path", "kind", "width", "height", "duration", "codec", "rotation", "decoder", "sampling", "frames",
@@ -46,10 +51,13 @@ def test_media_stand_in_the_order_the_user_named_them():
 
 
 def test_an_error_keeps_what_is_known():
-    record = json.loads(to_json(error_record("What?", ["a.mp4"], InputError("a.mp4: no such file"), Generation())))
-    assert list(record) == [
-        "schema_version", "id", "status", "question", "error", "model", "media", "generation", "versions",
-    ]  # fmt: skip
+    error, known = InputError("a.mp4: no such file"), {"checkpoint": "someone/tiny", "family": "llava-next-video"}
+    asked = Request("What?", system="Be brief.").asked()
+    record = json.loads(to_json(error_record(error, asked, ["a.mp4"], model=known)))
+    assert list(record) == ["schema_version", "id", "status", *ASKED, "error", "model", "media", "versions"]
+    assert record["system"] == "Be brief."
+    assert record["model"]["checkpoint"] == "someone/tiny"
+    assert record["model"]["dtype"] is None
     assert record["status"] == "error"
     assert record["error"] == {"code": "input", "message": "a.mp4: no such file"}
     assert record["media"] == [{"path": "a.mp4"}]
@@ -57,18 +65,17 @@ def test_an_error_keeps_what_is_known():
 
 def test_the_record_of_a_conversation_holds_it():
     said = [Message("user", (MediaPath("video", "a\udcff.mp4", Excerpt(1.0, frames=4)), "Who?"), inline=True)]
-    failed = error_record("Why?", [said[0].media[0]], InputError("no"), messages=said)
+    failed = error_record(InputError("no"), Request("Why?", history=said).asked(), [said[0].media[0]])
     medium = {"path": "a\\udcff.mp4", "path_b64": "Yf8ubXA0", "start": 1.0, "frames": 4}
     content = [{"type": "video", **medium}, {"type": "text", "text": "Who?"}]
     assert failed["messages"] == [{"role": "user", "content": content, "inline": True}]
     assert failed["media"] == [medium]
-    assert list(failed)[3:5] == ["question", "messages"]
-    assert failed["id"] != error_record("Why?", [said[0].media[0]], InputError("no"))["id"]
+    assert failed["id"] != error_record(InputError("no"), Request("Why?").asked(), [said[0].media[0]])["id"]
 
 
 def test_a_name_that_is_no_text_is_kept_to_the_byte():
     name = b"bad\xff\nname.mp4".decode("utf-8", "surrogateescape")
-    line = to_json(error_record("What?", [name], InputError(f"{name}: no such file")))
+    line = to_json(error_record(InputError(f"{name}: no such file"), Request("What?").asked(), [name]))
     assert line.isascii()
     assert "\n" not in line
     media = json.loads(line)["media"][0]
@@ -84,9 +91,9 @@ def test_the_id_names_what_was_asked_and_not_what_was_answered():
 PROMPT = Prompt([1, 5, 3, 3, 3, 5, 5, 9], (STILL, CLIP), (1, 2), 5, "<video> Why?", "user")
 
 
-def told(**settings: object) -> dict:
+def told(prompt: Prompt | None = None, **asked: object) -> dict:
     answer = completion(template="user", ids=(7, 7, 2))
-    return answer_record("What?", [CLIP, STILL], answer, MODEL, Generation(), 0.5, **settings)
+    return answer_record(Request("What?", **asked).asked(), [CLIP, STILL], answer, MODEL, 0.5, prompt=prompt)
 
 
 def test_a_prompt_is_told_with_equal_ids_counted_where_it_is_wanted():
@@ -100,15 +107,48 @@ def test_a_prompt_is_told_with_equal_ids_counted_where_it_is_wanted():
 def test_a_template_of_the_user_s_is_known_by_its_digest_and_is_another_record():
     record = told(template="{{ messages }}")
     assert record["model"]["template"] == "user"
-    assert record["model"]["template_sha256"] == hashlib.sha256(b"{{ messages }}").hexdigest()
+    assert record["template_sha256"] == hashlib.sha256(b"{{ messages }}").hexdigest()
     assert len({record["id"], told()["id"], told(template="{{ messages }} ")["id"]}) == 3
 
 
 def test_a_plan_always_tells_the_prompt_and_its_ids_where_they_are_wanted():
     for wanted in (False, True):
-        record = plan_record(
-            "What?", PROMPT.media, PROMPT, MODEL, Generation(), MemoryPlan(1, 1, 1, 1), (), prompt_ids=wanted
-        )
+        asked = Request("What?").asked()
+        record = plan_record(asked, PROMPT.media, PROMPT, MODEL, MemoryPlan(1, 1, 1, 1), (), wanted)
         assert record["prompt_text"] == "<video> Why?"
         assert ("prompt_ids" in record) == wanted
         assert plan_text(record).endswith("it reads:\n\n  <video> Why?\n")
+
+
+EVERYTHING = {
+    "history": (Message("user", ("Hello",)), Message("assistant", ("Hi",))),
+    "system": "Be brief.",
+    "choice": FrameChoice(start=1.0),
+    "fit": True,
+    "generation": Generation(8),
+    "raw": True,
+    "template": "{{ messages }}",
+}
+
+
+def test_the_id_is_of_everything_that_is_asked():
+    ids = {answered(asked={key: value})["id"] for key, value in EVERYTHING.items()}
+    assert len(ids | {answered()["id"]}) == len(EVERYTHING) + 1
+
+
+def test_the_id_is_of_what_is_shown_and_of_who_answers(monkeypatch):
+    """A file that was replaced is other work under the same name; so is another template, or a stretched context."""
+    other = replace(CLIP, frames=CLIP.frames ^ 1)
+    later = replace(CLIP, times=(0.5, 1.5))
+    shown = [answered(clip=clip)["id"] for clip in (CLIP, other, later)]
+    shown.append(answered(template="family")["id"])
+    monkeypatch.setattr("answers.MODEL", replace(MODEL, rope_scaling="linear:2"))
+    assert len({*shown, answered()["id"]}) == 5
+
+
+def test_whatever_a_record_holds_its_line_is_json_in_utf_8():
+    record = answered() | {"answer": "a\ud83d \U0001f600", "label": {"\udcff": ["\udc80"]}}
+    read = json.loads(to_json(record))
+    json.dumps(read, ensure_ascii=False).encode()
+    assert read["answer"] == "a\\ud83d \U0001f600"
+    assert read["label"] == {"\\udcff": ["\\udc80"]}

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
+
 import pytest
 from pictures import clip, still
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.named import Excerpt
-from llava_cli.models.messages import MediaPath, Message, Turn, raw
+from llava_cli.models.messages import MediaPath, Message, Turn, raw, written
 from llava_cli.request import WRAPPED_AGAIN, FrameChoice, Request
 from llava_cli.session import open_family
+from llava_cli.texts import path_entry
 
 CLIP, STILL = clip(2, 8, 8), still(9, 7)
 HISTORY = (
@@ -65,13 +69,11 @@ def test_a_file_that_is_not_what_the_history_says():
 def test_a_failure_on_the_way_knows_what_was_asked_and_keeps_what_it_knew():
     request = Request("Why?", ("a.mp4",), generation=Generation(7))
     error = InputError("a.mp4: is empty")
-    error.known = {"question": "Why, really?", "media": [CLIP]}
+    error.known = {"paths": ("b.mp4",), "media": [CLIP]}
     with pytest.raises(InputError) as raised, request.known_to_failures():
         raise error
     assert raised.value is error
-    assert error.known == {
-        "question": "Why, really?", "paths": ("a.mp4",), "generation": Generation(7), "media": [CLIP],
-    }  # fmt: skip
+    assert error.known == {"asked": request.asked(), "paths": ("b.mp4",), "media": [CLIP]}
 
 
 def test_fewer_frames_are_fewer_of_each_medium():
@@ -96,7 +98,8 @@ def test_a_failure_of_a_conversation_knows_it_and_what_was_to_be_shown_of_each_m
     error = InputError("clip.mp4: is empty")
     with pytest.raises(InputError), request.known_to_failures():
         raise error
-    assert (error.known["paths"], error.known["messages"]) == (("still.png", part), HISTORY)
+    assert error.known["paths"] == ("still.png", part)
+    assert error.known["asked"]["messages"] == written(HISTORY, path_entry)
 
 
 def test_a_raw_prompt_is_asked_to_the_last_space_and_its_media_are_placed_later():
@@ -107,9 +110,9 @@ def test_a_raw_prompt_is_asked_to_the_last_space_and_its_media_are_placed_later(
 
 @pytest.mark.parametrize("other", [{"system": "Be brief."}, {"history": HISTORY}, {"template": "{{ messages }}"}])
 def test_a_raw_prompt_is_all_that_is_said(other):
-    Request("<video>", ("clip.mp4",), raw=True, system=" ").check()
+    Request("<video>", ("clip.mp4",), raw=True, system=" ")
     with pytest.raises(UsageError, match="a raw prompt is the whole prompt"):
-        Request("<video>", ("clip.mp4",), raw=True, **other).check()
+        Request("<video>", ("clip.mp4",), raw=True, **other)
 
 
 def test_a_template_goes_with_the_conversation_and_its_system_prompt():
@@ -123,3 +126,33 @@ def test_a_question_that_looks_like_a_whole_prompt_is_warned_of_unless_it_is_one
     assert Request(whole, notes=("fewer frames",)).warnings == ("fewer frames", WRAPPED_AGAIN)
     assert Request(whole, raw=True, notes=("fewer frames",)).warnings == ("fewer frames",)
     assert Request("Why?").warnings == Request().warnings == ()
+
+
+def test_all_that_is_asked_is_told_and_a_new_field_by_itself():
+    asked = Request("Why?", ("a.mp4",), HISTORY, "Be brief.", FrameChoice(4, start=1.0), True, Generation(7)).asked()
+    assert asked == {
+        "question": "Why?",
+        "system": "Be brief.",
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be polite."}]},
+            {
+                "role": "user",
+                "content": [{"type": "image", "path": "still.png"}, {"type": "text", "text": "What is it?"}],
+            },
+            {"role": "assistant", "content": [{"type": "text", "text": "A picture."}]},
+        ],
+        "template_sha256": None,
+        "choice": asdict(FrameChoice(4, start=1.0)),
+        "fit": True,
+        "raw": False,
+        "generation": asdict(Generation(7)) | {"do_sample": False},
+    }
+    json.dumps(asked)
+
+    @dataclass(frozen=True)
+    class Later(Request):
+        """A request of a version to come."""
+
+        tone: str = "plain"
+
+    assert Later("Why?", tone="shrill").asked()["tone"] == "shrill"

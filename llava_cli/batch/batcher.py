@@ -12,9 +12,11 @@ from llava_cli.answer import Answer
 from llava_cli.batch.jobs import Job
 from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
-from llava_cli.batch.task import Task, bug
-from llava_cli.engine.types import Completion
+from llava_cli.batch.task import Task
+from llava_cli.bugs import ENDINGS, as_failure
+from llava_cli.engine.types import Completion, Generation, Query
 from llava_cli.errors import LlavaError, OutOfMemory, forget_origin
+from llava_cli.models.messages import ask
 from llava_cli.session import Session
 
 log = logging.getLogger(__name__)
@@ -97,9 +99,13 @@ class Batcher:
         failure: LlavaError
         try:
             completions = engine.answer([task.ready.query for task in batch])
+            if len(completions) != len(batch):
+                raise ValueError(f"{len(completions)} answers to {len(batch)} questions")
+        except ENDINGS:
+            raise
         except LlavaError as error:
             failure = error
-        except Exception as error:
+        except BaseException as error:
             failure = self._bug(error, len(batch))
         else:
             self._bugs = 0
@@ -114,10 +120,22 @@ class Batcher:
             release(failure)
         return failure
 
-    def _bug(self, error: Exception, size: int) -> LlavaError:
-        """One odd file must not end a run; but where nothing works any more (a GPU has died), going on is worse."""
+    def _bug(self, error: BaseException, size: int) -> LlavaError:
+        """Odd files must not end a run; but where nothing works any more (a GPU has died), going on is worse."""
         if size == 1:
             self._bugs += 1
         if self._bugs >= _BUGS_IN_A_ROW:
-            raise error
-        return bug(error)
+            self._bugs = 0
+            if not self._answers_at_all():
+                raise error
+        return as_failure(error)
+
+    def _answers_at_all(self) -> bool:
+        """Whether the engine has a word to say to a question that nothing can be wrong with."""
+        try:
+            self._session.engine.answer([Query(ask("Hello", []), Generation(max_new_tokens=1))])
+        except ENDINGS:
+            raise
+        except BaseException:
+            return False
+        return True

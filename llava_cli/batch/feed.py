@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from llava_cli.batch.identity import content, default_id, line_key, work_key
+from llava_cli.batch.identity import content, default_id, line_key, mark, work_key
 from llava_cli.batch.jobs import Item, Job, Unusable
 from llava_cli.batch.task import RecordGroup, Task
-from llava_cli.errors import InputError, UsageError
+from llava_cli.bugs import as_failure
 from llava_cli.media.clip import View
 from llava_cli.request import Request
 
@@ -54,29 +54,27 @@ class Tasks:
 
     def _group(self, items: list[Item]) -> RecordGroup:
         group = RecordGroup()
-        # The files are the same for all: they are looked at once.
-        contents = [content(path) for path in items[0].names] if isinstance(items[0], Job) else []
-        group.tasks += [self._task(item, contents, group) for item in items]
+        for item in items:
+            try:
+                task = self._job(item, group) if isinstance(item, Job) else self._line(item, group)
+            except Exception as error:
+                task = self._line(Unusable(0, repr(item), as_failure(error), item.id), group)
+            group.tasks.append(task)
         return group
 
-    def _task(self, item: Item, contents: list[str], group: RecordGroup) -> Task:
-        if isinstance(item, Unusable):
-            key = line_key(item)
-            asked = Request(question="", generation=self.defaults.generation)
-            return Task(item, key, default_id(key, ()), asked, group, item.error)
-        request = item.request(self.defaults)
-        key = work_key(self.settings, self.view(request), request, contents)
-        id = default_id(key, item.names) if item.id is None else item.id
-        return Task(item, key, id, request, group, _not_text(request))
+    def _job(self, job: Job, group: RecordGroup) -> Task:
+        request = job.request(self.defaults)
+        for path in request.names:  # the same for all of a group: they are looked at once
+            if path not in group.contents:
+                group.marks[path] = mark(path)
+                group.contents[path] = content(path)
+        key = work_key(self.settings, self.view(request), request, [group.contents[path] for path in request.names])
+        return Task(job, key, default_id(key, job.names) if job.id is None else job.id, request, group)
 
-
-def _not_text(request: Request) -> InputError | None:
-    """The error of a question that no tokenizer can read."""
-    try:
-        request.check()
-    except UsageError as error:
-        return InputError(f"{', '.join(request.names)}: {error}", code="job")
-    return None
+    def _line(self, line: Unusable, group: RecordGroup) -> Task:
+        key = line_key(line)
+        asked = Request(question="", generation=self.defaults.generation)
+        return Task(line, key, default_id(key, ()) if line.id is None else line.id, asked, group, line.error)
 
 
 class Feed:

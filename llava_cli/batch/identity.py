@@ -20,8 +20,11 @@ from llava_cli.media.clip import View
 from llava_cli.media.named import WHOLE
 from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.messages import Message
 from llava_cli.request import DESCRIBE, Request
+
+_KEYED = {"question", "system", "choice", "generation", "fit"}
+"""What of a request is in a key already, or is no part of the work: fewer frames, where not all of them fit."""
+_UNSAID = Request().asked()
 
 _END = 1 << 20
 _BLOCK, _BLOCKS = 1 << 14, 64
@@ -53,6 +56,18 @@ def content(path: str) -> str:
         # Once it can be read it is new work.
         return f"unreadable:{path.encode('utf-8', 'surrogateescape').hex()}"
     return digest.hexdigest()
+
+
+Mark = tuple[int, ...]
+
+
+def mark(path: str) -> Mark | None:
+    """What is the same as long as nobody writes to a file or puts another in its place; None where it is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - names of any bytes
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _samples(size: int) -> list[tuple[int, int]]:
@@ -89,28 +104,19 @@ def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[s
 
 
 def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
-    """The key of a question about files with these contents, shown in this view: the same key, the same work."""
+    """The key of a question about files with these contents, shown in this view: the same key, the same work.
+
+    What a request says besides is in it only where it differs from what goes without saying: ledgers of versions that
+    did not have it yet stay true.
+    """
     question = request.question if request.raw or request.question is None else request.question.strip()
-    asked: list[object] = [
-        settings,
-        asdict(view),
-        list(contents),
-        DESCRIBE if question is None else question,
-        request.system,
-    ]
-    # What most work does not have is left out, and its keys stay as they were.
-    if request.history or any(medium.excerpt != WHOLE for medium in request.shown):
-        asked += [[asdict(medium.excerpt) for medium in request.shown], _said(request.history)]
-    wording = {key: value for key in ("raw", "template") if (value := getattr(request, key))}
-    return _digest([*asked, wording] if wording else asked)
-
-
-def _said(messages: Sequence[Message]) -> list[object]:
-    """What messages say. Their media are known by contents."""
-    return [
-        [one.role, [part if isinstance(part, str) else {"shows": part.modality} for part in one.parts], one.inline]
-        for one in messages
-    ]
+    known = [settings, asdict(view), list(contents), DESCRIBE if question is None else question, request.system]
+    held = dict(zip(request.names, contents, strict=False))
+    asked = request.asked(named=lambda path: {"content": held[path]})
+    more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID[key]}
+    if any(medium.excerpt != WHOLE for medium in request.shown):
+        more["excerpts"] = [medium.excerpt.said for medium in request.shown]
+    return _digest([*known, more] if more else known)
 
 
 def line_key(line: Unusable) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from llava_cli.errors import OutputError
+
 
 @dataclass(frozen=True)
 class LedgerEntry:
@@ -29,10 +31,17 @@ class Index:
         )
 
     def add(self, identity: bytes, key: str, entry: LedgerEntry) -> None:
-        """Note a record; a later one takes the place of an earlier one."""
-        self._database.execute("REPLACE INTO entries VALUES (?, ?, ?)", (identity, entry.offset, entry.ok))
-        if entry.ok and entry.offset >= 0:
-            self._database.execute("REPLACE INTO done VALUES (?, ?)", (bytes.fromhex(key[:32]), entry.offset))
+        """Note a record; a later one takes the place of an earlier one.
+
+        Raises:
+            OutputError: the disk for temporary files is full.
+        """
+        try:
+            self._database.execute("REPLACE INTO entries VALUES (?, ?, ?)", (identity, entry.offset, entry.ok))
+            if entry.ok and entry.offset >= 0:
+                self._database.execute("REPLACE INTO done VALUES (?, ?)", (bytes.fromhex(key[:32]), entry.offset))
+        except sqlite3.Error as error:
+            raise OutputError(f"a temporary file cannot be written: {error}; TMPDIR names another disk") from error
 
     def find(self, identity: bytes) -> LedgerEntry | None:
         """The record of this identity."""

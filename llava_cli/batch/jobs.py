@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
+from llava_cli.bugs import as_failure
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
 from llava_cli.models.messages import (
@@ -24,6 +24,7 @@ from llava_cli.models.messages import (
     with_paths,
 )
 from llava_cli.request import Request
+from llava_cli.texts import check_json, check_name, is_text
 
 LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
@@ -40,7 +41,7 @@ class Job:
     """Some media and a question, or a conversation.
 
     Raises:
-        InputError: no file can have one of the names.
+        InputError: a text is no text, no file can have one of the names, or a record could not carry the rest.
     """
 
     media: tuple[Medium, ...]
@@ -62,10 +63,9 @@ class Job:
 
     def __post_init__(self) -> None:
         for name in self.names:
-            try:
-                os.fsencode(name)
-            except UnicodeEncodeError as error:
-                raise InputError(f"media: {name!a} cannot be a file's name") from error
+            check_name(name)
+        for key, value in {"question": self.question, "system": self.system, "id": self.id, **self.extra}.items():
+            check_json(key, value)
 
     @property
     def shown(self) -> tuple[MediaPath, ...]:
@@ -108,6 +108,8 @@ class Unusable:
     text: str
     """As it stands in the list, cut short."""
     error: LlavaError
+    id: str | int | None = None
+    """The job's own, where the line tells that much."""
 
 
 Item = Job | Unusable
@@ -119,10 +121,12 @@ def read_jsonl(stream: BinaryIO, name: str, question: str | None = None) -> Iter
         if not line.strip():
             continue
         text = line.decode("utf-8", "surrogateescape").strip().removeprefix("\ufeff")
+        content: dict[str, Any] = {}
         try:
-            yield job_of(_object(line, text), question)
-        except LlavaError as error:
-            yield _unusable(number, text, name, error)
+            content = _object(line, text)
+            yield job_of(content, question)
+        except Exception as error:
+            yield _unusable(number, text, name, error, content)
 
 
 def read_csv(stream: BinaryIO, name: str, question: str | None = None) -> Iterator[Item]:
@@ -149,10 +153,12 @@ def read_csv(stream: BinaryIO, name: str, question: str | None = None) -> Iterat
             continue
         if not any(row):
             continue
+        content: dict[str, Any] = {}
         try:
-            yield job_of(_from_row(columns, row), question)
-        except LlavaError as error:
-            yield _unusable(rows.line_num, json.dumps(row), name, error)
+            content = _from_row(columns, row)
+            yield job_of(content, question)
+        except Exception as error:
+            yield _unusable(rows.line_num, json.dumps(row), name, error, content)
 
 
 def items_of(jobs: Iterable[Job | Mapping[str, Any]], question: str | None = None) -> Iterator[Item]:
@@ -160,8 +166,8 @@ def items_of(jobs: Iterable[Job | Mapping[str, Any]], question: str | None = Non
     for number, job in enumerate(jobs, 1):
         try:
             yield job if isinstance(job, Job) else job_of(job, question)
-        except LlavaError as error:
-            yield _unusable(number, str(job), "jobs", error)
+        except Exception as error:
+            yield _unusable(number, str(job), "jobs", error, job)
 
 
 def lines(stream: BinaryIO, separator: bytes = b"\n") -> Iterator[bytes]:
@@ -177,8 +183,12 @@ def lines(stream: BinaryIO, separator: bytes = b"\n") -> Iterator[bytes]:
         yield rest
 
 
-def _unusable(number: int, text: str, name: str, error: LlavaError) -> Unusable:
-    return Unusable(number, text[:2000], InputError(f"{name}, line {number}: {error}", code="job"))
+def _unusable(number: int, text: str, name: str, error: Exception, content: object = None) -> Unusable:
+    """A line that is no job, whatever is wrong with it; of its content the id is kept, if that is one."""
+    id = content.get("id") if isinstance(content, Mapping) else None
+    known = id if id is not None and is_a(id, str, int) and is_text(id) else None
+    failure = InputError(f"{name}, line {number}: {as_failure(error)}", code="job")
+    return Unusable(number, text[:2000], failure, known)
 
 
 def _object(line: bytes, text: str) -> dict[str, Any]:
@@ -231,7 +241,7 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         start=excerpt.start,
         end=excerpt.end,
         frames=excerpt.frames,
-        extra={key: _carried(key, value) for key, value in content.items() if key not in _KEYS},
+        extra={key: value for key, value in content.items() if key not in _KEYS},
         messages=messages,
         raw=raw,
     )
@@ -264,15 +274,6 @@ def _shown(content: Mapping[str, Any]) -> tuple[tuple[Message, ...], tuple[Mediu
     if not (media or all_media(messages)):
         raise InputError("messages: show no video and no image")
     return messages, media
-
-
-def _carried(key: str, value: Any) -> Any:
-    """What the record is to carry: it must be able to."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{key}: cannot be kept in a record: {error}") from error
-    return value
 
 
 def _media(given: Any) -> tuple[Medium, ...]:

@@ -92,7 +92,8 @@ class Ledger:
                     os.ftruncate(self._file, end)
                 raise
             self._catch_up()
-            self._claims.drop(_identity(record))
+            if "key" in record:
+                self._claims.drop(_identity(record))
 
     def close(self) -> None:
         """Give back what was claimed."""
@@ -205,6 +206,7 @@ class MemoryLedger:
         return set(identities)
 
     def append(self, record: Mapping[str, Any]) -> None:
+        to_json(dict(record))  # what cannot be written is no record
         self._index.add(_identity(record), record["key"], LedgerEntry(-1, record["status"] == "ok"))
 
     def close(self) -> None:

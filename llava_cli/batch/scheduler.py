@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -20,9 +21,10 @@ from llava_cli.batch.feed import Feed
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
-from llava_cli.batch.task import RecordGroup, Result, Task, bug, bytes_of
+from llava_cli.batch.task import RecordGroup, Result, Task, bytes_of, spoiled
 from llava_cli.batch.writers.writer import Writer
-from llava_cli.errors import InputError, LlavaError
+from llava_cli.bugs import ENDINGS, as_failure
+from llava_cli.errors import InputError, LlavaError, OutputError
 from llava_cli.media.opened import tell_of
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
@@ -131,20 +133,20 @@ class Scheduler:
 
     def _settled_at_once(self, task: Task) -> bool:
         """Whether nothing needs to be decoded for this task, or another one has it done."""
-        if task.error is not None:
-            self._fail(task, task.error)
-            return True
-        found = self._ledger.done(task.key)
-        if found is not None:
+        with self._costs_only(task):
+            if task.error is not None:
+                raise task.error
+            found = self._ledger.done(task.key)
+            if found is None:
+                return not self._admission.begin(task)
             self._write(task, task.copied(found))
-            return True
-        return not self._admission.begin(task)
+        return True
 
     def _decode(self, tasks: list[Task], group: RecordGroup) -> None:
         """Have decoded what these tasks show, all of them the same; none are given for the pictures only."""
         request = (tasks or group.tasks)[0].request
-        group.waiting += 1
         future = self._session.pool.submit(self._session.views(request))
+        group.waiting += 1
         self._decoding[future] = tasks, group
         future.add_done_callback(self._decoded.put)
 
@@ -177,18 +179,30 @@ class Scheduler:
                 self._fail(task, _failure(error, task))
         self._release(group)
 
+    @contextmanager
+    def _costs_only(self, task: Task) -> Iterator[None]:
+        """Whatever goes wrong inside costs this job and no other; only what cannot be written ends the run."""
+        try:
+            yield
+        except (*ENDINGS, OutputError):
+            raise
+        except BaseException as error:
+            if not isinstance(error, LlavaError):
+                task.media = ()  # for all one knows, telling of them is what went wrong
+            self._fail(task, as_failure(error))
+
     def _show(self, tasks: list[Task], decoded: Decoded) -> None:
         if tasks:
             self._session.check_memory()  # of the checkpoint alone: were it too large, no file would be at fault
         for task in tasks:
             task.media = decoded.media
             task.decode_s += decoded.seconds
-            try:
-                task.prepared = self._prepared(task)
-            except LlavaError as error:
-                self._refit(task, error)
-            except Exception as error:
-                self._fail(task, bug(error))
+            with self._costs_only(task):
+                task.group.check_unchanged()
+                try:
+                    task.prepared = self._prepared(task)
+                except LlavaError as error:
+                    self._refit(task, error)
         ready = [task for task in tasks if task.prepared is not None]
         if ready:
             self._ready.append(ready)
@@ -201,11 +215,8 @@ class Scheduler:
     def _refit(self, task: Task, error: LlavaError) -> None:
         """Show fewer frames, where that may help and is wanted; otherwise this is the end of it."""
         task.prepared = None
-        try:
+        with self._costs_only(task):
             task.request = self._session.fewer_frames(task.request, task.media, error)
-        except LlavaError as final:
-            self._fail(task, final)
-        else:
             self._decode([task], task.group)
 
     # From the engine to the records.
@@ -218,7 +229,8 @@ class Scheduler:
             return
         for task, answer, size in self._batcher.answer(batch, stop):
             if isinstance(answer, Answer):
-                self._write(task, task.answered(answer, size), answer)
+                with self._costs_only(task):
+                    self._write(task, task.answered(answer, size), answer)
             else:
                 self._refit(task, answer)
             yield from self._made()
@@ -244,18 +256,39 @@ class Scheduler:
         task.group.records.append((record, True))
         self._release(task.group)
         for other in self._admission.settle(task, ok):
-            if ok:
-                self._write(other, other.copied(record), answer and other.shared(answer))
-            else:
-                self._decode([other], other.group)
+            with self._costs_only(other):
+                if ok:
+                    self._write(other, other.copied(record), answer and other.shared(answer))
+                else:
+                    self._decode([other], other.group)
 
     def _release(self, group: RecordGroup) -> None:
         """One thing less that the group waits for."""
         group.waiting -= 1
         if group.waiting == 0 and group.records:
             for writer in self._writers:
-                writer.put(group.records, group.media)
+                try:
+                    writer.put(group.records, group.media)
+                except ENDINGS:
+                    raise
+                except BaseException as error:
+                    if isinstance(error, OutputError) and not writer.per_job:
+                        raise
+                    self._take_back(group, as_failure(error))
             group.media = ()
+
+    def _take_back(self, group: RecordGroup, error: LlavaError) -> None:
+        """Have what was answered count as failed: it could not be written where it was wanted too."""
+        for place, (record, new) in enumerate(group.records):
+            if record["status"] == "error":
+                continue
+            failed = spoiled(record, error)
+            self._ledger.append(failed)
+            group.records[place] = failed, new
+            self.tally.take_back(new)
+            self._over = self._over or self._strict
+            item = next(task.item for task in group.tasks if (task.key, task.id) == (record["key"], record["id"]))
+            self._results.append(Result(item, failed, None, error))
 
 
 def _failure(error: BaseException, task: Task) -> LlavaError:
@@ -265,4 +298,4 @@ def _failure(error: BaseException, task: Task) -> LlavaError:
     if isinstance(error, DecoderBug):
         names = ", ".join(task.request.names)
         return InputError(f"{names}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
-    return bug(error)
+    return as_failure(error)

@@ -25,6 +25,14 @@ class Tally:
     current: str = ""
     """The media that are being asked about."""
 
+    def take_back(self, new: bool) -> None:
+        """What counted as done, in this run or an earlier one, has failed."""
+        if new:
+            self.done -= 1
+        else:
+            self.skipped -= 1
+        self.failed += 1
+
     @property
     def seen(self) -> int:
         return self.done + self.failed + self.skipped + self.elsewhere

@@ -4,24 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from llava_cli.answer import Answer, Prepared
-from llava_cli.batch.identity import identity
+from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
 from llava_cli.engine.types import ModelInfo
-from llava_cli.errors import ExitCode, LlavaError
+from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.models.messages import shortest, written
-from llava_cli.record import error_record, path_entry
+from llava_cli.models.messages import shortest
+from llava_cli.record import error_entry, error_record
 from llava_cli.request import Request
+from llava_cli.texts import path_entry
 
 RECORD_KEYS = frozenset(
-    {"schema_version", "id", "key", "status", "question", "answer", "finish_reason", "model", "media", "generation"}
-    | {"usage", "timing", "warnings", "versions", "error", "batch_size", "system", "job", "same_as", "messages"}
-    | {"prompt_text", "prompt_ids", "answer_ids"}
+    {"schema_version", "id", "key", "status", "answer", "finish_reason", "model", "media", "usage", "timing"}
+    | {"warnings", "versions", "error", "batch_size", "job", "same_as", "prompt_text", "prompt_ids", "answer_ids"}
+    | Request().asked().keys()
 )
 """What records hold; a list's own keys of these names are carried under `job`."""
 
@@ -31,12 +32,27 @@ class RecordGroup:
     """Jobs that follow each other in the list and show the same media. Their records are handed on together."""
 
     tasks: list[Task] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)
+    """What its files held when its work was named; see `identity.content`."""
+    marks: dict[str, Mark | None] = field(default_factory=dict)
+    """By which it shows that they have not been touched since."""
     media: Sequence[Media] = ()
     """What was shown last."""
     records: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     """Each with whether it was made in this run."""
     waiting: int = 0
     """How many things must happen before the last record is there."""
+
+    def check_unchanged(self) -> None:
+        """Make sure that what has been decoded is what the work's key is of.
+
+        Raises:
+            InputError: a file has been changed or replaced meanwhile.
+        """
+        for path, before in self.marks.items():
+            if mark(path) != before and content(path) != self.contents[path]:
+                raise InputError(f"{path}: was changed while it was read; the next run takes it as it is then",
+                                 code="changed")  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -71,24 +87,20 @@ class Task:
 
     def answered(self, answer: Answer, batch_size: int) -> dict[str, Any]:
         """The record of an answer."""
-        return self._completed(answer.record(), batch_size=batch_size)
+        return self._completed(answer.record_of(self.id), batch_size=batch_size)
 
     def failed(self, error: LlavaError, model: ModelInfo) -> dict[str, Any]:
         """The record of a failure, with all that is known."""
-        asked = self.request
-        question = asked.text(self.media)
-        paths = tuple(map(shortest, asked.shown))
-        record = error_record(question, paths, error, asked.generation, self.media, model, asked.history)
-        return self._completed(record)
+        asked, names = self.request.asked(self.media), tuple(map(shortest, self.request.shown))
+        return self._completed(error_record(error, asked, names, self.media, asdict(model), self.id))
 
     def copied(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the same work, done for the same contents under another name or id."""
         bare = [{k: v for k, v in medium.items() if not k.startswith("path")} for medium in found["media"]]
-        record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job", "system"}}
+        record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job"}}
         names = map(path_entry, self.request.names)
+        record |= {key: value for key, value in self.request.asked().items() if key != "question"}
         record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]
-        if self.request.history:
-            record["messages"] = written(self.request.history, path_entry)
         return self._completed(record, same_as=found["id"])
 
     def shared(self, answer: Answer) -> Answer:
@@ -106,12 +118,10 @@ class Task:
     def _completed(self, record: dict[str, Any], **more: Any) -> dict[str, Any]:
         extra = dict(self.item.extra) if isinstance(self.item, Job) else {}
         taken = {key: extra.pop(key) for key in RECORD_KEYS & extra.keys()}
-        system = self.request.system
         return {
             **record,
             "id": self.id,
             "key": self.key,
-            **({"system": system} if system else {}),
             **more,
             **({"job": taken} if taken else {}),
             **extra,
@@ -142,11 +152,11 @@ class Failure:
         return dict(self.known)
 
 
-def bug(error: BaseException) -> LlavaError:
-    """The error of one job that nobody foresaw: it must not end a run."""
-    failure = LlavaError(f"this is a bug in llava: {type(error).__name__}: {error}", code="bug")
-    failure.exit_code = ExitCode.BUG
-    return failure
+def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
+    """The record of a failure in the place of that of an answer, with all else that it tells."""
+    of_answers = {"answer", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
+    known = {key: value for key, value in record.items() if key not in of_answers}
+    return known | {"status": "error", "error": error_entry(error)}
 
 
 def bytes_of(media: Sequence[Media]) -> int:

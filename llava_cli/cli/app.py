@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import signal
 import sys
-import time
-import traceback
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
-from llava_cli import __version__
+from llava_cli import __version__, bugs
 from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, help, models
 from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
@@ -85,28 +80,10 @@ def _run() -> int:
         complain("llava: terminated")
         return ExitCode.TERMINATED
     except Exception as error:
-        complain(f"llava: this is a bug in llava: {type(error).__name__}: {error}; details in {_write_log()}")
+        complain(f"llava: {bugs.told(error)}")
         return ExitCode.BUG
     return ExitCode.OK
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
-
-
-def _write_log() -> Path | str:
-    """Save the traceback of the exception being handled; the path of the file."""
-    from platformdirs import user_state_path
-
-    text = (
-        f"llava {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-        f"{sys.argv!r}\n\n{traceback.format_exc()}"
-    )
-    try:
-        folder = user_state_path("llava")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / time.strftime(f"crash-%Y%m%d-%H%M%S-{os.getpid()}.log")
-        path.write_text(text, "utf-8", "backslashreplace")
-    except OSError as error:
-        return f"nowhere, because the log could not be written ({error})"
-    return path

@@ -6,17 +6,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
 import typer
 
-from llava_cli.atomic import check_writable, write_file
-from llava_cli.cli import options
-from llava_cli.cli.frames import save_sheet
+from llava_cli.cli import options, values
+from llava_cli.cli.frames import check_sheet, save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
+from llava_cli.cli.recording import check_file, keep
 from llava_cli.errors import InputError, UsageError
 from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
 from llava_cli.output import console
@@ -36,8 +37,13 @@ Examples:
 
   llava ask clip.mp4 "What happens?" --sheet frames.png --time
 
-  curl -s https://example.org/clip.mp4 | llava ask - "What happens?" --json | jq -r .answer
+  curl -s https://example.org/clip.mp4 | llava ask - "What happens?" --json | jq -r '.answer // empty'
 """
+
+BY_SHAPE = (
+    "the checkpoint is not on this machine: this is of its published shape, and the words of the question are counted "
+    "with another tokenizer"
+)
 
 Arguments = Annotated[
     list[str] | None,
@@ -49,7 +55,9 @@ Arguments = Annotated[
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question; all arguments are media then."),
+    typer.Option(
+        "--prompt", "-p", metavar="TEXT", parser=values.text, help="The question; all arguments are media then."
+    ),
     COMMON,
 ]
 Conversation = Annotated[
@@ -76,6 +84,7 @@ def ask(
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     json: options.Json = False,
     output: options.OutputFile = None,
+    append: options.Append = False,
     sheet: options.Sheet = None,
     time: options.Time = False,
     verbose: options.Verbose = False,
@@ -85,28 +94,33 @@ def ask(
     from llava_cli.session import Session
 
     started = perf_counter()
+    if append and output is None:
+        raise UsageError("--append needs --output")
     question, media, history = read_arguments(arguments or [], prompt, conversation)
     request = Request(
         question, media, history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
         **generation.wording(),
     )  # fmt: skip
-    with request.known_to_failures():
-        request.check()
-        if request.prompt_ids and not (json or output):
-            raise UsageError("--prompt-ids is about the record: use it with --json or --output")
-    settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
+    if request.prompt_ids and not (json or output):
+        raise UsageError("--prompt-ids is about the record: use it with --json or --output")
+    known = model.plan() if dry_run else model.session()
+    if known["dummy"] and not model.dummy:
+        request = replace(request, notes=(BY_SHAPE,))
+    settings = known | {"load": device.load_options(), "limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,
         request.known_to_failures(),
         Session(**settings, progress=out.progress) as session,
         session.open_media() as files,
     ):
-        check_writable(output)
-        check_writable(sheet)
+        check_file(output, append)
+        check_sheet(sheet)
         prepared = session.prepare(request, files, answering=not dry_run)
         if sheet is not None:
             save_sheet(prepared.media, sheet)
         if dry_run:
+            for note in request.notes:
+                log.warning("%s", note)
             record = prepared.plan_record(session.loader.info, session.plan(prepared))
         else:
             stream = session.stream(prepared, files)
@@ -115,7 +129,7 @@ def ask(
                 out.write_pieces(stream)
             record = stream.result().record()
         if output is not None:
-            write_file(output, to_json(record).encode() + b"\n")
+            keep(output, append, record)
         elif json:
             out.write(to_json(record) + "\n")
         elif dry_run:

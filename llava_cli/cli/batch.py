@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.errors import ExitCode, InputError, UsageError
-from llava_cli.output import batch_bar, console, stdin_is_terminal
+from llava_cli.output import Output, batch_bar, console, stdin_is_terminal
 from llava_cli.record import to_json
 from llava_cli.request import Request
 
@@ -49,7 +49,7 @@ Jobs = Annotated[
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs without one."),
+    typer.Option("--prompt", "-p", metavar="TEXT", parser=values.text, help="The question of jobs without one."),
     COMMON,
 ]
 Format = Annotated[
@@ -76,7 +76,7 @@ def batch(
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
-    outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir")],
+    outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a list of questions about videos and images.
@@ -122,8 +122,9 @@ def answer_all(
     limits: options.LimitOptions,
     outputs: batch_options.OutputOptions,
     quiet: bool,
+    for_people: bool = False,
 ) -> None:
-    """Answer a list, and say how it went.
+    """Answer a list, and say how it went; `for_people`: on a terminal, print answers and not records.
 
     Raises:
         typer.Exit: some jobs failed.
@@ -138,7 +139,6 @@ def answer_all(
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )
-    defaults.check()
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
     with (
@@ -162,7 +162,9 @@ def answer_all(
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
             try:
                 for result in batch.results(stop):
-                    if outputs.ledger is None:
+                    if outputs.ledger is None and for_people and out.answers_to_terminal:
+                        _show(result.record, out)
+                    elif outputs.ledger is None:
                         out.write(to_json(result.record) + "\n")
                     if result.error is not None:
                         log.warning("%s", result.error)
@@ -173,6 +175,13 @@ def answer_all(
         if failures:
             log.error(failures)
             raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _show(record: Mapping[str, Any], out: Output) -> None:
+    """A record's answer behind the names of its files; why there is none is said on stderr."""
+    if record["status"] == "ok":
+        names = ", ".join(medium["path"] for medium in record["media"])
+        out.write_pieces([f"{names}: {record['answer']}"])
 
 
 def open_list(name: str) -> BinaryIO:

@@ -108,6 +108,12 @@ class OutputOptions:
             rich_help_panel=_OUTPUT,
         ),
     ] = None  # fmt: skip
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Let sidecars replace files that others have written.", rich_help_panel=_OUTPUT
+        ),
+    ] = False
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Also write the records as a table.", rich_help_panel=_OUTPUT),

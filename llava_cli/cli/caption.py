@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import batch_options, options
+from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
@@ -39,6 +39,7 @@ Prompt = Annotated[
         "--prompt",
         "-p",
         metavar="TEXT",
+        parser=values.text,
         help="Ask this of each file; repeatable.",
         show_default="describe",
     ),
@@ -80,12 +81,17 @@ def caption(
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: batch_options.OutputOptions,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print records, also on a terminal.", rich_help_panel="Output"),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Describe many videos and images, or ask each the same questions.
 
-    Without --prompt it asks "Describe this video in detail." Prints a record per file and question, or appends them
-    to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
+    Without --prompt it asks "Describe this video in detail." Prints an answer per file and question (into a pipe, a
+    record), or appends records to --output; the same command, run again, continues where it stopped. Exit code 1: some
+    files failed.
     """
     questions = _questions(prompt)
     if generation.raw and not prompt:
@@ -93,7 +99,7 @@ def caption(
     _check(paths, files_from, null, outputs)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet)
+    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, for_people=not json)
 
 
 @dataclass(frozen=True)
@@ -146,3 +152,5 @@ def _check(paths: list[str] | None, files_from: str | None, null: bool, outputs:
         raise UsageError("--null is about the names in --files-from")
     if outputs.output_dir is not None and outputs.sidecar is None:
         raise UsageError("--output-dir needs --sidecar")
+    if outputs.overwrite and outputs.sidecar is None:
+        raise UsageError("--overwrite needs --sidecar")

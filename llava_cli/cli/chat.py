@@ -19,10 +19,12 @@ import typer
 from llava_cli.cli import options
 from llava_cli.cli.frames import save_sheet, summary
 from llava_cli.cli.grouping import Without
+from llava_cli.cli.help import COMMON
 from llava_cli.cli.prompting import questions
 from llava_cli.cli.tables import table
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.output import Output, console, stdin_is_terminal
+from llava_cli.record import to_json
 from llava_cli.request import Request
 
 if TYPE_CHECKING:
@@ -44,14 +46,17 @@ Examples:
 
 HELP = """\
 /add FILE      show another video or image with the next question
+/drop [FILE]   do not show it after all: the last added, or the one named
 /frames [PNG]  list what the model is shown; save it as a contact sheet
 /system TEXT   set the system prompt; without a text, remove it
 /undo          remove the last question and its answer
 /save FILE     save the conversation, for `llava ask --conversation FILE`
 /stats         what each turn cost: tokens computed, tokens cached, time
 /help          show this list
-/quit          leave, as Ctrl-D does; Ctrl-C stops an answer
+/quit          leave, as exit, quit and Ctrl-D do; Ctrl-C stops an answer
 """
+
+LEAVING = ("/quit", "/exit", "quit", "exit")
 
 MediaFiles = Annotated[list[str] | None, typer.Argument(metavar="[MEDIA...]", help="Videos and images.")]
 
@@ -64,6 +69,9 @@ def chat(
     generation: Annotated[options.GenerationOptions, Without("raw", "prompt_ids")],
     device: options.DeviceOptions,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each answer as one line of JSON.", rich_help_panel="Output"), COMMON
+    ] = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -90,7 +98,7 @@ def chat(
         Chat(session, request) as conversation,
     ):
         conversation.prepare()
-        failed = Prompt(conversation, session, out).run()
+        failed = Prompt(conversation, session, out, json).run()
     if failed is not None:
         raise typer.Exit(failed)
 
@@ -98,16 +106,18 @@ def chat(
 class Prompt:
     """What is typed at the prompt, or comes line by line from a pipe."""
 
-    def __init__(self, chat: Chat, session: Session, out: Output) -> None:
-        self.chat, self.session, self.out = chat, session, out
+    def __init__(self, chat: Chat, session: Session, out: Output, json: bool = False) -> None:
+        """`json`: answers and failures are records, and stdout holds nothing else."""
+        self.chat, self.session, self.out, self.json = chat, session, out, json
         self.commands: dict[str, Callable[[str], None]] = {
             "/add": self.add,
             "/frames": self.frames,
             "/system": self.set_system,
-            "/undo": lambda _: self.chat.undo(),
+            "/drop": self.drop,
+            "/undo": self.undo,
             "/save": self.save,
-            "/stats": lambda _: self.out.write(stats(self.chat.answers)),
-            "/help": lambda _: self.out.write(HELP),
+            "/stats": lambda _: self.show(stats(self.chat.answers)),
+            "/help": lambda _: self.show(HELP),
         }
 
     def run(self) -> int | None:
@@ -117,13 +127,15 @@ class Prompt:
         if interactive:
             log.info("%s is ready; /help lists commands, Ctrl-D leaves", self.session.engine.info.checkpoint)
         for line in questions(sorted([*self.commands, "/quit"]), interactive):
-            if line == "/quit":
+            if line in LEAVING:
                 break
             try:
                 self.take(line)
             except LlavaError as error:
                 log.error("%s", error)
                 failed = failed or int(error.exit_code)
+                if self.json:
+                    self.out.write(to_json(self.chat.failure(error)) + "\n")
         return None if interactive else failed
 
     def take(self, line: str) -> None:
@@ -141,17 +153,38 @@ class Prompt:
         try:
             with _interruptible() as stopped:
                 stream = self.chat.stream(question, stopped)
-                self.out.write_pieces(stream)
+                if self.json:
+                    self.out.write(to_json(stream.result().record()) + "\n")
+                else:
+                    self.out.write_pieces(stream)
         except KeyboardInterrupt:
             log.info("question cancelled")
             return
         if stream.result().finish_reason == "interrupted":
             log.info("stopped; /undo removes it")
 
+    def show(self, text: str) -> None:
+        """Something for people that is no answer."""
+        if self.json:
+            for line in text.splitlines():
+                log.info("%s", line)
+        else:
+            self.out.write(text)
+
     def add(self, argument: str) -> None:
         """Show another file with the next question."""
         self.chat.add(_one_name(argument, "/add FILE"))
-        log.info("it is shown with your next question")
+        log.info("it is shown with your next question; /drop takes it back")
+
+    def drop(self, argument: str) -> None:
+        """Do not show a file after all."""
+        log.info("%s: is not shown", self.chat.drop(_one_name(argument, "/drop FILE") if argument else None))
+
+    def undo(self, _: str) -> None:
+        """Take back the last question."""
+        log.info("removed: %s", self.chat.undo())
+        if self.chat.waiting:
+            log.info("shown with your next question: %s", ", ".join(self.chat.waiting_names))
 
     def frames(self, argument: str) -> None:
         """Say what the model is shown, and save it if a name is given."""
@@ -159,13 +192,14 @@ class Prompt:
         if not media:
             raise UsageError("no video and no image yet; /add FILE shows one")
         for medium in media:
-            self.out.write(summary(medium, family.visual_tokens(medium), family.name))
+            self.show(summary(medium, family.visual_tokens(medium), family.name))
         if argument:
             save_sheet(media, Path(_one_name(argument, "/frames FILE.png")))
 
     def set_system(self, argument: str) -> None:
         """Change the system prompt, with which every prompt begins: the next answer runs all of it again."""
         self.chat.system = argument or None
+        log.info("the system prompt is: %s" if argument else "there is no system prompt now%s", argument)
 
     def save(self, argument: str) -> None:
         """Write the conversation."""

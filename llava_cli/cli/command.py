@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -50,7 +51,8 @@ class _Shared:
 
     def invoke(self: Any, ctx: Any) -> Any:
         option = _json_option(self)
-        with _failures_recorded(option is not None and ctx.params[option.name]):
+        file = ctx.params.get("output") if "append" in ctx.params else None
+        with _failures_recorded(option is not None and ctx.params[option.name], file, ctx.params.get("append", False)):
             return super().invoke(ctx)  # type: ignore[misc]
 
     def get_help_option(self: Any, ctx: Any) -> Any:
@@ -120,24 +122,31 @@ def walk(command: Any, name: str = "llava") -> Iterator[tuple[str, Any]]:
 
 
 @contextmanager
-def _failures_recorded(wanted: bool) -> Iterator[None]:
-    """Print the record of a failure that ends the command, if `wanted` and nobody has done so."""
+def _failures_recorded(wanted: bool, file: Path | None = None, append: bool = False) -> Iterator[None]:
+    """Print the record of a failure that ends the command, if `wanted`, or write it to `file`; nobody may have yet."""
     try:
         yield
     except (LlavaError, _BadUsage) as error:
-        if wanted and not getattr(error, "recorded", False):
-            _print_record(error if isinstance(error, LlavaError) else UsageError(error.format_message()))
+        if (wanted or file is not None) and not getattr(error, "recorded", False):
+            _keep_record(error if isinstance(error, LlavaError) else UsageError(error.format_message()), file, append)
             error.recorded = True
         raise
 
 
-def _print_record(error: LlavaError) -> None:
+def _keep_record(error: LlavaError, file: Path | None, append: bool) -> None:
+    from llava_cli.cli.recording import check_file, keep
     from llava_cli.output import Output
     from llava_cli.record import error_record, to_json
+    from llava_cli.request import Request
 
-    known = {"question": None, "paths": ()} | dict(error.known)
+    known = {"asked": dict.fromkeys(Request().asked())} | dict(error.known)
     with suppress(OutputError, OSError):  # stderr and the exit code must still tell of the failure itself
-        Output(1).write(to_json(error_record(error=error, **known)) + "\n")
+        record = error_record(error, **known)
+        if file is None:
+            Output(1).write(to_json(record) + "\n")
+        else:
+            check_file(file, append)  # what has records of others may be what the error is about
+            keep(file, append, record)
 
 
 def _json_option(command: Any) -> Any | None:

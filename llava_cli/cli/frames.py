@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +16,16 @@ from llava_cli.cli import options
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.tables import table
-from llava_cli.errors import UsageError
+from llava_cli.errors import ExitCode, LlavaError, UsageError
 from llava_cli.output import console
-from llava_cli.record import frames_record, printable, to_json
+from llava_cli.record import error_record, frames_record, to_json
 from llava_cli.request import Request
+from llava_cli.texts import printable
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Media
+    from llava_cli.media.opened import OpenMedia
+    from llava_cli.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ Examples:
 
   llava frames clip.mp4 --fps 1 --start 1:30 --dir frames/
 
-  llava frames clip.mp4 --json | jq '.frames[].time'
+  llava frames clip.mp4 --json | jq '.frames[]?.time'
 """
 
 MediaFiles = Annotated[
@@ -75,21 +79,55 @@ def frames(
         Session(**model.shape(), limits=limits.for_media(), progress=out.progress) as session,
         session.open_media() as files,
     ):
-        check_writable(sheet)
+        check_sheet(sheet)
         if directory is not None:
             make_folder(directory)
-        shown = session.look(request, files)
+        found = [_seen(session, replace(request, media=(name,)), files) for name in media]
+        shown = [one for one in found if not isinstance(one, LlavaError)]
+        failures = [one for one in found if isinstance(one, LlavaError)]
+        if failures and len(media) == 1:
+            raise failures[0]
         files.tell_of(shown)
-        if sheet is not None:
+        if sheet is not None and shown:
             save_sheet(shown, sheet)
-        if directory is not None:
+        if directory is not None and shown:
             log.info("%s: %d pictures", directory, save_frames(shown, directory))
-        for medium in shown:
-            tokens = session.family.visual_tokens(medium)
-            if json:
-                out.write(to_json(frames_record(medium, tokens)) + "\n")
-            else:
-                out.write(summary(medium, tokens, session.family.name))
+        for one in found:
+            if isinstance(one, LlavaError):
+                log.error("%s", one)
+                if json:
+                    out.write(to_json(error_record(one, **one.known)) + "\n")
+                continue
+            tokens = session.family.visual_tokens(one)
+            out.write(to_json(frames_record(one, tokens)) + "\n" if json else summary(one, tokens, session.family.name))
+        if failures:
+            raise typer.Exit(ExitCode.SOME_FAILED if shown else failures[0].exit_code)
+
+
+def _seen(session: Session, request: Request, files: OpenMedia) -> Media | LlavaError:
+    """What a file shows, or why it shows nothing: one bad file does not hide the others."""
+    from llava_cli.media.worker.parent import NotStarted
+
+    try:
+        return session.look(request, files)[0]
+    except NotStarted:
+        raise
+    except LlavaError as error:
+        error.known = {"asked": dict.fromkeys(request.asked()), "paths": request.names, "model": session.known_model}
+        return error
+
+
+def check_sheet(path: Path | None) -> None:
+    """Find out before minutes of work that a contact sheet could not be saved.
+
+    Raises:
+        UsageError, OutputError: it could not be.
+    """
+    if path is not None:
+        from llava_cli.media.sheet import format_of
+
+        format_of(path)
+        check_writable(path)
 
 
 def save_sheet(media: Sequence[Media], path: Path) -> None:
@@ -105,7 +143,7 @@ def save_frames(media: Sequence[Media], folder: Path) -> int:
     from PIL import Image
 
     from llava_cli.media.clip import Clip
-    from llava_cli.media.sheet import save_png
+    from llava_cli.media.sheet import save
 
     count = 0
     for number, medium in enumerate(media, 1):
@@ -117,7 +155,7 @@ def save_frames(media: Sequence[Media], folder: Path) -> int:
             else {f"{prefix}.png": medium.pixels}
         )
         for name, pixels in pictures.items():
-            save_png(Image.fromarray(pixels), folder / name)
+            save(Image.fromarray(pixels), folder / name)
         count += len(pictures)
     return count
 

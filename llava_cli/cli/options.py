@@ -88,6 +88,13 @@ class ModelOptions:
         """The same without weights: of a released checkpoint its published shape, for which nothing is downloaded."""
         return self.session() | {"dummy": self.model in PUBLISHED and self.revision is None}
 
+    def plan(self) -> dict[str, Any]:
+        """The same for a look ahead: a released checkpoint that is not here is known by its published shape."""
+        from llava_cli.models.cache import is_described
+
+        here = self.model not in PUBLISHED or is_described(PUBLISHED[self.model].hub_id)
+        return self.session() if here else self.shape()
+
 
 @dataclass(frozen=True)
 class FrameOptions:
@@ -154,7 +161,9 @@ class FrameOptions:
 class GenerationOptions:
     """How the model answers."""
 
-    system: Annotated[str | None, _answer("--system", metavar="TEXT", help="The system prompt.")] = None
+    system: Annotated[
+        str | None, _answer("--system", metavar="TEXT", parser=values.text, help="The system prompt.")
+    ] = None
     raw: Annotated[
         bool,
         _answer(
@@ -335,8 +344,11 @@ Json = Annotated[bool, _output("--json", help="Print the record as one line of J
 OutputFile = Annotated[
     Path | None, _output("--output", "-o", metavar="FILE", help="Write the record to FILE instead of printing."), COMMON
 ]
+Append = Annotated[bool, _output("--append", help="Append the record to FILE, which may be a ledger of a batch.")]
 Sheet = Annotated[
-    Path | None, _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet (PNG)."), COMMON
+    Path | None,
+    _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet: .png, .jpg or .webp."),
+    COMMON,
 ]
 Time = Annotated[bool, _output("--time", help="Report on stderr where the time went.")]
 Verbose = Annotated[bool, _output("--verbose", "-v", help="Report on stderr what is loaded and shown.")]

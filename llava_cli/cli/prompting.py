@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape, glob
+from io import TextIOWrapper
 from pathlib import Path
 
 _PROMPT = "> "
@@ -16,6 +17,8 @@ _REMEMBERED_LINES = 1000
 
 def questions(commands: Sequence[str], interactive: bool) -> Iterator[str]:
     """The user's lines without empty ones, until the input ends."""
+    if isinstance(sys.stdin, TextIOWrapper):  # bytes that are no text are for whoever takes the line to refuse
+        sys.stdin.reconfigure(errors="surrogateescape")
     lines = _typed(commands) if interactive else iter(sys.stdin)
     for line in lines:
         if line.strip():

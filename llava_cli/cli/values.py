@@ -16,6 +16,7 @@ import typer
 
 from llava_cli.errors import UsageError
 from llava_cli.media.limits import parse_size
+from llava_cli.texts import is_text
 
 
 def whole(least: int, most: int | None = None) -> Callable[[Any], int]:
@@ -61,6 +62,13 @@ def one_of(choices: Any) -> Callable[[Any], str]:
         return str(value)
 
     return read
+
+
+def text(value: Any) -> str:
+    """What is said to a model."""
+    if not is_text(str(value)):
+        raise typer.BadParameter("is not valid Unicode text")
+    return str(value)
 
 
 def seconds(value: Any) -> float:

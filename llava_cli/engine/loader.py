@@ -69,6 +69,7 @@ class Loader:
             device=self.device,
             attention=self.options.attention,
             dummy=self.family.checkpoint.dummy,
+            rope_scaling=_rope_scaling(self.family.checkpoint.rope_factor),
         )
 
     @property
@@ -215,6 +216,10 @@ class Loader:
             case "8bit":
                 return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(self.modules_to_not_convert))
         return None
+
+
+def _rope_scaling(factor: float | None) -> str | None:
+    return None if factor is None else f"linear:{factor:g}"
 
 
 def load(family: Family, options: LoadOptions) -> LocalEngine:

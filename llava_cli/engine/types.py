@@ -79,6 +79,8 @@ class ModelInfo:
     attention: str
     dummy: bool = False
     """The weights are random: the answer means nothing."""
+    rope_scaling: str | None = None
+    """How positions are stretched, where that was asked for."""
 
 
 @dataclass

@@ -13,6 +13,11 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
+def is_described(hub_id: str) -> bool:
+    """Whether the small files of a checkpoint are in the cache: how it sees, and how it is asked."""
+    return any((cache_folder() / f"models--{hub_id.replace('/', '--')}").glob("snapshots/*/config.json"))
+
+
 def cached_sizes() -> dict[str, int]:
     """Bytes of every checkpoint in the cache by hub id, if its weights are among them."""
     sizes = {}

@@ -41,6 +41,8 @@ class Checkpoint:
     """The commit on the hub; None for a local folder."""
     dummy: bool = False
     """There are no files: the published geometry with random weights, to measure a machine and never to answer."""
+    rope_factor: float | None = None
+    """By how much its positions have been stretched, where they have; see `with_linear_rope`."""
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -166,7 +168,8 @@ def with_linear_rope(checkpoint: Checkpoint, factor: float) -> Checkpoint:
     theta = fields.object("rope_parameters").values.get("rope_theta", fields.values.get("rope_theta"))
     text = {key: value for key, value in fields.values.items() if key != "rope_parameters"}
     text |= {"rope_scaling": {"type": "linear", "factor": factor}} | ({"rope_theta": theta} if theta else {})
-    return replace(checkpoint, config=config | {"text_config": text} if "text_config" in config else text)
+    config = config | {"text_config": text} if "text_config" in config else text
+    return replace(checkpoint, config=config, rope_factor=factor)
 
 
 def _open_folder(name: str, folder: Path) -> Checkpoint:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.media.named import WHOLE, Excerpt, excerpt_of, is_address, path_of
+from llava_cli.texts import is_text
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
@@ -303,6 +304,8 @@ def _part(part: Any, where: str, locate: Callable[[str], str]) -> str | MediaPat
     if kind == "text":
         if not isinstance(part.get("text"), str):
             raise InputError(f"{where}: 'text' is missing")
+        if not is_text(part["text"]):
+            raise InputError(f"{where}: 'text' is not valid Unicode text")
         return str(part["text"])
     modality: Any = kind.removesuffix("_url") if isinstance(kind, str) else kind
     if modality not in get_args(Modality):

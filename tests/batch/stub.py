@@ -102,14 +102,22 @@ class Engine:
         asks = [query.conversation for query in batch]
         questions = [question_of(ask) for ask in asks]
         self.batches.append(questions)
-        if len(asks) > self._holds or any(len(ask.media[0].frames) > self._frames for ask in asks):
+        if len(asks) > self._holds or any(len(shown.frames) > self._frames for ask in asks for shown in ask.media):
             raise OutOfMemory("too much")
         if any("odd" in question for question in questions):
             raise ModelError("odd question")
         if any("bug" in question for question in questions):
             raise ZeroDivisionError("oops")
         return [
-            Completion(f"{len(a.media[0].frames)} frames: {q}", "stop", a.media, (1,) * len(a.media), 5, 3, "family")
+            Completion(
+                f"{sum(len(m.frames) for m in a.media)} frames: {q}",
+                "stop",
+                a.media,
+                (1,) * len(a.media),
+                5,
+                3,
+                "family",
+            )
             for a, q in zip(asks, questions, strict=True)
         ]
 

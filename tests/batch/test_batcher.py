@@ -49,8 +49,45 @@ def test_one_job_that_the_engine_refuses_costs_no_other(question, code):
 
 
 def test_an_engine_that_is_broken_for_good_ends_the_run():
+    class Dead(Engine):
+        def answer(self, batch):
+            raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        run(clips(50, "bug?"))
+        run(clips(50), Dead())
+
+
+def test_however_many_jobs_meet_a_bug_none_of_the_others_is_lost(logs):
+    done = run([*clips(20, "bug?"), *clips(25)[20:]])
+    assert (done.tally.done, done.tally.failed) == (5, 20)
+    (log,) = logs.iterdir()
+    assert "ZeroDivisionError: oops" in log.read_text()
+    assert all(str(log) in r["error"]["message"] for r in done.records if r["status"] == "error")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(MemoryError(), "out_of_memory"), (type("Panic", (BaseException,), {})(), "bug")]
+)
+def test_what_is_no_ordinary_exception_costs_one_job_too(error, code):
+    """Libraries written in Rust raise something of their own when they panic."""
+
+    class Odd(Engine):
+        def answer(self, batch):
+            if any("bug" in query.conversation.turns[-1].parts[-1] for query in batch):
+                raise error
+            return super().answer(batch)
+
+    done = run([*clips(2), Job(("2.mp4",), "bug?"), *clips(5)[3:]], Odd())
+    assert [r["error"]["code"] for r in done.records if r["status"] == "error"] == [code]
+    assert done.tally.done == 4
+
+
+def test_an_engine_that_loses_an_answer_is_found_out():
+    class Losing(Engine):
+        def answer(self, batch):
+            return super().answer(batch)[: 1 if len(batch) > 1 else None]
+
+    assert run(clips(6), Losing()).tally.done == 6  # one by one
 
 
 def test_a_batch_takes_nine_tenths_of_what_was_free():

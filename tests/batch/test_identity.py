@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -106,6 +106,33 @@ def test_each_setting_counts():
         key(job, generation=Generation(temperature=0.5)),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_what_was_said_before_counts_by_its_words_and_its_files_contents_but_not_by_their_names():
+    def known(words: str, path: str, content: str) -> str:
+        history = (Message("user", (MediaPath("image", path), words)), Message("assistant", ("A dog.",)))
+        return work_key({}, FAMILY_VIEW, Request("Why?", ("b.mp4",), history), [content, "c"])
+
+    assert known("What?", "a.png", "1") == known("What?", "moved/a.png", "1")
+    assert len({known("What?", "a.png", "1"), known("Who?", "a.png", "1"), known("What?", "a.png", "2")}) == 3
+
+
+def test_a_field_that_requests_get_later_counts_where_it_is_used_and_only_there(monkeypatch):
+    """Ledgers of versions that did not know it stay true, and no answer to another question is taken for this one's."""
+
+    @dataclass(frozen=True)
+    class Later(Request):
+        tone: str = "plain"
+
+    before = work_key({}, FAMILY_VIEW, Request("Why?", ("a",)), ["c"])
+    monkeypatch.setattr("llava_cli.batch.identity._UNSAID", Later().asked())
+    assert work_key({}, FAMILY_VIEW, Later("Why?", ("a",)), ["c"]) == before
+    assert work_key({}, FAMILY_VIEW, Later("Why?", ("a",), tone="shrill"), ["c"]) != before
+
+
+def test_whether_fewer_frames_may_be_shown_is_no_part_of_the_work():
+    """A list is run again with --fit for the sake of its failures."""
+    assert len({work_key({}, FAMILY_VIEW, Request("Why?", ("a",), fit=fit), ["c"]) for fit in (False, True)}) == 1
 
 
 def test_ranges_and_messages_count():

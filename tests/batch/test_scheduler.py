@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 from types import SimpleNamespace
 
 import pytest
 from batch.stub import Engine, StubSession, clips, run
 
-from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.batch.jobs import Job, Unusable, items_of, read_jsonl
 from llava_cli.batch.ledger import Ledger
-from llava_cli.errors import InputError, OutOfMemory
+from llava_cli.batch.task import Task
+from llava_cli.errors import InputError, OutOfMemory, OutputError
 from llava_cli.media.worker.parent import NotStarted
 
 
@@ -59,6 +63,8 @@ def test_a_context_that_is_too_short():
 
 
 class RecordingWriter:
+    per_job = False
+
     def __init__(self, needs_media: bool) -> None:
         self.needs_media = needs_media
         self.got: list = []
@@ -130,26 +136,152 @@ def test_each_result_comes_when_its_record_is_in_the_ledger(tmp_path):
 
 @pytest.mark.parametrize(("name", "code", "message"), [
     ("bug.mp4", "decoder", "bug.mp4: cannot be decoded: LookupError: unforeseen"),
-    ("a.mp4", "bug", "this is a bug in llava: LookupError: no such token"),
+    ("a.mp4", "bug", "this is a bug in llava: LookupError: no such token; details in LOG"),
 ])  # fmt: skip
-def test_what_nobody_foresaw_costs_one_job(name, code, message):
+def test_what_nobody_foresaw_costs_one_job(name, code, message, logs):
     question = "untokenizable" if code == "bug" else "Why?"
     done = run([*clips(2), Job((name,), question), *clips(5)[2:]])
     (failed,) = [result for result in done.results if result.error is not None]
+    message = message.replace("LOG", str(next(logs.iterdir()) if logs.exists() else ""))
     assert (failed.job.media, failed.record["error"]) == ((name,), {"code": code, "message": message})
     assert done.tally.done == 5
 
 
-@pytest.mark.parametrize("more", [{"question": "Wh\udcff?"}, {"question": "Why?", "system": "\ud800"}])
+BAD_TEXTS = [
+    {"question": "Wh\udcff?"},
+    {"system": "\ud800"},
+    {"note": {"\ud83d": 1}},
+    {"note": ["\ud83d"]},
+    {"\udcff": 1},
+]
+
+
+@pytest.mark.parametrize("more", BAD_TEXTS)
 def test_a_text_that_is_no_text_costs_one_job(more):
-    done = run([*clips(1), Job(("1.mp4",), id="x", **more), *clips(3)[2:]])
+    jobs = [{"media": f"{n}.mp4", "question": "Why?", "id": f"id-{n}"} for n in range(3)]
+    done = run(items_of([jobs[0], jobs[1] | more, jobs[2]]))
     failed = {record["id"]: record["error"] for record in done.records if record["status"] == "error"}
-    assert set(failed) == {"x"}
-    assert failed["x"]["code"] == "job"
-    assert "1.mp4: the " in failed["x"]["message"]
-    assert "is not valid Unicode text" in failed["x"]["message"]
+    assert set(failed) == {"id-1"}
+    assert failed["id-1"]["code"] == "job"
+    assert "jobs, line 2: " in failed["id-1"]["message"]
+    assert "is not valid Unicode text" in failed["id-1"]["message"]
     assert done.tally.done == 2
     assert done.pool.decoded == [("0.mp4",), ("2.mp4",)]
+
+
+@pytest.mark.parametrize("place", ["request", "answered", "copied"])
+def test_a_bug_on_the_way_of_one_job_costs_that_job(monkeypatch, tmp_path, place):
+    """While its work is named, while its record is made, while an earlier answer is taken over."""
+    of = Job if place == "request" else Task
+    made = getattr(of, place)
+
+    def broken(self, *arguments):
+        if "1.mp4" in (self.media if of is Job else self.request.media):
+            raise KeyError("oops")
+        return made(self, *arguments)
+
+    ledger = Ledger(tmp_path / "ledger")
+    if place == "copied":
+        run([Job((f"{n}.mp4",), "Why?", id="before") for n in range(3)], ledger=ledger)
+    monkeypatch.setattr(of, place, broken)
+    done = run(clips(3), ledger=ledger)
+    assert [r["error"]["code"] for r in done.records if r["status"] == "error"] == ["bug"]
+    assert done.tally.done == 2
+    ledger.close()
+
+
+class FailingWriter:
+    """Cannot write what is about the second file."""
+
+    needs_media = False
+
+    def __init__(self, error: Exception, per_job: bool) -> None:
+        self.error, self.per_job = error, per_job
+
+    def put(self, records, media) -> None:
+        if records[0][0]["media"][0]["path"] == "1.mp4":
+            raise self.error
+
+    def close(self) -> None:
+        pass
+
+    discard = close
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(OutputError("1.txt: cannot be written"), "output"), (ValueError("oops"), "bug")]
+)
+def test_what_cannot_be_written_beside_a_file_is_that_job_s_failure(tmp_path, error, code):
+    ledger = Ledger(tmp_path / "ledger")
+    done = run(clips(3), ledger=ledger, writers=[FailingWriter(error, per_job=True)])
+    assert (done.tally.done, done.tally.failed) == (2, 1)
+    records = [json.loads(line) for line in (tmp_path / "ledger").read_text().splitlines()]
+    assert [r["status"] for r in records if r["media"][0]["path"] == "1.mp4"] == ["ok", "error"]
+    last = [r for r in records if r["status"] == "error"]
+    assert [(r["error"]["code"], r["question"], "answer" in r) for r in last] == [(code, "Why?", False)]
+    ledger.close()
+    # A run that tries it again has its answer already.
+    again = Ledger(tmp_path / "ledger", retry_failed=True)
+    done = run(clips(3), ledger=again)
+    assert (done.tally.done, done.tally.failed, done.engine.batches) == (1, 0, [])
+    again.close()
+
+
+def test_a_table_that_cannot_be_written_ends_the_run():
+    with pytest.raises(OutputError):
+        run(clips(3), writers=[FailingWriter(OutputError("t.csv: the disk is full"), per_job=False)])
+    assert run(clips(3), writers=[FailingWriter(ValueError("oops"), per_job=False)]).tally.failed == 1
+
+
+def test_a_file_that_is_replaced_before_it_is_decoded_gets_no_answer_under_the_old_name(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"one")
+    session = StubSession()
+    submit = session.pool.submit
+
+    def replaced(views):
+        (tmp_path / "new").write_bytes(b"two")
+        (tmp_path / "new").replace(path)
+        return submit(views)
+
+    session.pool.submit = replaced
+    (record,) = run([Job((str(path),), "Why?")], session=session).records
+    assert (record["status"], record["error"]["code"]) == ("error", "changed")
+    assert "was changed while it was read" in record["error"]["message"]
+    session.pool.submit = submit
+    (again,) = run([Job((str(path),), "Why?")], session=session).records
+    assert (again["status"], again["key"] != record["key"]) == ("ok", True)
+
+
+def test_a_file_that_is_only_touched_is_the_same(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"one")
+    session = StubSession()
+    submit = session.pool.submit
+    session.pool.submit = lambda names, view: os.utime(path, (1, 1)) or submit(names, view)
+    assert run([Job((str(path),), "Why?")], session=session).tally.done == 1
+
+
+def test_whatever_a_list_holds_each_line_has_one_record_and_the_ledger_is_json(tmp_path):
+    """Lines of a list with a value of the wrong kind, or a text that is none, at every place of it."""
+    good = {"id": "7", "media": "a.mp4", "question": "Why?", "system": "Be brief.", "start": 1, "note": {"a": ["b"]}}
+    bad = ["\ud83d", "\udcff", "a\0b", "", 10**4200, -1, 1.5, True, None, [], {}, ["\ud83d"], {"\ud83d": 1}, "\x1b[31m"]
+    lines = [json.dumps(good | {key: value}).encode() for key in [*good, "\ud83d", "answer", "key"] for value in bad]
+    nested = b'{"media": "a.mp4", "question": "Why?", "note": ' + b"[" * 900 + b"]" * 900 + b"}"
+    raw = [b'{"media": "a.mp4", "question": "Wh\xff"}', b"\xff", b"{", b"null", b"[1]", nested, b'{"media": NaN}']
+    listed = b"\n".join([*lines, *raw, json.dumps(good | {"id": "last"}).encode()])
+    ledger = Ledger(tmp_path / "ledger")
+    done = run(read_jsonl(io.BytesIO(listed), "list"), ledger=ledger)
+    written = (tmp_path / "ledger").read_bytes().decode("ascii").splitlines()
+    assert len(written) == len(done.records)
+    assert done.tally.done + done.tally.failed + done.tally.skipped == len(lines) + len(raw) + 1
+    for line in written:
+        record = json.loads(line)
+        json.dumps(record, ensure_ascii=False).encode()  # no half of a pair
+        assert "bug" not in record.get("error", {}).get("code", "")
+    assert json.loads(written[-1])["status"] in ("ok", "error")
+    assert {"last"} <= {json.loads(line)["id"] for line in written if json.loads(line)["status"] == "ok"}
+    ledger.close()
 
 
 def test_where_no_decoder_starts_the_run_ends():

@@ -443,3 +443,19 @@ def test_the_prompt_is_shown_by_a_dry_run_and_told_in_detail(llava, rendered, ti
     told = llava(*options, "-v")
     assert '"USER: <video>\\nWhy?\\u001b[2J ASSISTANT:"' in told.err
     assert "\x1b" not in told.err
+
+
+@pytest.mark.parametrize("name", ["interleave-0.5b", "next-video-7b", "video-llava-7b", "llava-video-7b"])
+def test_a_dry_run_of_a_released_checkpoint_needs_no_download(llava, rendered, monkeypatch, tmp_path, name):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
+    result = llava("ask", rendered("h264"), "Why?", "-m", name, "--dry-run", "--json")
+    assert result.code == 0, result.err
+    record = json.loads(result.out)
+    assert (record["status"], record["model"]["checkpoint"], record["model"]["dummy"]) == ("planned", name, True)
+    assert "its published shape" in record["warnings"][0]
+    assert record["warnings"][0] in result.err
+    assert record["memory"]["total"] > 1 << 30

@@ -6,6 +6,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,8 @@ from pathlib import Path
 import pytest
 from cli.lists import MODEL, records
 from cli.programs import started
+
+from llava_cli.batch.writers.table import harmless
 
 
 def by_job(found: list[dict]) -> dict:
@@ -100,9 +104,11 @@ def test_sidecars_tables_and_a_report(llava, files, tiny, tmp_path):
     assert not (below / "b" / "bad.txt").exists()
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = {row["media"]: row for row in csv.DictReader(file)}
-    assert {path: row["answer"] or None for path, row in rows.items()} == answers
+    assert {path: row["answer"] or None for path, row in rows.items()} == {
+        path: answer and harmless(answer) for path, answer in answers.items()
+    }
     page = (tmp_path / "r.html").read_text()
-    assert page.count("<section>") == 5
+    assert page.count("<section") == 5
     assert page.index("bad.mp4: is empty") < page.index("<img")  # failures first
     assert page.count("data:image/jpeg") == 4
     assert "http" not in page.replace("http-equiv", "")
@@ -196,3 +202,62 @@ def test_whole_prompts_and_templates_for_many_files(llava, files, tiny):
 def test_wording_that_makes_no_sense_is_told_before_anything_is_done(llava, files, tiny, words):
     result = llava("caption", files, "-m", tiny, *words)
     assert (result.code, result.out) == (2, "")
+
+
+def on_a_terminal(*arguments: str | Path) -> tuple[int, str]:
+    """The exit code of a command whose answers go to a terminal, and what stood on it."""
+    master, slave = pty.openpty()
+    process = started(*arguments, stdout=slave, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):
+        while piece := os.read(master, 4096):
+            shown += piece
+    os.close(master)
+    return process.wait(60), shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_answers_and_a_pipe_records(llava, files, tiny):
+    options = ("-m", tiny, *MODEL, "-p", "Why?")
+    good, bad = files / "still0.png", files / "empty.mp4"
+    (record, _) = sorted(
+        records(llava("caption", good, bad, *options).out), key=lambda one: one["status"], reverse=True
+    )
+    code, shown = on_a_terminal("caption", good, bad, *options)
+    answer = "".join(c for c in record["answer"] if c.isprintable())
+    assert (code, shown) == (1, f"{good}: {answer}\n")
+    code, shown = on_a_terminal("caption", good, bad, *options, "--json")
+    assert (code, [one["status"] for one in map(json.loads, shown.splitlines())].count("ok")) == (1, 1)
+
+
+def test_recipes_with_jq_skip_failures(llava, files, tiny, tmp_path):
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    found = llava("caption", files / "still0.png", files / "empty.mp4", "-m", tiny, *MODEL).out
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    filters = re.findall(r"jq (-r '[^']*answer[^']*')", readme)
+    assert len(filters) == 2
+    for words in filters:
+        done = subprocess.run(f"jq {words}", shell=True, input=found, capture_output=True, text=True)
+        assert (done.returncode, "null" in done.stdout) == (0, False)
+
+
+def test_a_caption_by_hand_is_kept_and_the_job_says_so(llava, files, tiny, tmp_path):
+    for name in ("one.png", "two.png"):
+        shutil.copy(files / "still0.png", tmp_path / name)
+    mine, ledger = tmp_path / "one.txt", tmp_path / "out.jsonl"
+    mine.write_text("by hand")
+    command = ("caption", tmp_path, "-m", tiny, *MODEL, "-o", ledger, "--sidecar", "txt")
+    result = llava(*command)
+    assert result.code == 1
+    assert "one.txt: is there already, and llava did not write it; --overwrite replaces it" in result.err
+    assert mine.read_text() == "by hand"
+    answer = (tmp_path / "two.txt").read_text()
+    last = {one["media"][0]["path"]: one for one in records(ledger.read_text())}
+    assert [last[str(tmp_path / name)]["status"] for name in ("one.png", "two.png")] == ["error", "ok"]
+    again = llava(*command, "--retry-failed", "--overwrite")
+    assert (again.code, mine.read_text()) == (0, answer)
+    # What the list itself has written, other settings may change.
+    other = llava(*command, "-p", "Why?")
+    assert (other.code, other.err.count("2 done")) == (0, 1), other.err
+    assert llava("caption", tmp_path, "-m", tiny, "--overwrite").code == 2

@@ -77,6 +77,42 @@ def test_undo_takes_back_and_asks_the_same_again(talk, tmp_path):
     assert "nothing to undo" in talk("/undo").err
 
 
+def test_what_a_command_has_done_is_said(talk, rendered):
+    other = rendered("vp9")
+    result = talk("Why?", "/system Be brief.", "/system", "/undo", f"/add {other}", "/drop", f"/drop {other}", "Who?")
+    for words in (
+        "the system prompt is: Be brief.",
+        "there is no system prompt now",
+        "removed: Why?",
+        f"shown with your next question: {rendered('h264')}",
+        f"{other}: is not shown",
+        f"{other}: does not wait",
+    ):
+        assert words in result.err
+    assert result.code == 2  # the second /drop
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "/quit", "/exit"])
+def test_words_that_leave(talk, word):
+    result = talk(word, "/undo")
+    assert (result.code, result.out) == (0, "")
+    assert "nothing to undo" not in result.err
+
+
+def test_a_record_for_each_turn(talk, rendered):
+    result = talk("Why?", "/stats", "/nope", "/system Be brief.", "How?", "/frames", options=("--json",))
+    first, mistake, second = map(json.loads, result.out.splitlines())
+    assert [one["status"] for one in (first, mistake, second)] == ["ok", "error", "ok"]
+    assert (first["system"], first["messages"]) == (None, [])
+    assert (second["question"], second["system"]) == ("How?", "Be brief.")
+    assert [message["role"] for message in second["messages"]] == ["user", "assistant"]
+    assert second["messages"][0]["content"][0] == {"type": "video", "path": str(rendered("h264"))}
+    assert (mistake["error"]["code"], mistake["question"]) == ("usage", None)
+    assert first["id"] != second["id"]
+    assert "turn" in result.err  # /stats is for people
+    assert "8 frames" in result.err
+
+
 def test_add_frames_and_mistakes(talk, rendered, tmp_path):
     sheet = tmp_path / "a sheet.png"
     result = talk(

@@ -14,7 +14,8 @@ from llava_cli.cli.command import App
 from llava_cli.cli.options import Json
 from llava_cli.errors import InputError
 
-KEYS = ["schema_version", "id", "status", "question", "error", "model", "media", "generation", "versions"]
+ASKED = ["question", "system", "messages", "choice", "fit", "generation"]
+KEYS = ["schema_version", "id", "status", *ASKED, "error", "model", "media", "versions"]
 
 
 @pytest.fixture
@@ -54,7 +55,9 @@ def test_a_failure_before_the_first_step_is_a_record_too(llava, folder, argument
     assert message in record["error"]["message"]
     assert record["error"]["message"] in " ".join(recorded.err.split())
     assert record["error"]["code"] == name
-    assert [record[key] for key in ("id", "question", "model", "media", "generation")] == [None, None, None, [], None]
+    assert [record[key] for key in ("id", *ASKED, "media")] == [None] * 7 + [[]]
+    named = None if "-m" not in arguments else arguments[-1]
+    assert (record["model"] or {}).get("checkpoint") == named
 
 
 def failure(out: str) -> dict:
@@ -88,10 +91,13 @@ def test_what_is_known_of_the_question_is_kept(llava, tiny, folder):
     record = failure(llava("ask", "none.mp4", "Why?", "-m", tiny, "--max-new-tokens", "7", "--json").out)
     assert (record["question"], record["media"]) == ("Why?", [{"path": "none.mp4"}])
     assert record["generation"]["max_new_tokens"] == 7
+    assert (record["model"]["checkpoint"], record["model"]["family"]) == (str(tiny), "llava-next-video")
     assert record["id"]
+    unknown = failure(llava("ask", "none.mp4", "Why?", "-m", "no-such-checkpoint", "--system", "Hi", "--json").out)
+    assert (unknown["model"]["checkpoint"], unknown["system"]) == ("no-such-checkpoint", "Hi")
 
 
-@pytest.mark.parametrize("arguments", [["ask", "--", "--json"], ["chat", "-", "--json"], ["caption", "--json"]])
+@pytest.mark.parametrize("arguments", [["ask", "--", "--json"], ["demo", "--json"], ["batch", "--json"]])
 def test_only_commands_with_the_option_print_a_record_and_only_if_it_was_given(llava, arguments):
     result = llava(*arguments)
     assert (result.code, result.out) == (2, "")

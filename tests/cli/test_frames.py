@@ -13,6 +13,8 @@ import numpy as np
 from media.rendering import read_mark
 from PIL import Image
 
+from llava_cli.media.sheet import TITLE_HEIGHT
+
 
 def test_the_frames_are_those_that_ask_shows(llava, rendered, tiny):
     options = (rendered("h264"), "-m", tiny, "-n", "4", "--start", "0.4")
@@ -49,7 +51,18 @@ def test_one_sheet_for_all_media(llava, rendered, tiny, tmp_path):
     llava("frames", rendered("h264"), "-m", tiny, "-n", "4", "--sheet", one)
     llava("frames", rendered("h264"), rendered("h264"), "-m", tiny, "-n", "4", "--sheet", two)
     single, double = np.asarray(Image.open(one)), np.asarray(Image.open(two))
-    assert np.array_equal(np.concatenate([single, single]), double)
+    height = len(single) + TITLE_HEIGHT
+    assert len(double) == 2 * height
+    for half in (double[:height], double[height:]):
+        assert np.array_equal(half[TITLE_HEIGHT:], single)
+        assert half[:TITLE_HEIGHT].max() == 255  # the file's name
+
+
+def test_a_sheet_in_a_format_that_is_none_is_refused_before_anything_is_read(llava, rendered, tmp_path):
+    for command in (["frames", "none.mp4"], ["ask", "none.mp4", "Why?", "-m", "demo"]):
+        result = llava(*command, "--sheet", tmp_path / "sheet.gif")
+        assert result.code == 2
+        assert "sheet.gif: must end in .png, .jpg, .jpeg, .webp" in result.err
 
 
 def test_ask_saves_the_same_sheet(llava, rendered, tiny, tmp_path):
@@ -92,3 +105,24 @@ def test_what_a_config_leaves_out_is_known_without_torch_too(rendered, tiny):
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["visual_tokens"] == 4 * 32
+
+
+def test_one_bad_file_does_not_hide_the_others(llava, rendered, tiny, tmp_path):
+    """Each has its line in the order in which they were named; the exit code says that some failed, or why all did."""
+    good, bad, none = rendered("h264"), tmp_path / "bad.mp4", tmp_path / "none.mp4"
+    bad.write_bytes(b"no video" * 99)
+    options = ("-m", tiny, "-n", "2")
+    result = llava("frames", bad, good, none, *options, "--json", "--sheet", tmp_path / "sheet.png")
+    first, second, third = map(json.loads, result.out.splitlines())
+    assert result.code == 1
+    assert [first["media"][0]["path"], second["path"], third["media"][0]["path"]] == [str(bad), str(good), str(none)]
+    assert (first["error"]["code"], len(second["frames"])) == ("input", 2)
+    assert (tmp_path / "sheet.png").exists()
+    assert result.err.count("bad.mp4") == result.err.count("none.mp4") == 1
+    plain = llava("frames", bad, good, *options)
+    assert (plain.code, plain.out.count("visual tokens")) == (1, 1)
+    lost = llava("frames", bad, none, *options, "--json", "--sheet", tmp_path / "lost.png")
+    assert (lost.code, len(lost.out.splitlines()), lost.err.count("\n")) == (3, 2, 2)
+    assert not (tmp_path / "lost.png").exists()
+    single = llava("frames", none, *options, "--json")
+    assert (single.code, json.loads(single.out)["media"], single.err.count("\n")) == (3, [{"path": str(none)}], 1)

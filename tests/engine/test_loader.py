@@ -14,7 +14,7 @@ from llava_cli.engine.loader import Loader
 from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import OutOfMemory
-from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.registry import family_of
 
 
@@ -63,3 +63,9 @@ def test_bfloat16_on_the_cpu_answers(folder):
     engine = engine_of(folder, dtype="bfloat16")
     assert engine.info.dtype == "bfloat16"
     assert text_of(engine, [clip(8, 56, 56)])
+
+
+def test_a_stretched_context_is_told():
+    stretched = Loader(family_of(with_linear_rope(dummy_checkpoint("interleave-0.5b"), 2.5)), LoadOptions("cpu"))
+    assert stretched.info.rope_scaling == "linear:2.5"
+    assert dummy_loader("interleave-0.5b").info.rope_scaling is None

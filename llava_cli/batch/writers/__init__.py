@@ -21,6 +21,8 @@ class Outputs:
     sidecar: Literal["txt", "json"] | None = None
     output_dir: Path | None = None
     """Where sidecars go, if not beside their media."""
+    overwrite: bool = False
+    """Sidecars may take the place of files that somebody else has written."""
     csv: Path | None = None
     report: Path | None = None
 
@@ -36,10 +38,11 @@ def open_writers(outputs: Outputs) -> list[Writer]:
     from llava_cli.batch.writers.table import CsvFile
 
     writers: list[Writer] = []
+    if outputs.sidecar is not None:  # first: the others tell of sidecars that could not be written
+        kind = {"txt": TextSidecars, "json": JsonSidecars}[outputs.sidecar]
+        writers.append(kind(outputs.output_dir, outputs.overwrite, outputs.ledger))
     if outputs.csv is not None:
         writers.append(CsvFile(outputs.csv))
     if outputs.report is not None:
         writers.append(Report(outputs.report))
-    if outputs.sidecar is not None:
-        writers.append({"txt": TextSidecars, "json": JsonSidecars}[outputs.sidecar](outputs.output_dir))
     return writers

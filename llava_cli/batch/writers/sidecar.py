@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 from llava_cli.atomic import make_folder, write_file
 from llava_cli.batch.files import EXTENSIONS
+from llava_cli.batch.writers.own import Own
 from llava_cli.batch.writers.writer import Writer
+from llava_cli.errors import OutputError, write_failure
 from llava_cli.media.clip import Media
 from llava_cli.media.named import path_of
 from llava_cli.media.source import is_url
@@ -25,24 +27,37 @@ _LONGEST_NAME = 200
 
 
 class Sidecars(Writer):
-    """Writes a file for each medium."""
+    """Writes a file for each medium, but never over one that somebody else has written, such as a caption by hand."""
 
+    per_job = True
     suffix: str
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, overwrite: bool = False, ledger: Path | None = None) -> None:
+        """`ledger`: what is written is remembered beside it, for the runs to come."""
+        self._folder, self._overwrite, self._own = folder, overwrite, Own(ledger)
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
         paths = [path_of(medium) for medium in records[0][0]["media"]] if records else []
         if not paths or paths[0] is None:
             return
         target = place(paths[0], self.suffix, self._folder)
-        if not any(new for _, new in records) and target.exists():
+        there = _bytes_of(target)
+        if there is not None and not any(new for _, new in records):
             return  # written in an earlier run; it may have been edited since
-        content = self._content([record for record, _ in records])
-        if content:
-            make_folder(target.parent)
-            write_file(target, content.encode("utf-8", "backslashreplace"))
+        content = self._content([record for record, _ in records]).encode("utf-8", "backslashreplace")
+        if not content or content == there:
+            return
+        if there and not (self._overwrite or self._own.has(target, there)):
+            raise OutputError(f"{target}: is there already, and llava did not write it; --overwrite replaces it")
+        make_folder(target.parent)
+        write_file(target, content)
+        self._own.add(target, content)
+
+    def close(self) -> None:
+        self._own.close()
+
+    def discard(self) -> None:
+        self._own.close()
 
     def _content(self, records: Sequence[dict[str, Any]]) -> str:
         raise NotImplementedError
@@ -64,6 +79,16 @@ class JsonSidecars(Sidecars):
 
     def _content(self, records: Sequence[dict[str, Any]]) -> str:
         return json.dumps(records, indent=1) + "\n"
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """What a file holds; None where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise write_failure(path, error) from error
 
 
 def place(path: str, suffix: str, folder: Path | None) -> Path:

@@ -13,6 +13,8 @@ class Writer:
     """Is given the records of each group, those of earlier runs too, and what the group's media showed."""
 
     needs_media = False
+    per_job = False
+    """What it writes is of single jobs: where that fails they have failed, and not the run."""
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
         """Write the records of a group, each with whether it was made in this run.
