@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -71,7 +71,7 @@ def plan_record(
         media=receipts,
         generation=_generation(generation),
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
-        memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
+        memory=_memory(memory),
         warnings=list(warnings),
     )
 
@@ -79,23 +79,30 @@ def plan_record(
 def plan_text(record: dict[str, Any]) -> str:
     """A dry run's record for people."""
     model, memory = record["model"], record["memory"]
-    gib = {key: size / GIB for key, size in memory.items()}
     lines = [
         f"{model['checkpoint']}: {model['family']}, {model['quantization'] or model['dtype']} on {model['device']}"
     ]
+    lines += [f"layers {layers}: {device}" for device, layers in (model["device_map"] or {}).items()]
     for medium in record["media"]:
         frames = f"{len(medium['frames'])} frames, " if "frames" in medium else ""
         lines.append(f"{medium['path']}: {frames}{medium['visual_tokens']} visual tokens")
     lines.append(
         f"prompt: {record['usage']['prompt_tokens']} tokens, and up to {record['generation']['max_new_tokens']} new"
     )
-    lines.append(
-        f"memory: {gib['total']:.2f} GiB of {gib['free']:.2f} GiB free (weights {gib['weights']:.2f}, "
-        f"cache {gib['cache']:.2f}, activations {gib['activations']:.2f}, fixed {gib['fixed']:.2f})"
-    )
-    if memory["total"] > memory["free"]:
+    devices = memory.get("devices", {})
+    lines += [_memory_text(f"memory of {device}", sizes) for device, sizes in devices.items()]
+    lines.append(_memory_text("memory in all" if devices else "memory", memory))
+    if any(sizes["total"] > sizes["free"] for sizes in devices.values() or [memory]):
         lines.append("this does not fit")
     return "\n".join(lines) + "\n"
+
+
+def _memory_text(what: str, sizes: Mapping[str, Any]) -> str:
+    gib = {key: sizes[key] / GIB for key in ("total", "free", "weights", "cache", "activations", "fixed")}
+    return (
+        f"{what}: {gib['total']:.2f} GiB of {gib['free']:.2f} GiB free (weights {gib['weights']:.2f}, "
+        f"cache {gib['cache']:.2f}, activations {gib['activations']:.2f}, fixed {gib['fixed']:.2f})"
+    )
 
 
 def time_text(record: dict[str, Any], total_s: float) -> str:
@@ -108,6 +115,11 @@ def time_text(record: dict[str, Any], total_s: float) -> str:
         f"first token {timing['first_token_s']:.2f} s, {tokens} tokens in {timing['generate_s']:.2f} s{rate}; "
         f"{total_s:.2f} s in all"
     )
+
+
+def _memory(plan: MemoryPlan) -> dict[str, Any]:
+    devices = {device: part.sizes for device, part in plan.devices.items()}
+    return plan.sizes | ({"devices": devices} if devices else {})
 
 
 def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:

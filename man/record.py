@@ -23,9 +23,10 @@ KEYS = [
     ("model.family", "which family read it"),
     ("model.dtype", "float32, bfloat16 or float16"),
     ("model.quantization", "nf4, int8 or null"),
-    ("model.device", "where it ran"),
+    ("model.device", "where it ran; of several devices the first, where all lies that is no layer"),
     ("model.attention", "which implementation"),
     ("model.dummy", "true: random weights, the answer means nothing"),
+    ("model.device_map", "of several devices: which layers lie on each, as 0-29; null on one"),
     ("model.template", "whose chat template wrote the prompt: checkpoint or family"),
     ("media[].path", "the file's name; bytes that are not text are escaped"),
     ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),
@@ -54,7 +55,11 @@ KEYS = [
     ("timing.encode_s", "seconds in the vision tower"),
     ("timing.first_token_s", "seconds from the start of the prefill to the first token"),
     ("timing.generate_s", "seconds from the start of the prefill to the last token"),
-    ("memory", "bytes: weights, cache, activations, fixed, total and free; only if status is planned"),
+    (
+        "memory",
+        "bytes: weights, cache, activations, fixed, total and free; in devices the same of each, if they are several; "
+        "only if status is planned",
+    ),
     ("warnings", "texts: what was changed of what was asked for"),
     ("versions", "of llava_cli, transformers, torch and av"),
 ]

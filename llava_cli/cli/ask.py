@@ -99,7 +99,8 @@ def ask(
         if sheet is not None:
             save_sheet(prepared.media, sheet)
         if dry_run:
-            record = prepared.plan_record(session.loader.info, session.plan(prepared))
+            plan = session.plan(prepared)  # which may decide where the layers would lie
+            record = prepared.plan_record(session.loader.info, plan)
         else:
             stream = session.stream(prepared, files)
             streamed = out.answers_to_terminal and not (json or output)

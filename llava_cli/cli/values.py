@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import typer
 
+from llava_cli.engine.device_map import parse_device_map
 from llava_cli.errors import UsageError
 from llava_cli.media.limits import parse_size
 
@@ -91,6 +92,14 @@ def rope_factor(value: Any) -> float:
     if kind != "linear" or not 1 <= stretch <= 64:
         raise typer.BadParameter(f"must be linear:FACTOR with a factor from 1 to 64, not {_shown(value)}")
     return stretch
+
+
+def device_map(value: Any) -> str:
+    """Devices with what of each may be used; a single GPU's number is a number in the configuration file."""
+    try:
+        return parse_device_map(str(value)).text
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def batch_size(text: str) -> int:

@@ -39,7 +39,7 @@ def test_the_plan_matches_the_weights_that_are_loaded(folder):
 
 
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
-    monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 10 * GIB)
+    monkeypatch.setattr("llava_cli.engine.planning.free_memory", lambda device: 10 * GIB)
     with pytest.raises(OutOfMemory, match="--4bit would fit"):
         dummy_loader("next-video-7b").check_memory([(4608, 256)])
     with pytest.raises(OutOfMemory, match="smaller checkpoint"):
