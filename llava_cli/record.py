@@ -41,7 +41,7 @@ def answer_record(
         "ok",
         answer=answer.text,
         finish_reason=answer.finish_reason,
-        model={**asdict(model), "template": answer.template},
+        model={**_model(model), "template": answer.template},
         media=[_media(medium, tokens[id(medium)]) for medium in media],
         generation=_generation(generation),
         usage={
@@ -67,7 +67,7 @@ def plan_record(
     return _record(
         question,
         "planned",
-        model={**asdict(model), "template": prompt.template},
+        model={**_model(model), "template": prompt.template},
         media=receipts,
         generation=_generation(generation),
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
@@ -82,7 +82,7 @@ def plan_text(record: dict[str, Any]) -> str:
     lines = [
         f"{model['checkpoint']}: {model['family']}, {model['quantization'] or model['dtype']} on {model['device']}"
     ]
-    lines += [f"layers {layers}: {device}" for device, layers in (model["device_map"] or {}).items()]
+    lines += [f"layers {layers}: {device}" for device, layers in model.get("device_map", {}).items()]
     for medium in record["media"]:
         frames = f"{len(medium['frames'])} frames, " if "frames" in medium else ""
         lines.append(f"{medium['path']}: {frames}{medium['visual_tokens']} visual tokens")
@@ -117,6 +117,13 @@ def time_text(record: dict[str, Any], total_s: float) -> str:
     )
 
 
+def _model(model: ModelInfo) -> dict[str, Any]:
+    known = asdict(model)
+    if model.device_map is None:
+        del known["device_map"]
+    return known
+
+
 def _memory(plan: MemoryPlan) -> dict[str, Any]:
     devices = {device: part.sizes for device, part in plan.devices.items()}
     return plan.sizes | ({"devices": devices} if devices else {})
@@ -141,7 +148,7 @@ def error_record(
         question,
         "error",
         error={"code": error.code, "message": printable(str(error))},
-        model=model and asdict(model),
+        model=model and _model(model),
         media=[known.get(path) or path_entry(path) for path in paths],
         generation=generation and _generation(generation),
     )

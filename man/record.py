@@ -26,7 +26,7 @@ KEYS = [
     ("model.device", "where it ran; of several devices the first, where all lies that is no layer"),
     ("model.attention", "which implementation"),
     ("model.dummy", "true: random weights, the answer means nothing"),
-    ("model.device_map", "of several devices: which layers lie on each, as 0-29; null on one"),
+    ("model.device_map", "which layers lie on each device, as 0-29; only if there are several"),
     ("model.template", "whose chat template wrote the prompt: checkpoint or family"),
     ("media[].path", "the file's name; bytes that are not text are escaped"),
     ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),

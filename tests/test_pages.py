@@ -82,7 +82,7 @@ def test_a_page_as_it_is_read():
 
 def test_the_record_s_page_tells_every_key():
     error = error_record("Why?", [b"bad\xff".decode("utf-8", "surrogateescape")], InputError("no such file"))
-    found = keys(answered()) | keys(error) | {"memory"}
+    found = keys(answered()) | keys(error) | {"memory", "model.device_map"}
     empty = {"model", "generation"}  # null in an error
     assert found - empty == {key for key, _ in KEYS}
 

@@ -12,7 +12,7 @@ import typer
 
 from llava_cli.cli import values
 from llava_cli.cli.help import COMMON
-from llava_cli.engine.device_map import parse_device_map
+from llava_cli.engine.device_map import DeviceMap
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
@@ -195,7 +195,7 @@ class DeviceOptions:
         "auto"
     )
     device_map: Annotated[
-        str | None,
+        DeviceMap | None,
         _machine(
             "--device-map",
             metavar="MAP",
@@ -244,8 +244,7 @@ class DeviceOptions:
         if self.quantize_all and not (self.four_bit or self.eight_bit):
             raise UsageError("--quantize-all needs --4bit or --8bit")
         quantization: Quantization | None = "4bit" if self.four_bit else "8bit" if self.eight_bit else None
-        device_map = None if self.device_map is None else parse_device_map(self.device_map)
-        return LoadOptions(self.device, self.dtype, self.attention, quantization, self.quantize_all, device_map)
+        return LoadOptions(self.device, self.dtype, self.attention, quantization, self.quantize_all, self.device_map)
 
 
 @dataclass(frozen=True)

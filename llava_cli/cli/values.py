@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import typer
 
-from llava_cli.engine.device_map import parse_device_map
+from llava_cli.engine.device_map import DeviceMap, parse_device_map
 from llava_cli.errors import UsageError
 from llava_cli.media.limits import parse_size
 
@@ -94,10 +94,10 @@ def rope_factor(value: Any) -> float:
     return stretch
 
 
-def device_map(value: Any) -> str:
-    """Devices with what of each may be used; a single GPU's number is a number in the configuration file."""
+def device_map(value: Any) -> DeviceMap:
+    """Devices with what of each may be used; the configuration file may hold a GPU's number as a number."""
     try:
-        return parse_device_map(str(value)).text
+        return parse_device_map(str(value))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from error
 

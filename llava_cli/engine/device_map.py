@@ -32,23 +32,23 @@ def parse_device_map(text: str) -> DeviceMap:
     Raises:
         UsageError: it is anything else.
     """
-    limits: dict[str, int | None] = {}
-    for entry in text.split(","):
-        name, has_limit, limit = entry.strip().partition("=")
-        device = _device(name)
-        if device is None or (device == DISK and has_limit):
-            raise UsageError(f"{text!r} is no device map; write auto, 0,1, auto,cpu or 0=20G,cpu=60G,disk")
-        limits[device] = parse_size(limit) if has_limit else None
+    try:
+        limits = dict(map(_limit, text.split(",")))
+    except (UsageError, ValueError) as error:
+        shown = repr(text if len(text) <= 40 else f"{text[:40]}…")
+        raise UsageError(f"{shown} is no device map; write auto, 0,1, auto,cpu or 0=20G,cpu=60G,disk") from error
     if limits.keys() == {DISK}:
         raise UsageError("disk alone computes nothing; write cpu,disk or auto,disk")
     return DeviceMap(text, tuple(sorted(limits.items(), key=lambda item: _order(item[0]))))
 
 
-def _device(name: str) -> str | None:
-    if name in (AUTO, CPU, DISK):
-        return name
+def _limit(entry: str) -> tuple[str, int | None]:
+    name, has_limit, size = entry.strip().partition("=")
     gpu = _GPU.fullmatch(name)
-    return f"cuda:{int(gpu[1])}" if gpu else None
+    device = f"cuda:{int(gpu[1])}" if gpu else name
+    if not gpu and device not in (AUTO, CPU) and entry.strip() != DISK:
+        raise UsageError(f"{name!r} is no device")
+    return device, parse_size(size) if has_limit else None
 
 
 def _order(device: str) -> tuple[int, int]:

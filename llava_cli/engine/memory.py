@@ -61,9 +61,9 @@ class MemoryPlan:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """All of these in whole bytes."""
-        names = ("weights", "cache", "activations", "free", "fixed", "total")
-        return {name: int(getattr(self, name)) for name in names}
+        """All of these in whole bytes; their total is the sum of what is taken."""
+        taken = {name: int(getattr(self, name)) for name in ("weights", "cache", "activations", "fixed")}
+        return taken | {"total": sum(taken.values()), "free": int(self.free)}
 
     def fits(self, share: float = 1.0) -> bool:
         """Whether no device holds more than this share of what it has."""

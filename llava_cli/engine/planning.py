@@ -55,14 +55,16 @@ class Planner:
 
     def remedy(self, prompts: Prompts) -> str:
         """What would fit, as far as that is known, where these do not."""
+        found = []
         if all(room.computes for room in self.rooms) and self.plan_quantized(prompts, "4bit").fits():
-            return "--4bit would fit"
+            found.append("--4bit")
         known = {room.device: room for room in self.rooms}
         for text, devices in wider_maps(self._options, list(known), self._quantization is not None):
             rooms = [known.get(device) or self._room(device) for device in devices]
             if self._laid_out(rooms, self._quantization).plan(self._needs(prompts, self._quantization)).fits():
-                return f"--device-map {text} would fit"
-        return "choose a smaller checkpoint or fewer --frames"
+                found.append(f"--device-map {text}")
+                break
+        return f"{' or '.join(found)} would fit" if found else "choose a smaller checkpoint or fewer --frames"
 
     def decide(self) -> None:
         """Have the layers lie where they are best for the usual prompt, if no prompt has decided it."""
