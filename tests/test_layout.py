@@ -33,7 +33,7 @@ TESTED_ELSEWHERE = {
 LAYERS = (
     ("llava_cli",),
     ("errors", "machine", "wrap", "demo"),
-    ("atomic", "config"),
+    ("atomic", "config", "hub"),
     ("media",),
     ("models",),
     ("engine",),

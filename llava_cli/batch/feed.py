@@ -17,6 +17,8 @@ from llava_cli.batch.jobs import Item, Job, Unusable
 from llava_cli.batch.task import RecordGroup, Task
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import View
+from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
+from llava_cli.media.limits import Limits
 from llava_cli.request import Request
 
 _LARGEST_GROUP = 64
@@ -45,6 +47,8 @@ class Tasks:
     view: Callable[[Request], View]
     settings: Mapping[str, Any]
     """See `identity.settings_of`."""
+    limits: Limits = DEFAULT_LIMITS
+    """Whether the hub may be asked for what its files hold."""
 
     def groups(self, items: Iterable[Item]) -> Iterator[RecordGroup]:
         """A list in groups: jobs that follow each other and show the same scene, or one line that is no job."""
@@ -55,7 +59,7 @@ class Tasks:
     def _group(self, items: list[Item]) -> RecordGroup:
         group = RecordGroup()
         # The files are the same for all: they are looked at once.
-        contents = [content(path) for path in items[0].media] if isinstance(items[0], Job) else []
+        contents = [content(path, self.limits) for path in items[0].media] if isinstance(items[0], Job) else []
         group.tasks += [self._task(item, contents, group) for item in items]
         return group
 

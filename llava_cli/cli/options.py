@@ -286,7 +286,7 @@ class LimitOptions:
             show_default="half of the machine's",
         ),
     ] = media_limits.DEFAULT.max_memory
-    allow_urls: Annotated[bool, _limits("--allow-urls", help="Read URLs (http, https) named in the list.")] = True
+    allow_urls: Annotated[bool, _limits("--allow-urls", help="Read URLs (http, https, hf) named in the list.")] = True
     allow_private_urls: Annotated[
         bool,
         _limits(

@@ -36,7 +36,7 @@ def test_jobs_that_follow_each_other_about_one_scene_are_a_group(contents):
 
 def test_files_of_a_group_are_looked_at_once(monkeypatch):
     looked = []
-    monkeypatch.setattr("llava_cli.batch.feed.content", lambda path: looked.append(path) or path)
+    monkeypatch.setattr("llava_cli.batch.feed.content", lambda path, limits: looked.append(path) or path)
     groups([Job(("a", "b"), "Who?"), Job(("a", "b"), "Why?")])
     assert looked == ["a", "b"]
 

@@ -134,6 +134,11 @@ def test_a_url_is_known_by_its_text_and_its_server_is_not_asked(monkeypatch):
     assert one != content("./https://example.org/a.mp4")
 
 
+def test_a_file_on_the_hub_is_known_by_its_text_where_nothing_may_be_asked(monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", None)
+    assert content("hf://datasets/a/b/c.mp4").startswith("url:")
+
+
 FAMILY_VIEW = View((336, 336), "crop", Sampling("uniform", 8))
 WHY = Job(("a.mp4",), "Why?")
 ALL_OPTIONS = {
