@@ -37,7 +37,8 @@ class LocalEngine:
         self._model = model
         self._load_s = load_s
         self._stop_ids = generate.take_over(model, tokenizer)
-        self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
+        where = " or ".join(info.device_map or [info.device])
+        self._memory_error = f"{where} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
     @torch.inference_mode()
     def answer(self, batch: Sequence[Query]) -> list[Completion]:

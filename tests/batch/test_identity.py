@@ -18,6 +18,7 @@ from llava_cli.batch.identity import (
     work_key,
 )
 from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Sampling, View
@@ -122,6 +123,7 @@ def test_a_local_checkpoint_is_known_by_its_files(tmp_path):
     assert known(one) != known(one, LoadOptions(quantization="4bit"))
     assert known(one) != known(one, rope=2.0)
     assert known(one) == known(one, LoadOptions(device="cuda:1", attention="eager"))
+    assert known(one) == known(one, LoadOptions(device_map=parse_device_map("auto,cpu")))
     (two / "model.safetensors").write_bytes(b"weighty")
     assert known(one) != known(two)
 
