@@ -96,6 +96,10 @@ def test_a_first_device_that_cannot_even_hold_the_rest_does_not_fit():
     rooms = [gpu(0, 12), DISK]
     assert counted(rooms) == [0, 20]
     assert not usage(NEEDS, rooms, place(NEEDS, rooms)).fits()
+    beside = [gpu(0, 12), gpu(1, 500)]
+    plan = usage(NEEDS, beside, place(NEEDS, beside))
+    assert plan.total < plan.free
+    assert not plan.fits()
 
 
 def test_a_cpu_that_is_too_small_for_what_gpus_cannot_hold_does_not_fit():
