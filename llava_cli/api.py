@@ -11,6 +11,7 @@ from llava_cli.answer import Answer, AnswerStream
 from llava_cli.batch.jobs import Job, items_of
 from llava_cli.batch.task import Failure
 from llava_cli.chat import Chat
+from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Policy, Sampling, Still, View
@@ -65,6 +66,7 @@ def load(
     attention: Attention = "sdpa",
     quantization: Quantization | None = None,
     quantize_all: bool = False,
+    device_map: str | None = None,
     rope_factor: float | None = None,
     limits: Limits = LIMITS,
     workers: int = 1,
@@ -75,6 +77,9 @@ def load(
     Args:
         checkpoint: `demo`, a short name (see `llava models`), a hub id, or a local folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` …
+        device_map: several devices, in the place of `device`: `auto` for all GPUs, `0,1`, or `0=20G,cpu,disk` with
+            how much of each may be used. Layers on the CPU beside GPUs, or on disk, are brought to the first device
+            each time they run.
         quantization: `4bit` or `8bit`, of the language model's layers; with `quantize_all` of the vision tower's too.
         rope_factor: stretch positions linearly, so that prompts may be so many times as long as in training.
         limits: what reading one file may cost. URLs at public addresses are read by default.
@@ -83,8 +88,10 @@ def load(
 
     Raises:
         ModelError: there is no such checkpoint, or no family knows it.
+        UsageError: the device map makes no sense.
     """
-    options = LoadOptions(device, dtype, attention, quantization, quantize_all)
+    layers = None if device_map is None else parse_device_map(device_map)
+    options = LoadOptions(device, dtype, attention, quantization, quantize_all, layers)
     session = Session(
         os.fspath(checkpoint),
         revision=revision,

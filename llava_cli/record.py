@@ -47,7 +47,7 @@ def answer_record(
         prompt: where the record is to hold it.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
-    told = {**asdict(model), "template": answer.template}
+    told = {**_model(asdict(model)), "template": answer.template}
     return _record(
         _id_of(asked, media, told) if own_id is None else own_id,
         "ok",
@@ -78,7 +78,7 @@ def plan_record(
 ) -> dict[str, Any]:
     """The record of a dry run: what would be shown and asked, and what it would take. See `answer_record`."""
     tokens = {id(medium): count for medium, count in zip(prompt.media, prompt.visual_tokens, strict=True)}
-    told = {**asdict(model), "template": prompt.template}
+    told = {**_model(asdict(model)), "template": prompt.template}
     return _record(
         _id_of(asked, prompt.media, told),
         "planned",
@@ -86,7 +86,7 @@ def plan_record(
         model=told,
         media=[_media(medium, tokens[id(medium)]) for medium in media],
         usage={"prompt_tokens": len(prompt.ids), "visual_tokens": sum(prompt.visual_tokens)},
-        memory={**{key: int(size) for key, size in asdict(memory).items()}, "total": int(memory.total)},
+        memory=_memory(memory),
         warnings=list(warnings),
         **_prompt(prompt, prompt_ids),
     )
@@ -95,24 +95,31 @@ def plan_record(
 def plan_text(record: dict[str, Any]) -> str:
     """A dry run's record for people."""
     model, memory = record["model"], record["memory"]
-    gib = {key: size / GIB for key, size in memory.items()}
     lines = [
         f"{model['checkpoint']}: {model['family']}, {model['quantization'] or model['dtype']} on {model['device']}"
     ]
+    lines += [f"layers {layers}: {device}" for device, layers in model.get("device_map", {}).items()]
     for medium in record["media"]:
         frames = f"{len(medium['frames'])} frames, " if "frames" in medium else ""
         lines.append(f"{medium['path']}: {frames}{medium['visual_tokens']} visual tokens")
     lines.append(
         f"prompt: {record['usage']['prompt_tokens']} tokens, and up to {record['generation']['max_new_tokens']} new"
     )
-    lines.append(
-        f"memory: {gib['total']:.2f} GiB of {gib['free']:.2f} GiB free (weights {gib['weights']:.2f}, "
-        f"cache {gib['cache']:.2f}, activations {gib['activations']:.2f}, fixed {gib['fixed']:.2f})"
-    )
-    if memory["total"] > memory["free"]:
+    devices = memory.get("devices", {})
+    lines += [_memory_text(f"memory of {device}", sizes) for device, sizes in devices.items()]
+    lines.append(_memory_text("memory in all" if devices else "memory", memory))
+    if any(sizes["total"] > sizes["free"] for sizes in devices.values() or [memory]):
         lines.append("this does not fit")
     lines += ["it reads:", "", textwrap.indent(record["prompt_text"], "  ", lambda line: True)]
     return "\n".join(lines) + "\n"
+
+
+def _memory_text(what: str, sizes: Mapping[str, Any]) -> str:
+    gib = {key: sizes[key] / GIB for key in ("total", "free", "weights", "cache", "activations", "fixed")}
+    return (
+        f"{what}: {gib['total']:.2f} GiB of {gib['free']:.2f} GiB free (weights {gib['weights']:.2f}, "
+        f"cache {gib['cache']:.2f}, activations {gib['activations']:.2f}, fixed {gib['fixed']:.2f})"
+    )
 
 
 def time_text(record: dict[str, Any], total_s: float) -> str:
@@ -125,6 +132,17 @@ def time_text(record: dict[str, Any], total_s: float) -> str:
         f"first token {timing['first_token_s']:.2f} s, {tokens} tokens in {timing['generate_s']:.2f} s{rate}; "
         f"{total_s:.2f} s in all"
     )
+
+
+def _model(known: Mapping[str, Any]) -> dict[str, Any]:
+    """What answers, as far as it is known; where its layers lie, if that is on several devices."""
+    names = (one.name for one in fields(ModelInfo))
+    return {name: known.get(name) for name in names if name != "device_map" or known.get(name) is not None}
+
+
+def _memory(plan: MemoryPlan) -> dict[str, Any]:
+    devices = {device: part.sizes for device, part in plan.devices.items()}
+    return plan.sizes | ({"devices": devices} if devices else {})
 
 
 def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
@@ -155,7 +173,7 @@ def error_record(
         "error",
         asked,
         error=error_entry(error),
-        model=model and {one.name: model.get(one.name) for one in fields(ModelInfo)},
+        model=model and _model(model),
         media=[*(_media(medium, None) for medium in media), *unseen],
     )
 

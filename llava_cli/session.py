@@ -175,7 +175,10 @@ class Session:
         if checkpoint.dummy:
             log.warning("the weights are random: the answer is meaningless")
         with self._stage(f"loading {checkpoint.name}"):
-            return self.loader.load()
+            engine = self.loader.load()
+        for device, layers in (engine.info.device_map or {}).items():
+            log.debug("layers %s: %s", layers, device)
+        return engine
 
     def look(self, request: Request, media: OpenMedia) -> list[Media]:
         """What each of a request's media shows. Needs no torch.
@@ -334,7 +337,7 @@ class Session:
         if self._told_of_device:
             return
         self._told_of_device = True
-        if self.load_options.device == "auto" and self.loader.device == "cpu" and self.family.checkpoint.name != DEMO:
+        if self.load_options.wants_gpu and self.loader.device == "cpu" and self.family.checkpoint.name != DEMO:
             log.info("no GPU was found: running on the CPU")
 
     def _tell_once(self, notes: Sequence[str]) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from pictures import clip, still
 
+from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.loader import Loader, load
 from llava_cli.engine.local import LocalEngine
+from llava_cli.engine.memory import FIXED
 from llava_cli.engine.types import Completion, Generation, LoadOptions, Query
 from llava_cli.media.clip import Media
 from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint
@@ -19,10 +21,26 @@ from llava_cli.models.registry import family_of
 
 GREEDY = Generation(max_new_tokens=16)
 
+PROMPT = (1000, 16)
+"""No shorter than any of the tests'."""
+
 
 def engine_of(folder: Path, **options: object) -> LocalEngine:
     """The checkpoint in `folder`, opened and loaded as the commands do it, on the CPU."""
     return load(family_of(open_checkpoint(str(folder))), LoadOptions(**{"device": "cpu"} | options))
+
+
+def spread_loader(folder: Path, layers_in_memory: int) -> Loader:
+    """What would load the checkpoint in `folder` in float32, with so many layers in memory and the others on disk."""
+    family = family_of(open_checkpoint(str(folder)))
+    needs = Loader(family, LoadOptions("cpu", "float32"))._planner._needs([PROMPT], None)
+    least = FIXED + needs.rest + len(needs.layers) * needs.cache + max(needs.prefill, needs.vision) + max(needs.layers)
+    loader = Loader(family, LoadOptions(dtype="float32", device_map=parse_device_map(f"cpu={int(least) + 1},disk")))
+    assert loader.plan([PROMPT]).fits()
+    assert loader.info.device_map == {"disk": f"0-{len(needs.layers) - 1}"}
+    if layers_in_memory:
+        loader._planner._layout._decided = tuple(int(n >= layers_in_memory) for n in range(len(needs.layers)))
+    return loader
 
 
 def dummy_loader(name: str, **options: object) -> Loader:

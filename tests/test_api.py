@@ -70,6 +70,14 @@ def test_an_answer_says_all_there_is_to_know(model, folder):
     assert 0 < answer.visual_tokens < answer.prompt_tokens
 
 
+def test_a_device_map_is_the_option_s(folder):
+    with llava.load("demo", device_map="cpu=8G,disk") as model:
+        assert model.info.device_map == {"cpu": "0-3"}
+        assert model.ask("What colour is it?", folder / "video.mp4", frames=6).text == "The circle is red."
+    with pytest.raises(llava.UsageError, match="'gpu' is no device map"):
+        llava.load("demo", device_map="gpu")
+
+
 def test_a_record_is_the_command_line_s(model, folder):
     path = folder / "video.mp4"
     record = model.ask("What happens?", path, frames=4, max_new_tokens=9).record()

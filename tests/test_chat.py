@@ -121,7 +121,7 @@ def _url():
 
 def test_a_chat_checks_memory_before_it_loads(checkpoints, rendered, monkeypatch):
     folder = checkpoints("llava-next-video")
-    monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 1 << 20)
+    monkeypatch.setattr("llava_cli.engine.planning.free_memory", lambda device: 1 << 20)
     request = Request(media=(str(rendered("h264")),))
     with Session(str(folder), load=LoadOptions("cpu")) as session, Chat(session, request) as chat:
         monkeypatch.setattr(type(session.loader), "load", None)

@@ -33,7 +33,7 @@ TESTED_ELSEWHERE = {
 LAYERS = (
     ("llava_cli",),
     ("errors", "machine", "wrap", "demo"),
-    ("atomic", "bugs", "config", "texts"),
+    ("atomic", "bugs", "config", "hub", "texts"),
     ("media",),
     ("models",),
     ("engine",),

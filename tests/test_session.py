@@ -105,7 +105,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_loading_or_fitted(folde
         all_of_it = session.plan(prepared).total
         room = needed.total + (all_of_it - needed.total) / 4
     for fit in (False, True):
-        monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: room)
+        monkeypatch.setattr("llava_cli.engine.planning.free_memory", lambda device: room)
         with session_of(folder) as session:
             if not fit:
                 with monkeypatch.context() as patch:

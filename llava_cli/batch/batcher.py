@@ -88,8 +88,7 @@ class Batcher:
         sizes = range(2, len(prepared) + 1)
 
         def is_too_large(size: int) -> bool:
-            plan = self._session.plan(*prepared[:size])
-            return plan.total > plan.free * _SHARE
+            return not self._session.plan(*prepared[:size]).fits(_SHARE)
 
         return 1 + bisect.bisect(sizes, False, key=is_too_large)
 

@@ -17,6 +17,8 @@ from llava_cli.batch.jobs import Item, Job, Unusable
 from llava_cli.batch.task import RecordGroup, Task
 from llava_cli.bugs import as_failure
 from llava_cli.media.clip import View
+from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
+from llava_cli.media.limits import Limits
 from llava_cli.request import Request
 
 _LARGEST_GROUP = 64
@@ -45,6 +47,8 @@ class Tasks:
     view: Callable[[Request], View]
     settings: Mapping[str, Any]
     """See `identity.settings_of`."""
+    limits: Limits = DEFAULT_LIMITS
+    """Whether the hub may be asked for what its files hold."""
 
     def groups(self, items: Iterable[Item]) -> Iterator[RecordGroup]:
         """A list in groups: jobs that follow each other and show the same scene, or one line that is no job."""
@@ -67,7 +71,7 @@ class Tasks:
         for path in request.names:  # the same for all of a group: they are looked at once
             if path not in group.contents:
                 group.marks[path] = mark(path)
-                group.contents[path] = content(path)
+                group.contents[path] = content(path, self.limits)
         key = work_key(self.settings, self.view(request), request, [group.contents[path] for path in request.names])
         return Task(job, key, default_id(key, job.names) if job.id is None else job.id, request, group)
 

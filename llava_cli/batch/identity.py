@@ -16,9 +16,12 @@ from typing import Any
 
 from llava_cli.batch.jobs import Unusable
 from llava_cli.engine.types import Generation, LoadOptions
+from llava_cli.errors import InputError
 from llava_cli.media.clip import View
+from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
+from llava_cli.media.limits import Limits
 from llava_cli.media.named import WHOLE
-from llava_cli.media.source import is_url
+from llava_cli.media.source import HUB, is_url
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.request import DESCRIBE, Request
 
@@ -30,16 +33,19 @@ _END = 1 << 20
 _BLOCK, _BLOCKS = 1 << 14, 64
 
 
-def content(path: str) -> str:
+def content(path: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """A digest of what a file holds: its size, its first and last MiB, and 64 blocks of 16 KiB in between.
 
     A URL stands for what it names: to ask its server whether that has changed would take a request for each that is
-    done already, and a network.
+    done already, and a network. Of a file on the hub, the hub or its cache is asked where `limits` have URLs read:
+    a data set's files are replaced under their names.
 
     Not its name or dates, which change when files are copied or moved; and not every byte, because reading terabytes
     to find that nothing is to be done would take as long as doing it. A re-encoded or cut video differs in its
     headers and index, which lie at its ends.
     """
+    if path.lower().startswith(HUB) and limits.urls != "never":
+        return _on_hub(path)
     if is_url(path):
         return f"url:{path.encode('utf-8', 'surrogateescape').hex()}"
     digest = hashlib.sha256()
@@ -56,6 +62,15 @@ def content(path: str) -> str:
         # Once it can be read it is new work.
         return f"unreadable:{path.encode('utf-8', 'surrogateescape').hex()}"
     return digest.hexdigest()
+
+
+def _on_hub(name: str) -> str:
+    from llava_cli.media.web import hub
+
+    try:
+        return f"hub:{hub.version(name)}"
+    except InputError:
+        return f"unreadable:{name.encode('utf-8', 'surrogateescape').hex()}"
 
 
 Mark = tuple[int, ...]

@@ -59,7 +59,7 @@ def open_batch(
         for writer in writers:
             stack.callback(writer.discard)
         known = checkpoint_identity(session.family.checkpoint, session.load_options, session.rope_factor)
-        tasks = Tasks(defaults, session.view, settings_of(known, asked or defaults.generation))
+        tasks = Tasks(defaults, session.view, settings_of(known, asked or defaults.generation), session.limits)
         feed = stack.enter_context(closing(Feed(tasks.groups(items()), ahead=2 * cores())))
         # A sampled answer depends on what it is batched with: alone, its seed repeats it.
         limit = 1 if defaults.generation.do_sample else batch_size or LARGEST

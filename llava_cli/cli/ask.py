@@ -121,7 +121,8 @@ def ask(
         if dry_run:
             for note in request.notes:
                 log.warning("%s", note)
-            record = prepared.plan_record(session.loader.info, session.plan(prepared))
+            plan = session.plan(prepared)  # which may decide where the layers would lie
+            record = prepared.plan_record(session.loader.info, plan)
         else:
             stream = session.stream(prepared, files)
             streamed = out.answers_to_terminal and not (json or output)

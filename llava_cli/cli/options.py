@@ -12,6 +12,7 @@ import typer
 
 from llava_cli.cli import values
 from llava_cli.cli.help import COMMON
+from llava_cli.engine.device_map import DeviceMap
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
@@ -235,6 +236,15 @@ class DeviceOptions:
     device: Annotated[str, _machine("--device", metavar="NAME", help="Where to run: auto, cpu, cuda, cuda:1, mps…")] = (
         "auto"
     )
+    device_map: Annotated[
+        DeviceMap | None,
+        _machine(
+            "--device-map",
+            metavar="MAP",
+            parser=values.device_map,
+            help="Several devices to spread layers over: 'auto' for all GPUs, or a list such as 0,1 or 0=20G,cpu,disk.",
+        ),
+    ] = None
     dtype: Annotated[
         Dtype,
         _machine(
@@ -276,7 +286,7 @@ class DeviceOptions:
         if self.quantize_all and not (self.four_bit or self.eight_bit):
             raise UsageError("--quantize-all needs --4bit or --8bit")
         quantization: Quantization | None = "4bit" if self.four_bit else "8bit" if self.eight_bit else None
-        return LoadOptions(self.device, self.dtype, self.attention, quantization, self.quantize_all)
+        return LoadOptions(self.device, self.dtype, self.attention, quantization, self.quantize_all, self.device_map)
 
 
 @dataclass(frozen=True)
@@ -318,7 +328,7 @@ class LimitOptions:
             show_default="half of the machine's",
         ),
     ] = media_limits.DEFAULT.max_memory
-    allow_urls: Annotated[bool, _limits("--allow-urls", help="Read URLs (http, https) named in the list.")] = True
+    allow_urls: Annotated[bool, _limits("--allow-urls", help="Read URLs (http, https, hf) named in the list.")] = True
     allow_private_urls: Annotated[
         bool,
         _limits(

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import typer
 
+from llava_cli.engine.device_map import DeviceMap, parse_device_map
 from llava_cli.errors import UsageError
 from llava_cli.media.limits import parse_size
 from llava_cli.texts import is_text
@@ -107,6 +108,14 @@ def template(text: str) -> str:
 
     try:
         return read_template(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def device_map(value: Any) -> DeviceMap:
+    """Devices with what of each may be used; the configuration file may hold a GPU's number as a number."""
+    try:
+        return parse_device_map(str(value))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from error
 

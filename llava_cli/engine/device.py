@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 
+from llava_cli.engine.device_map import AUTO, CPU, DISK
 from llava_cli.engine.memory import GIB
-from llava_cli.engine.types import Dtype
+from llava_cli.engine.types import Dtype, LoadOptions
 from llava_cli.errors import UsageError, first_line
 from llava_cli.machine import memory_limit
 from llava_cli.models.family import Family
@@ -18,21 +21,67 @@ CUDA_BUILD: str | None = torch.version.cuda
 _CPU_SHARE = 0.6
 
 
-def choose_device(wanted: str) -> str:
+def chosen_devices(options: LoadOptions) -> dict[str, int | None]:
+    """The devices that a checkpoint is loaded to, by full name, with the bytes of each that may be used (None: all).
+
+    The first one computes, and is never `disk`.
+
+    Raises:
+        UsageError: the machine has no such device.
+    """
+    if options.device_map is None:
+        return {choose_device(options.device): None}
+    chosen: dict[str, int | None] = {}
+    for name, limit in options.device_map.limits:
+        if name == AUTO:
+            chosen |= dict.fromkeys(gpus() or [choose_device(AUTO)], limit)
+        elif name in (CPU, DISK):
+            chosen[name] = limit
+        else:
+            chosen[choose_device(name, "--device-map")] = limit
+    if "mps" in chosen and len(chosen) > 1:
+        raise UsageError("--device-map: this machine's GPU uses the memory of the CPU; leave the other devices out")
+    return chosen
+
+
+def wider_maps(options: LoadOptions, devices: Sequence[str], quantized: bool) -> Iterator[tuple[str, list[str]]]:
+    """Maps of more devices than these, which were chosen: as users write them, with what they stand for.
+
+    Only beside a GPU: on a CPU alone layers from the disk are too slow to be a remedy.
+    """
+    if not devices[0].startswith("cuda"):
+        return
+    text = options.device_map.text if options.device_map else devices[0].removeprefix("cuda:")
+    wider = list(devices)
+    if options.device_map is None and len(gpus()) > 1:
+        text, wider = AUTO, gpus()
+        yield text, wider
+    for device in () if quantized else (CPU, DISK):
+        if device not in wider:
+            text, wider = f"{text},{device}", [*wider, device]
+            yield text, wider
+
+
+def gpus() -> list[str]:
+    """The full names of all GPUs that have a memory of their own."""
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def choose_device(wanted: str, option: str = "--device") -> str:
     """The device's full name; `auto` is the first GPU there is.
 
     Raises:
         UsageError: the machine has no such device.
     """
-    if wanted == "auto":
+    if wanted == AUTO:
         if torch.cuda.is_available():
             return "cuda:0"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return "mps" if torch.backends.mps.is_available() else CPU
     try:
         torch.empty(0, device=torch.device(wanted))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"--device {wanted}: not available on this machine ({first_line(error)}); try --device cpu"
+            f"{option} {wanted}: not available on this machine ({first_line(error)}); try {option} {CPU}"
         ) from error
     return "cuda:0" if wanted == "cuda" else wanted
 
@@ -66,10 +115,9 @@ def has_flash_attention() -> bool:
 def accelerators() -> list[tuple[str, str]]:
     """The name of each GPU, as --device takes it, and what it is."""
     found = []
-    for number in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(number)
-        name = torch.cuda.get_device_name(number)
-        found.append((f"cuda:{number}", f"{name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"))
+    for gpu in gpus():
+        free, total = torch.cuda.mem_get_info(gpu)
+        found.append((gpu, f"{torch.cuda.get_device_name(gpu)}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"))
     if torch.backends.mps.is_available():
         found.append(("mps", f"{torch.mps.recommended_max_memory() / GIB:.1f} GiB"))
     return found

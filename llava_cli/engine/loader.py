@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
+import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.engine.context import fitting_prompt
-from llava_cli.engine.device import choose_device, choose_dtype, has_flash_attention
+from llava_cli.engine.device import choose_dtype, chosen_devices, has_flash_attention
+from llava_cli.engine.device_map import DISK
 from llava_cli.engine.dummy import random_weights
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.memory import MemoryPlan, free_memory, is_out_of_memory, out_of_memory_as, plan
+from llava_cli.engine.memory import MemoryPlan, is_out_of_memory, out_of_memory_as
+from llava_cli.engine.planning import Planner
 from llava_cli.engine.types import LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
@@ -38,13 +45,19 @@ class Loader:
     def __init__(self, family: Family, options: LoadOptions) -> None:
         self.family = family
         self.options = options
-        self.device = choose_device(options.device)
+        limits = chosen_devices(options)
+        self.device = next(iter(limits))
+        """The one, or of several the one where all lies that is no layer of the language model."""
         if options.attention == "flash_attention_2" and not has_flash_attention():
             raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")
         self.dtype = choose_dtype(options.dtype, self.device, family, self.parameters)
         self.skeleton.to(self.dtype)
-        self.free = free_memory(self.device)
-        """Bytes that the device has before the weights are read."""
+        self._planner = Planner(family, options, self.skeleton, limits, self.quantization, self.modules_to_not_convert)
+        if (options.quantization or family.quantization.values) and not all(r.computes for r in self._planner.rooms):
+            raise UsageError(
+                "--device-map: quantized layers cannot lie on the CPU beside a GPU, nor on disk (bitsandbytes has no "
+                "way to bring them back); name GPUs only, or load the checkpoint in 16 bit"
+            )
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -70,6 +83,7 @@ class Loader:
             attention=self.options.attention,
             dummy=self.family.checkpoint.dummy,
             rope_scaling=_rope_scaling(self.family.checkpoint.rope_factor),
+            device_map=self._planner.layers if len(self._planner.rooms) > 1 else None,
         )
 
     @property
@@ -127,13 +141,15 @@ class Loader:
             raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {first_line(error)}") from error
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
-        """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
-        return self.plan_quantized(prompts, self.quantization)
+        """The memory that a batch of prompts takes, each given as (tokens, new tokens).
+
+        The first that fit decide where the layers will lie.
+        """
+        return self._planner.plan(prompts)
 
     def plan_quantized(self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None) -> MemoryPlan:
         """The memory that it would take if the weights were quantized so."""
-        images = self.family.vision_batch_size
-        return plan(self.skeleton, prompts, images, quantization, self.modules_to_not_convert, self.free)
+        return self._planner.plan_quantized(prompts, quantization)
 
     def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
         """Refuse what will not fit, before minutes of loading.
@@ -142,11 +158,10 @@ class Loader:
             OutOfMemory: it does not; the message says what would.
         """
         needed = self.plan(prompts)
-        if needed.total <= needed.free:
-            return
-        fits = self.plan_quantized(prompts, "4bit").total <= needed.free
-        remedy = "--4bit would fit" if fits else "choose a smaller checkpoint or fewer --frames"
-        raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed} on {self.device}; {remedy}")
+        if not needed.fits():
+            where = "" if needed.devices else f" on {self.device}"
+            remedy = self._planner.remedy(prompts)
+            raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed}{where}; {remedy}")
 
     def load(self) -> LocalEngine:
         """Read the weights.
@@ -159,26 +174,49 @@ class Loader:
 
         started = time.perf_counter()
         logging.disable_progress_bar()  # whoever called shows that it takes a while
+        getLogger("accelerate").setLevel("ERROR")  # it warns of layers elsewhere, which were asked for
         name = self.family.checkpoint.name
-        with out_of_memory_as(f"{name} does not fit into the memory of {self.device}; try --4bit"):
+        self._planner.decide()
+        devices = ", ".join(room.device for room in self._planner.rooms)
+        with out_of_memory_as(f"{name} does not fit into the memory of {devices}; try --4bit"):
             model = self._model()
         return LocalEngine(self.family, self.tokenizer, model, self.info, load_s=time.perf_counter() - started)
 
     def _model(self) -> PreTrainedModel:
+        # For what lies on disk and cannot be read from the checkpoint's own files; it goes with the model.
+        on_disk = any(room.device == DISK for room in self._planner.rooms)
+        folder = tempfile.mkdtemp(prefix="llava-") if on_disk else None
+        try:
+            model = self._read(folder)
+        except BaseException:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if folder is not None:
+            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        if self.quantization == "4bit":
+            _keep_from_packing(model)
+        return model.eval()
+
+    def _read(self, offload_folder: str | None) -> PreTrainedModel:
         name = self.family.checkpoint.name
         try:
-            model, report = self.family.model_class().from_pretrained(
-                **self._weights(),
-                config=self.model_config,
-                dtype=self.dtype,
-                device_map={"": self.device},
-                attn_implementation=self.options.attention,
-                quantization_config=self._quantization_config(),
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+            with warnings.catch_warnings():
+                # Of weights that belong to no module of their own; they are where the map says all the same.
+                warnings.filterwarnings("ignore", message="The following device_map keys do not match any submodules")
+                model, report = self.family.model_class().from_pretrained(
+                    **self._weights(),
+                    config=self.model_config,
+                    dtype=self.dtype,
+                    device_map=self._planner.device_map,
+                    offload_folder=offload_folder,
+                    attn_implementation=self.options.attention,
+                    quantization_config=self._quantization_config(),
+                    use_safetensors=True,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                )
         except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
             if is_out_of_memory(error) or isinstance(error, ModelError):
                 raise
@@ -187,9 +225,7 @@ class Loader:
         wrong = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
         if wrong:
             raise ModelError(f"{name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {wrong[0]}")
-        if self.quantization == "4bit":
-            _keep_from_packing(model)
-        return model.eval()
+        return model
 
     def _weights(self) -> dict[str, Any]:
         """Where the weights come from, as arguments of `from_pretrained`."""

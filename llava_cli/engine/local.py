@@ -38,8 +38,10 @@ class LocalEngine:
         self._model = model
         self._load_s = load_s
         self._stop_ids = generate.take_over(model, tokenizer) | family.turn_ends(tokenizer)
-        self._decoder = StaticDecoder(model) if model.device.type == "cuda" else None
-        self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
+        on_one = model.device.type == "cuda" and not info.device_map
+        self._decoder = StaticDecoder(model) if on_one else None
+        where = " or ".join(info.device_map or [info.device])
+        self._memory_error = f"{where} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
     @torch.inference_mode()
     def answer(self, batch: Sequence[Query]) -> list[Completion]:

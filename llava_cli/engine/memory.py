@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llava_cli.engine.types import Quantization
@@ -20,8 +20,24 @@ GIB = 1 << 30
 # Bytes a weight takes when quantized, its scales included: nf4 has one scale for 64 weights, which is kept in 8 bit but
 # unpacked to 32 when it is used; int8 has one 32-bit scale for each row.
 _QUANTIZED_BYTES = {"4bit": 0.5 + 4 / 64, "8bit": 1.0}
-# The interpreter, the libraries, what a GPU's driver keeps for itself, and what loading leaves behind.
-_FIXED = 0.9 * GIB
+FIXED = 0.9 * GIB
+"""The interpreter, the libraries, what a GPU's driver keeps for itself, and what loading leaves behind."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a model and some prompts take, in bytes, wherever its layers lie."""
+
+    rest: float
+    """Weights of all that is no layer of the language model."""
+    layers: tuple[float, ...]
+    """Weights of each layer."""
+    cache: float
+    """Keys and values of one layer."""
+    prefill: float
+    """What running the prompts through a layer holds at its peak."""
+    vision: float
+    """What the vision tower holds at its peak."""
 
 
 @dataclass(frozen=True)
@@ -35,63 +51,91 @@ class MemoryPlan:
     """The larger of what the vision tower and the prefill hold at their peak."""
     free: float
     """What the device has."""
-    fixed: float = _FIXED
+    fixed: float = FIXED
+    devices: Mapping[str, MemoryPlan] = field(default_factory=dict)
+    """Where there are several: what each holds. The sizes above are their sums then."""
 
     @property
     def total(self) -> float:
         return self.weights + self.cache + self.activations + self.fixed
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All of these in whole bytes; their total is the sum of what is taken."""
+        taken = {name: int(getattr(self, name)) for name in ("weights", "cache", "activations", "fixed")}
+        return taken | {"total": sum(taken.values()), "free": int(self.free)}
+
+    def fits(self, share: float = 1.0) -> bool:
+        """Whether no device holds more than this share of what it has."""
+        return all(part.total <= part.free * share for part in self.devices.values() or [self])
+
     def __str__(self) -> str:
+        if self.devices:
+            return ", and ".join(f"{part} on {device}" for device, part in self.devices.items())
         parts = {"weights": self.weights, "cache": self.cache, "activations": self.activations}
         listed = ", ".join(f"{name} {n / GIB:.1f}" for name, n in parts.items())
         return f"{self.total / GIB:.1f} GiB ({listed}) of {self.free / GIB:.1f} GiB free"
 
 
-def plan(
+def needs(
     model: PreTrainedModel,
     prompts: Sequence[tuple[int, int]],
     vision_batch_size: int,
     quantization: Quantization | None,
     modules_to_not_convert: Sequence[str],
-    free: float,
-) -> MemoryPlan:
-    """The memory that a model (on the meta device, in the dtype it will have) takes for a batch of prompts.
+) -> Needs:
+    """What a model (on the meta device, in the dtype it will have) takes for a batch of prompts.
 
     Args:
         prompts: tokens and new tokens of each.
         vision_batch_size: frames or tiles that go through the vision tower together.
         modules_to_not_convert: full names of the modules that stay as they are.
-        free: bytes that the device has.
     """
     size = model.dtype.itemsize
     text = model.config.get_text_config()
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     cached = sum(tokens + new for tokens, new in prompts)
     longest = len(prompts) * max((tokens for tokens, _ in prompts), default=0)
-    # The prefill's peak is in a layer's MLP: the residual, its norm (computed in float32), gate, up and their product,
-    # beside the prompt's embeddings and the features that they were made from.
-    prefill = longest * (size * (4 * text.hidden_size + 3 * text.intermediate_size) + 4 * text.hidden_size)
-    return MemoryPlan(
-        weights=_weights(model, quantization, modules_to_not_convert),
-        cache=cached * 2 * text.num_hidden_layers * text.num_key_value_heads * head * size,
-        activations=max(prefill, _vision(model, vision_batch_size)),
-        free=free,
+    rest, layers = _weights(model, quantization, modules_to_not_convert)
+    return Needs(
+        rest=rest,
+        layers=layers,
+        cache=cached * 2 * text.num_key_value_heads * head * size,
+        # The peak is in a layer's MLP: the residual, its norm (computed in float32), gate, up and their product,
+        # beside the prompt's embeddings and the features that they were made from.
+        prefill=longest * (size * (4 * text.hidden_size + 3 * text.intermediate_size) + 4 * text.hidden_size),
+        vision=_vision(model, vision_batch_size),
     )
 
 
-def _weights(model: PreTrainedModel, quantization: Quantization | None, modules_to_not_convert: Sequence[str]) -> float:
+def layer_names(model: PreTrainedModel) -> list[str]:
+    """The full names of the language model's layers."""
+    layers = model.get_decoder().layers
+    stack = next(name for name, module in model.named_modules() if module is layers)
+    return [f"{stack}.{number}" for number in range(len(layers))]
+
+
+def _weights(
+    model: PreTrainedModel, quantization: Quantization | None, modules_to_not_convert: Sequence[str]
+) -> tuple[float, tuple[float, ...]]:
+    """The bytes of all weights that are in no layer, and of those in each layer."""
     import torch
 
-    full = sum(weight.numel() * weight.dtype.itemsize for weight in model.parameters())
-    if quantization is None:
-        return float(full)
-    quantized = [
-        module.weight
+    quantized = {
+        f"{name}.weight"
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and not name.startswith(tuple(modules_to_not_convert))
-    ]
-    saved = sum(weight.numel() * (weight.dtype.itemsize - _QUANTIZED_BYTES[quantization]) for weight in quantized)
-    return full - saved
+        if quantization and isinstance(module, torch.nn.Linear) and not name.startswith(tuple(modules_to_not_convert))
+    }
+    sizes = dict.fromkeys(layer_names(model), 0.0)
+    stack = next(iter(sizes)).rpartition(".")[0] + "."
+    rest = 0.0
+    for name, weight in model.named_parameters():
+        each = _QUANTIZED_BYTES[quantization] if quantization and name in quantized else weight.dtype.itemsize
+        if name.startswith(stack):
+            sizes[stack + name.removeprefix(stack).partition(".")[0]] += weight.numel() * each
+        else:
+            rest += weight.numel() * each
+    return rest, tuple(sizes.values())
 
 
 def _vision(model: PreTrainedModel, images: int) -> float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from llava_cli.engine.device_map import AUTO, DeviceMap
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Conversation
@@ -24,7 +25,11 @@ Quantization = Literal["4bit", "8bit"]
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """Where and in which numbers a checkpoint runs; `auto` is what the machine does best."""
+    """Where and in which numbers a checkpoint runs; `auto` is what the machine does best.
+
+    Raises:
+        UsageError: both a device and several are named.
+    """
 
     device: str = "auto"
     dtype: Dtype = "auto"
@@ -32,6 +37,19 @@ class LoadOptions:
     quantization: Quantization | None = None
     quantize_all: bool = False
     """Quantize the vision tower and the projector too; by default only the language model's layers are."""
+    device_map: DeviceMap | None = None
+    """Several devices, in the place of `device`."""
+
+    def __post_init__(self) -> None:
+        if self.device_map is not None and self.device != AUTO:
+            raise UsageError("--device and --device-map cannot be used together; --device-map names all devices")
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether a GPU is to be used if there is one."""
+        if self.device_map is None:
+            return self.device == AUTO
+        return AUTO in dict(self.device_map.limits)
 
 
 @dataclass(frozen=True)
@@ -76,11 +94,14 @@ class ModelInfo:
     dtype: str
     quantization: str | None
     device: str
+    """Where everything lies; of several devices, the one where all lies that is no layer of the language model."""
     attention: str
     dummy: bool = False
     """The weights are random: the answer means nothing."""
     rope_scaling: str | None = None
     """How positions are stretched, where that was asked for."""
+    device_map: Mapping[str, str] | None = None
+    """Where there are several devices: which layers lie on each, as "0-29"."""
 
 
 @dataclass

@@ -33,7 +33,7 @@ class Limits:
     max_memory: int | None = None
     """Bytes of memory that a worker may take; None is half of what this process may use."""
     urls: Urls = "never"
-    """Which URLs are read: none, those at public addresses, or all."""
+    """Which URLs are read: none, those at public addresses, or all. Files on the hub are, where any are."""
     pipes: bool = True
     """Whether standard input and pipes are read."""
 

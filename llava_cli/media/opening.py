@@ -15,7 +15,7 @@ from llava_cli.atomic import write_all
 from llava_cli.errors import InputError
 from llava_cli.media.errors import reason
 from llava_cli.media.limits import DEFAULT, Limits
-from llava_cli.media.source import Name, Source, is_url
+from llava_cli.media.source import HUB, Name, Source, is_url
 
 CHUNK = 1 << 20
 
@@ -25,10 +25,12 @@ def open_source(media: Name | Source, limits: Limits = DEFAULT) -> Iterator[Sour
     """A file to decode, as often as is wanted while the context lasts.
 
     "-" and pipes are copied to a temporary file, which goes with the context. A URL is asked for when it is first
-    decoded, and kept as far as it has been read. A source that is open already is left as it is, and open.
+    decoded, and kept as far as it has been read; a file on the hub is downloaded first. A source that is open already
+    is left as it is, and open.
 
     Raises:
-        InputError: there is nothing to read, or it may not be read, or a pipe gives more than `limits.max_bytes`.
+        InputError: there is nothing to read, or it may not be read, or a pipe or the hub gives more than
+            `limits.max_bytes`.
     """
     if isinstance(media, Source):
         yield media
@@ -36,15 +38,25 @@ def open_source(media: Name | Source, limits: Limits = DEFAULT) -> Iterator[Sour
     name = os.fsdecode(media)
     opening: AbstractContextManager[Source]
     if is_url(name):
-        from llava_cli.media.web.ranges import open_url
-
-        opening = open_url(name, limits)
+        opening = _open_url(name, limits)
     elif name == "-":
         opening = _spooled(_standard_input(limits), name, "standard input", limits)
     else:
         opening = _open_path(name, limits)
     with opening as source:
         yield source
+
+
+def _open_url(name: str, limits: Limits) -> AbstractContextManager[Source]:
+    if limits.urls == "never":
+        raise InputError(f"{name}: is a URL; --allow-urls has lists read them")
+    if name.lower().startswith(HUB):
+        from llava_cli.media.web.hub import open_hub_file
+
+        return open_hub_file(name, limits)
+    from llava_cli.media.web.ranges import open_url
+
+    return open_url(name, limits)
 
 
 @contextmanager
@@ -59,7 +71,7 @@ def _open_path(name: str, limits: Limits) -> Iterator[Source]:
         else:
             _check_regular(name, mode)
     except FileNotFoundError as error:
-        hint = "; of URLs, http and https are read" if "://" in name else ""
+        hint = "; of URLs, http, https and hf are read" if "://" in name else ""
         raise InputError(f"{name}: no such file{hint}") from error
     except PermissionError as error:
         raise InputError(f"{name}: may not be read; check its permissions") from error

@@ -52,10 +52,14 @@ class Source:
 Name = str | os.PathLike[str] | bytes
 """A file as the user names it: a path of any bytes, a URL, or "-" for standard input."""
 
+HUB = "hf://"
+"""What names of files on the hub begin with."""
+
 
 def is_url(name: Name) -> bool:
-    """Whether `name` is one on the web. The slashes decide: "http:x.webm" is a file; so is "./https://x"."""
-    return os.fsdecode(name).lower().startswith(("http://", "https://"))
+    """Whether `name` is no path: one on the web or on the hub. The slashes decide: "http:x.webm" is a file; so is
+    "./https://x"."""
+    return os.fsdecode(name).lower().startswith(("http://", "https://", HUB))
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:

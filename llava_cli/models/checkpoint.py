@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_cli.errors import ModelError
+from llava_cli.hub import asking_hub
 from llava_cli.models import library
 from llava_cli.models.fields import Fields
 from llava_cli.models.published import PUBLISHED
@@ -181,24 +182,9 @@ def _open_folder(name: str, folder: Path) -> Checkpoint:
 
 def _from_hub(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
     """The folder in the hub's cache that holds a commit's files, downloaded where they are not there yet."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import errors, snapshot_download
+    with asking_hub(
+        ModelError, hub_id, revision, f", name a local folder, or try the built-in checkpoint: --model {DEMO}"
+    ):
+        from huggingface_hub import snapshot_download
 
-    try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"{hub_id}: access is restricted; accept its terms on the hub, then run `hf auth login`", code="gated"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{hub_id}: has no revision {revision!r}", code="not_found") from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(f"{hub_id}: not on the hub, or private (`hf auth login`)", code="not_found") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{hub_id}: not in the local cache, and the hub cannot be reached; check the network or HF_HUB_OFFLINE, "
-            f"name a local folder, or try the built-in checkpoint: --model {DEMO}",
-            code="offline",
-        ) from error
-    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-        raise ModelError(f"{hub_id}: the hub does not give it: {error}") from error

@@ -15,7 +15,7 @@ from llava_cli.batch.index import Index
 def contents(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What files hold, by name; a file that is not named holds its name."""
     known: dict[str, str] = {}
-    monkeypatch.setattr("llava_cli.batch.feed.content", lambda path: known.get(path, path))
+    monkeypatch.setattr("llava_cli.batch.feed.content", lambda path, limits: known.get(path, path))
     return known
 
 

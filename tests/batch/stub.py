@@ -29,6 +29,7 @@ from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, Generation, LoadOptions, ModelInfo, Query
 from llava_cli.errors import InputError, ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.limits import Limits
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
 from llava_cli.media.worker.wire import DecoderBug
@@ -133,7 +134,7 @@ class StubSession(Session):
         self.pool, self.engine = Pool(), engine or Engine()
         checkpoint = Checkpoint("stub", None, {}, "a/stub", "0")
         self.family = SimpleNamespace(view=VIEW, most_frames=50, checkpoint=checkpoint, remarks=lambda media: ())
-        self.load_options, self.rope_factor = LoadOptions(), None
+        self.load_options, self.rope_factor, self.limits = LoadOptions(), None, Limits()
         self.free = 9.0
         self._told_of_device, self._told = True, set()
         self.loader = SimpleNamespace(info=INFO, prompt=self._prompt, plan=self._plan, check_memory=self._check)

@@ -45,7 +45,7 @@ def test_the_same_file_in_another_range_is_another_scene(contents):
 
 def test_files_of_a_group_are_looked_at_once(monkeypatch):
     looked = []
-    monkeypatch.setattr("llava_cli.batch.feed.content", lambda path: looked.append(path) or path)
+    monkeypatch.setattr("llava_cli.batch.feed.content", lambda path, limits: looked.append(path) or path)
     groups([Job(("a", "b"), "Who?"), Job(("a", "b"), "Why?")])
     assert looked == ["a", "b"]
 

@@ -19,6 +19,7 @@ from llava_cli.batch.identity import (
     work_key,
 )
 from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Sampling, View
@@ -180,6 +181,7 @@ def test_a_local_checkpoint_is_known_by_its_files(tmp_path):
     assert known(one) != known(one, LoadOptions(quantization="4bit"))
     assert known(one) != known(one, rope=2.0)
     assert known(one) == known(one, LoadOptions(device="cuda:1", attention="eager"))
+    assert known(one) == known(one, LoadOptions(device_map=parse_device_map("auto,cpu")))
     (two / "model.safetensors").write_bytes(b"weighty")
     assert known(one) != known(two)
 
@@ -190,6 +192,11 @@ def test_a_url_is_known_by_its_text_and_its_server_is_not_asked(monkeypatch):
     assert one == content("https://example.org/a.mp4")
     assert one != two
     assert one != content("./https://example.org/a.mp4")
+
+
+def test_a_file_on_the_hub_is_known_by_its_text_where_nothing_may_be_asked(monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", None)
+    assert content("hf://datasets/a/b/c.mp4").startswith("url:")
 
 
 FAMILY_VIEW = View((336, 336), "crop", Sampling("uniform", 8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -335,6 +336,43 @@ def test_a_dry_run_reads_no_weights(llava, rendered, tiny, tmp_path):
     assert record["status"] == "planned"
     assert set(record["memory"]) == {"weights", "cache", "activations", "free", "fixed", "total"}
     assert "answer" not in record
+
+
+def test_a_dry_run_shows_what_each_device_would_hold(llava, rendered, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("llava_cli.engine.planning.free_memory", lambda device: 10 << 30)
+    asked = ("ask", rendered("h264"), "Why?", "-m", "next-video-7b", "--dummy-weights", "--dtype", "bfloat16",
+             "-n", "4", "--dry-run", "--device-map")  # fmt: skip
+    lines = llava(*asked, "auto").out.splitlines()
+    assert lines[0] == "next-video-7b: llava-next-video, bfloat16 on cuda:0"
+    first, last = (re.search(r"layers (\d+)-(\d+): (.*)", line).groups() for line in lines[1:3])
+    assert (first[0], int(first[1]) + 1, last[1]) == ("0", int(last[0]), "31")
+    assert (first[2], last[2]) == ("cuda:0", "cuda:1")
+    assert [line.partition(": ")[0] for line in lines[5:]] == ["memory of cuda:0", "memory of cuda:1", "memory in all"]
+    record = json.loads(llava(*asked, "auto", "--json").out)
+    devices = record["memory"]["devices"]
+    assert list(devices) == list(record["model"]["device_map"]) == ["cuda:0", "cuda:1"]
+    assert record["memory"]["total"] == pytest.approx(sum(sizes["total"] for sizes in devices.values()), abs=2)
+    assert "this does not fit" in llava(*asked, "auto=3G").out
+
+
+def test_layers_on_disk_answer_the_same_and_the_record_says_where_they_lie(llava, picture, tiny, monkeypatch):
+    asked = ("ask", picture, "Why?", "-m", tiny, "--dtype", "float32", "--json")
+    one = json.loads(llava(*asked, "--device", "cpu").out)
+    several = json.loads(llava(*asked, "--device-map", "cpu,disk").out)
+    assert several["answer"] == one["answer"]
+    assert "device_map" not in one["model"]
+    assert (several["model"]["device"], several["model"]["device_map"]) == ("cpu", {"cpu": "0-1"})
+    monkeypatch.setenv("LLAVA_DEVICE_MAP", "cpu=1M,disk")
+    refused = json.loads(llava(*asked).out)
+    assert refused["error"]["code"] == "out_of_memory"
+    assert "of 0.0 GiB free on cpu; choose a smaller checkpoint" in refused["error"]["message"]
+
+
+def test_a_device_and_a_device_map_are_one_too_many(llava, picture, tiny):
+    result = llava("ask", picture, "Why?", "-m", tiny, "--device", "cpu", "--device-map", "cpu,disk")
+    assert result.code == 2
+    assert "--device and --device-map cannot be used together" in result.err
 
 
 def test_too_many_frames_are_named_or_fitted(llava, rendered, tiny, tmp_path):

@@ -145,7 +145,7 @@ def test_a_checkpoint_that_cannot_be_used(llava, picture, tiny, tmp_path, name, 
 
 @promise("5: too little memory")
 def test_too_little_memory(llava, picture, tiny, monkeypatch):
-    monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 1 << 20)
+    monkeypatch.setattr("llava_cli.engine.planning.free_memory", lambda device: 1 << 20)
     result = llava("ask", picture, "Why?", "-m", tiny)
     assert result.code == ExitCode.OUT_OF_MEMORY
     assert "of 0.0 GiB free" in result.err

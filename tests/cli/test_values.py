@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from llava_cli.cli import values
+from llava_cli.engine.device_map import DeviceMap
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,8 @@ def test_values_that_make_no_sense_are_usage_errors(llava, picture, tiny, option
         (values.batch_size, "auto", 0),
         (values.batch_size, "64", 64),
         (values.part, "2/3", values.Part(2, 3)),
+        (values.device_map, "auto,cpu=4G", DeviceMap("auto,cpu=4G", (("auto", None), ("cpu", 4 << 30)))),
+        (values.device_map, 1, DeviceMap("1", (("cuda:1", None),))),
     ],
 )
 def test_values_are_read_as_text_and_from_the_configuration(read: Callable[[Any], Any], value: Any, found: Any):
@@ -65,6 +68,7 @@ def test_values_are_read_as_text_and_from_the_configuration(read: Callable[[Any]
         (values.rope_factor, "yarn:2", "must be linear:FACTOR with a factor from 1 to 64, not 'yarn:2'"),
         (values.rope_factor, "linear:nan", "must be linear:FACTOR with a factor from 1 to 64, not 'linear:nan'"),
         (values.batch_size, "0", "must be auto or a whole number from 1 to 4096, not '0'"),
+        (values.device_map, "gpu", "'gpu' is no device map; write auto, 0,1, auto,cpu or 0=20G,cpu=60G,disk"),
         (values.part, "4/3", "must be I/N with I from 1 to N, not '4/3'"),
         (values.whole(1), "9" * 5000, f"not '{'9' * 40}…'"),
     ],

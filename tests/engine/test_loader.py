@@ -3,18 +3,32 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from answering import dummy_loader, engine_of, layers_in_4_bit, text_of
+from answering import (
+    answers_of,
+    dummy_loader,
+    engine_of,
+    layers_in_4_bit,
+    spread_loader,
+    streamed,
+    text_of,
+)
 from pictures import clip
 
+from llava_cli.engine.kv_cache import KVCache
 from llava_cli.engine.loader import Loader
 from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import LoadOptions
-from llava_cli.errors import OutOfMemory
+from llava_cli.errors import ModelError, OutOfMemory
 from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint, with_linear_rope
+from llava_cli.models.messages import Conversation, Turn, ask
 from llava_cli.models.registry import family_of
 
 
@@ -39,12 +53,67 @@ def test_the_plan_matches_the_weights_that_are_loaded(folder):
 
 
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
-    monkeypatch.setattr("llava_cli.engine.loader.free_memory", lambda device: 10 * GIB)
+    monkeypatch.setattr("llava_cli.engine.planning.free_memory", lambda device: 10 * GIB)
     with pytest.raises(OutOfMemory, match="--4bit would fit"):
         dummy_loader("next-video-7b").check_memory([(4608, 256)])
     with pytest.raises(OutOfMemory, match="smaller checkpoint"):
         dummy_loader("next-video-34b").check_memory([(3456, 256)])
     dummy_loader("next-video-7b", quantization="4bit").check_memory([(4608, 256)])
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch) -> Path:
+    """Where temporary files go."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_layers_on_disk_are_read_from_the_checkpoint_s_own_files_and_nothing_is_left(folder, scratch):
+    engine = spread_loader(folder, 0).load()
+    assert text_of(engine, [clip(8, 56, 56)])
+    (offloaded,) = scratch.iterdir()
+    assert not any(offloaded.iterdir())
+    del engine
+    gc.collect()
+    assert not any(scratch.iterdir())
+
+
+def test_random_layers_on_disk_are_written_and_removed(folder, scratch):
+    loader = spread_loader(folder, 0)
+    loader.family = family_of(replace(loader.family.checkpoint, dummy=True))
+    engine = loader.load()
+    assert any(path.suffix == ".safetensors" for path in scratch.rglob("*"))
+    assert text_of(engine, [clip(8, 56, 56)])
+    del engine
+    gc.collect()
+    assert not any(scratch.iterdir())
+
+
+def test_a_checkpoint_that_cannot_be_loaded_leaves_nothing(folder, tmp_path, scratch):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        spread_loader(damaged, 0).load()
+    assert not any(scratch.iterdir())
+
+
+def test_a_conversation_and_a_shared_beginning_on_several_devices(folder, engine):
+    spread = spread_loader(folder, 1).load()
+    seen = clip(16, 56, 56)
+    asked = [ask(question, [seen]) for question in ("Why?", "How many shapes are there?")]
+    texts = []
+    for each in (engine, spread):
+        cache = KVCache()
+        turns = asked[0].turns
+        for question in ("And then?", "Are you sure?"):
+            answer = streamed(each, Conversation(turns), cache=cache)[1].text
+            turns = (*turns, Turn("assistant", (answer,)), Turn("user", (question,)))
+        last = streamed(each, Conversation(turns), cache=cache)[1]
+        assert last.cached_tokens
+        texts.append([last.text, *(answer.text for answer in answers_of(each, asked))])
+    assert texts[1] == texts[0]
 
 
 def test_8_bit_answers_on_the_cpu(folder):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from answering import dummy_loader
 
-from llava_cli.engine.memory import GIB, free_memory, is_out_of_memory
+from llava_cli.engine.memory import GIB, MemoryPlan, free_memory, is_out_of_memory
 
 
 def test_the_7b_s_weights_and_cache():
@@ -23,6 +23,14 @@ def test_quantized_weights_are_smaller_and_the_eyes_stay():
     eight = dummy_loader("next-video-7b", quantization="8bit").plan([(1, 1)]).weights
     everything = dummy_loader("next-video-7b", quantization="4bit", quantize_all=True).plan([(1, 1)]).weights
     assert full > eight > four > everything > full / 4
+
+
+def test_each_device_must_hold_its_own():
+    small, large = MemoryPlan(5, 1, 1, free=8, fixed=1), MemoryPlan(2, 1, 0, free=100, fixed=1)
+    assert small.fits()
+    assert not small.fits(0.99)
+    assert MemoryPlan(7, 2, 1, 108, 2, {"cuda:0": small, "cuda:1": large}).fits()
+    assert not MemoryPlan(7, 2, 1, 108, 2, {"cuda:0": small, "cuda:1": large}).fits(0.99)
 
 
 def test_free_memory_of_the_machine():

@@ -372,11 +372,23 @@ def test_disguises(rendered: Rendered, tmp_path: Path, script: str, suffix: str)
 
 
 @promise(
-    "A file's name is never taken for an option, a protocol or a pattern; only http:// and https:// at its start "
-    "make a URL."
+    "A file's name is never taken for an option, a protocol or a pattern; only http://, https:// and hf:// at its "
+    "start make a URL."
 )
 @pytest.mark.parametrize(
-    "name", ["-x.mp4", "http:x.mp4", "concat:a|b", "pipe:0", "a:b.mkv", "%03d.mp4", "*.mp4", "x\n.mp4", "\udcff.mp4"]
+    "name",
+    [
+        "-x.mp4",
+        "http:x.mp4",
+        "hf:x.mp4",
+        "concat:a|b",
+        "pipe:0",
+        "a:b.mkv",
+        "%03d.mp4",
+        "*.mp4",
+        "x\n.mp4",
+        "\udcff.mp4",
+    ],
 )
 def test_names(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
@@ -431,9 +443,10 @@ def test_urls(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
             )
 
 
-@promise("A list of files has no URL read unless --allow-urls is given.")
+@promise("A list of files has no URL read, and nothing asked of the hub, unless --allow-urls is given.")
 def test_urls_in_lists(rendered: Rendered) -> None:
-    """What the option does is checked in tests/cli."""
+    """What the option does is checked in tests/cli, and that the hub is not asked in web/test_hub.py."""
+    assert "--allow-urls" in str(from_list("hf://datasets/a/b/c.mp4"))
     with serving() as site:
         assert "--allow-urls" in str(from_list(site.add("/clip", rendered("h264"))))
         assert not site.requests

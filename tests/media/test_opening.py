@@ -127,7 +127,7 @@ def test_only_slashes_make_a_url(rendered: Rendered, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     remux(rendered("h264"), tmp_path / "http:x.mp4", lambda i, data: data)
     assert load_media("http:x.mp4", VIEW).info.path == "http:x.mp4"
-    with pytest.raises(InputError, match="no such file; of URLs, http and https are read"):
+    with pytest.raises(InputError, match="no such file; of URLs, http, https and hf are read"):
         load_media("ftp://x/y.mp4", VIEW)
 
 

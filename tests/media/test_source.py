@@ -11,7 +11,8 @@ from llava_cli.media.source import Source, check_pixels, check_walk, is_url
 @pytest.mark.parametrize(
     ("name", "url"),
     [
-        ("https://example.org/x", True), ("HTTP://x", True), (b"http://\xff", True),
+        ("https://example.org/x", True), ("HTTP://x", True), (b"http://\xff", True), ("hf://datasets/a/b/x", True),
+        ("hf:x", False),
         ("http:x.webm", False), ("./https://x", False), ("ftp://x", False), ("-", False),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import recipes
 import torch
-from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, text_of
+from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, spread_loader, text_of
 from pictures import altered, clip, still
 from PIL import Image
 from recipes import Recipe
@@ -329,6 +329,18 @@ def test_a_batch_answers_as_one_by_one(case, engine):
     assert [a.prompt_tokens for a in batch] == [a.prompt_tokens for a in single]
     assert [a.visual_tokens for a in batch] == [a.visual_tokens for a in single] == case.visual_tokens
     assert {a.template for a in batch} == {case.template}
+
+
+@pytest.mark.parametrize(("in_memory", "layers"), [(0, {"disk": "0-1"}), (1, {"cpu": "0-0", "disk": "1-1"})])
+def test_layers_on_several_devices_answer_as_on_one(case, engine, folder, in_memory, layers):
+    loader = spread_loader(folder, in_memory)
+    assert loader.info.device_map == layers
+    spread = loader.load()
+    stack = spread._model.get_decoder().layers
+    where = [{weight.device.type for weight in layer.parameters()} for layer in stack]
+    assert where == [{"cpu"} if number < in_memory else {"meta"} for number in range(2)]
+    one, several = (answers_of(each, mixed_asks(case.size)) for each in (engine, spread))
+    assert [answer.text for answer in several] == [answer.text for answer in one]
 
 
 def test_stills_of_any_size_take_as_many_tokens_as_they_have_features(engine):

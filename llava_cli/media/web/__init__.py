@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files on the web: which addresses may be read, how they are asked, and which parts are fetched."""
+"""Files on the web: which addresses may be read, how they are asked, which parts are fetched; and those on the hub."""

@@ -20,7 +20,6 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from llava_cli.atomic import write_all
-from llava_cli.errors import InputError
 from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import Limits
 from llava_cli.media.source import Source
@@ -64,13 +63,7 @@ class RemoteSource(Source):
 
 @contextmanager
 def open_url(url: str, limits: Limits) -> Iterator[Source]:
-    """A URL as something that can be opened; nothing is sent before it is.
-
-    Raises:
-        InputError: URLs are not read.
-    """
-    if limits.urls == "never":
-        raise InputError(f"{url}: is a URL; --allow-urls has lists read them")
+    """A URL as something that can be opened; nothing is sent before it is."""
     with closing(Parts(url, limits)) as parts:
         yield RemoteSource(url, url, limits, parts=parts)
 
