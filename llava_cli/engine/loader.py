@@ -139,6 +139,9 @@ class Loader:
         remedy = "--4bit would fit" if fits else "choose a smaller checkpoint or fewer --frames"
         raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed} on {self.device}; {remedy}")
 
+    def close(self) -> None:
+        """Nothing is held that would have to be given back."""
+
     def load(self) -> LocalEngine:
         """Read the weights.
 
