@@ -86,7 +86,7 @@ def ask(
     started = perf_counter()
     question, media, history = read_arguments(arguments or [], prompt, conversation)
     request = Request(question, media, history, generation.system, frames.choice(), frames.fit, generation.generation())
-    settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
+    settings = model.session() | device.session() | {"limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,
         request.known_to_failures(),

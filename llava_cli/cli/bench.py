@@ -52,7 +52,7 @@ def bench(
     model: Annotated[options.ModelOptions, Without("rope_factor", "dummy")] = MODEL,
     frames: Annotated[options.FrameOptions, Without("fps", "sampling", "start", "end", "fit")],
     generation: Annotated[options.GenerationOptions, Without("system", "temperature", "top_p", "seed")] = GENERATION,
-    device: Annotated[options.DeviceOptions, Without("quantize_all")],
+    device: Annotated[options.DeviceOptions, Without("quantize_all", "keep")],
     batches: Annotated[BatchOptions, Without("strict")],
     quiet: options.Quiet = False,
 ) -> None:

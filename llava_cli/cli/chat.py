@@ -82,7 +82,7 @@ def chat(
     request = Request(
         None, tuple(media or ()), (), generation.system, frames.choice(), frames.fit, generation.generation()
     )
-    settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
+    settings = model.session() | device.session() | {"limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,
         Session(**settings, progress=out.progress) as session,

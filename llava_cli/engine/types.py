@@ -79,6 +79,8 @@ class ModelInfo:
     attention: str
     dummy: bool = False
     """The weights are random: the answer means nothing."""
+    worker: bool = False
+    """It stays loaded in a process of its own."""
 
 
 @dataclass

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from socket import AF_UNIX, socket
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,8 @@ class WarmLoader:
 
     @property
     def info(self) -> ModelInfo:
-        return self._engine.info if self._engine is not None else self._ask("info")
+        info: ModelInfo = self._ask("info")
+        return replace(info, worker=self._local is None)
 
     @property
     def device(self) -> str:
@@ -77,8 +79,12 @@ class WarmLoader:
     def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
         self._ask("check_memory", prompts)
 
-    def load(self) -> WarmEngine:
-        return WarmEngine(self, self._ask("load"))
+    def load(self) -> Engine:
+        try:
+            self.call("load")
+        except Gone as error:
+            return self.local_engine(error)
+        return WarmEngine(self, self.info)
 
     def close(self) -> None:
         """Leave the worker, which stays."""

@@ -49,7 +49,8 @@ def test_it_answers_as_this_process_does_and_stays_for_the_next(runtime, video, 
             assert "".join(pieces).strip() == plain
             assert len(pieces) > 1
             answer = stream.result()
-        assert answer.media[0].info.path == video
+            assert answer.model.worker
+            assert answer.media[0].info.path == video
         assert answer.prompt_tokens > answer.visual_tokens > 0
     (worker,) = workers()
     assert worker.status["checkpoint"] == "demo"
