@@ -42,6 +42,17 @@ class LlavaError(Exception):
         if code is not None:
             self.code = code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Classes that make their message of other things could not be made again of the message.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[LlavaError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> LlavaError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
+
 
 class UsageError(LlavaError):
     """The command line or an option's value makes no sense."""

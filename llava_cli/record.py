@@ -135,9 +135,9 @@ def time_text(record: dict[str, Any], total_s: float) -> str:
 
 
 def _model(known: Mapping[str, Any]) -> dict[str, Any]:
-    """What answers, as far as it is known; where its layers lie, if that is on several devices."""
+    """What answers, as far as it is known; what is only said of some is left out of others."""
     names = (one.name for one in fields(ModelInfo))
-    return {name: known.get(name) for name in names if name != "device_map" or known.get(name) is not None}
+    return {name: known.get(name) for name in names if name not in ("device_map", "worker") or known.get(name)}
 
 
 def _memory(plan: MemoryPlan) -> dict[str, Any]:
@@ -201,7 +201,8 @@ def _record(id: str | int | None, status: str, asked: Asked, **known: Any) -> di
 def _id_of(asked: Asked, media: Sequence[Media | Mapping[str, Any]], model: Mapping[str, Any] | None) -> str:
     """The same for the same work: all that was asked, what was shown for it to the pixel, and who answers."""
     shown = [one if isinstance(one, Mapping) else [one.info.path, *_seen(one)] for one in media]
-    known = json.dumps([asked, shown, model], sort_keys=True)
+    same = model and {key: value for key, value in model.items() if key != "worker"}
+    known = json.dumps([asked, shown, same], sort_keys=True)
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
     from llava_cli.engine.loader import Loader
     from llava_cli.engine.memory import MemoryPlan
+    from llava_cli.engine.warm.client import WarmLoader
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Session:
         load: LoadOptions = LoadOptions(),  # noqa: B008 - frozen
         limits: Limits = DEFAULT_LIMITS,
         workers: int = 1,
+        keep_s: float | None = None,
         progress: Progress = no_progress,
     ) -> None:
         """Open a checkpoint.
@@ -88,12 +90,14 @@ class Session:
             dummy: random weights of a short name's geometry, to measure a machine.
             limits: what reading one file may cost.
             workers: how many processes decode.
+            keep_s: have a worker load the checkpoint, which keeps it for commands to come until none has come for so
+                many seconds; None loads it here.
 
         Raises:
             ModelError: there is no such checkpoint, or no family knows it.
         """
         self.load_options, self.limits, self._progress = load, limits, progress
-        self.rope_factor = rope_factor
+        self.rope_factor, self._keep_s = rope_factor, keep_s
         self._told_of_device = False
         self._told: set[str] = set()
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
@@ -105,8 +109,10 @@ class Session:
             raise
 
     def close(self) -> None:
-        """End the decoding processes."""
+        """End the decoding processes, and leave the worker, if there is one."""
         self.pool.close()
+        if self._keep_s is not None and "loader" in vars(self):
+            self.loader.close()
 
     def __enter__(self) -> Session:
         return self
@@ -143,7 +149,7 @@ class Session:
         return [(medium.path, self.view(request, medium.excerpt)) for medium in request.shown]
 
     @cached_property
-    def loader(self) -> Loader:
+    def loader(self) -> Loader | WarmLoader:
         """Everything about the model but its weights.
 
         Raises:
@@ -151,15 +157,27 @@ class Session:
             ModelError: the checkpoint is incomplete or damaged.
         """
         with self._stage("starting"):
-            from llava_cli.engine.loader import Loader
-
-            loader = Loader(self.family, self.load_options)
+            loader = self._local_loader() if self._keep_s is None else self._warm_loader(self._keep_s)
         info = loader.info
         log.debug(
             "%s: %s, %s on %s, %s", info.checkpoint, info.family, info.quantization or info.dtype, info.device,
             info.attention,
         )  # fmt: skip
         return loader
+
+    def _local_loader(self) -> Loader:
+        from llava_cli.engine.loader import Loader
+
+        return Loader(self.family, self.load_options)
+
+    def _warm_loader(self, keep_s: float) -> Loader | WarmLoader:
+        from llava_cli.engine.warm.client import WarmLoader
+
+        try:
+            return WarmLoader(self.family, self.load_options, keep_s, self._local_loader)
+        except OSError as error:
+            log.warning("no worker can be had (%s): answering in this process", error)
+            return self._local_loader()
 
     @cached_property
     def engine(self) -> Engine:

@@ -45,6 +45,7 @@ KEYS = [
     ("model.dummy", "true: random weights, the answer means nothing"),
     ("model.rope_scaling", "linear:FACTOR where positions are stretched; or null"),
     ("model.device_map", "which layers lie on each device, as 0-29; only if there are several"),
+    ("model.worker", "true where a worker (--keep) has answered; only then"),
     ("model.template", "whose chat template wrote the prompt: checkpoint, family or user (--template); none: --raw"),
     ("media[].path", "the file's name; bytes that are not text are escaped"),
     ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),

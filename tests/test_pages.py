@@ -97,7 +97,11 @@ def test_the_record_s_page_tells_every_key():
     done = completion(media=(), visual_tokens=(), ids=(5,))
     whole = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, prompt=prompt)
     told = {key for key, _ in (*KEYS, *LIST_KEYS)} - {"(others)"}
-    found = set().union(*map(keys, [answered(), error, whole, *listed])) | {"memory", "model.device_map"}
+    found = set().union(*map(keys, [answered(), error, whole, *listed])) | {
+        "memory",
+        "model.device_map",
+        "model.worker",
+    }
     assert found - {"model", "media", "label"} == told  # null or empty in an error; the list's own
     assert {key for record in listed for key in record} >= {key for key, _ in LIST_KEYS} - {"(others)"}
 

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__, bugs
-from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, help, models
+from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, help, models, worker
 from llava_cli.cli.command import App
 from llava_cli.errors import ExitCode, LlavaError, Terminated
 
@@ -38,6 +38,7 @@ app.command(epilog=caption.EXAMPLES)(caption.caption)
 app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command(epilog=frames.EXAMPLES)(frames.frames)
 app.add_typer(models.app, name="models")
+app.add_typer(worker.app, name="worker")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=bench.EXAMPLES)(bench.bench)

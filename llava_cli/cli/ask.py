@@ -106,7 +106,7 @@ def ask(
     known = model.plan() if dry_run else model.session()
     if known["dummy"] and not model.dummy:
         request = replace(request, notes=(BY_SHAPE,))
-    settings = known | {"load": device.load_options(), "limits": limits.for_media()}
+    settings = known | device.session() | {"limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,
         request.known_to_failures(),

@@ -135,7 +135,7 @@ def answer_all(
     from llava_cli.batch.writers import Outputs
     from llava_cli.session import Session
 
-    settings = model.session() | {"load": device.load_options(), "limits": replace(limits.for_media(), pipes=False)}
+    settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )

@@ -55,7 +55,7 @@ def bench(
         options.GenerationOptions,
         Without("system", "raw", "template", "prompt_ids", "temperature", "top_p", "seed"),
     ] = GENERATION,
-    device: Annotated[options.DeviceOptions, Without("quantize_all")],
+    device: Annotated[options.DeviceOptions, Without("quantize_all", "keep")],
     batches: Annotated[BatchOptions, Without("strict")],
     quiet: options.Quiet = False,
 ) -> None:

@@ -91,7 +91,7 @@ def chat(
         None, tuple(media or ()), choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
         **generation.wording(),
     )  # fmt: skip
-    settings = model.session() | {"load": device.load_options(), "limits": limits.for_media()}
+    settings = model.session() | device.session() | {"limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,
         Session(**settings, progress=out.progress) as session,

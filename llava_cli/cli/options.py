@@ -275,6 +275,21 @@ class DeviceOptions:
         ),
     ] = False
 
+    keep: Annotated[
+        float | None,
+        _machine(
+            "--keep",
+            metavar="TIME",
+            parser=values.duration,
+            help="Leave the checkpoint loaded in a worker for the next commands, until it has been idle for TIME: 5m.",
+            show_default="off",
+        ),
+    ] = None
+
+    def session(self) -> dict[str, Any]:
+        """The same as arguments of a session."""
+        return {"load": self.load_options(), "keep_s": self.keep or None}
+
     def load_options(self) -> LoadOptions:
         """How the checkpoint is loaded.
 

@@ -163,6 +163,9 @@ class Loader:
             remedy = self._planner.remedy(prompts)
             raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed}{where}; {remedy}")
 
+    def close(self) -> None:
+        """Nothing is held that would have to be given back."""
+
     def load(self) -> LocalEngine:
         """Read the weights.
 

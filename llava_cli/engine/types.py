@@ -102,6 +102,8 @@ class ModelInfo:
     """How positions are stretched, where that was asked for."""
     device_map: Mapping[str, str] | None = None
     """Where there are several devices: which layers lie on each, as "0-29"."""
+    worker: bool = False
+    """It stays loaded in a process of its own."""
 
 
 @dataclass
