@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.media.worker import parent
+from llava_cli.media.worker import parent, process
 
 Rendered = Callable[[str], Path]
 
 
 def spoilt(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
-    """Have decoding processes run a statement instead of decoding files that are called bad."""
+    """Have decoding processes run a statement instead of decoding files that are called bad. They may do anything."""
     patch = (
         "import llava_cli.media.worker.child as c, os, signal, time; load = c.load_media\n"
+        "c.confine = c.Confinement; c.keep_to_itself = lambda: os.dup2(2, 1)\n"
         f"def spoil(media, *rest, **more):\n if 'bad' in getattr(media, 'name', ''): {statement}\n"
         " return load(media, *rest, **more)\n"
         "c.load_media = spoil; "
     )
-    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
+    before, after = process.PROGRAM.split("from llava_cli.media.worker.child")
     monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
 
 
