@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import DEFAULT, Limits
-from llava_cli.media.stream import BUFFER, Bytes, FileBytes, Stream
+from llava_cli.media.stream import BUFFER, FileBytes, Stream
 
 # Containers that hold their own pictures. The rest of FFmpeg's formats include playlists and scripts, which would let a
 # text file named .mp4 have other files read, or the network.
@@ -45,17 +46,14 @@ class Source:
         finally:
             os.close(opened)
 
-    def content(self) -> Bytes:
-        """Its bytes.
+    def stream(self) -> Stream:
+        """The file from its start, for FFmpeg, which does its own buffering.
 
         Raises:
             MediaError: it cannot be opened.
         """
-        return FileBytes(self._open())
-
-    def stream(self) -> Stream:
-        """The file from its start, for FFmpeg, which does its own buffering."""
-        return Stream(self.content())
+        opened = self._open()
+        return Stream(FileBytes(opened), partial(os.close, opened))
 
     def open(self) -> io.BufferedReader:
         """The file from its start."""

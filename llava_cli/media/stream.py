@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections.abc import Callable
 from typing import Any, Protocol
 
 BUFFER = 1 << 16
@@ -25,12 +26,9 @@ class Bytes(Protocol):
         """Fill `buffer` from `offset` on, as far as the bytes go; the number of bytes there were. For any thread."""
         ...
 
-    def close(self) -> None:
-        """Let go of them."""
-
 
 class FileBytes:
-    """Those of a regular file, by a descriptor that is closed with this object."""
+    """Those of a regular file that is open."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -42,15 +40,12 @@ class FileBytes:
     def read_into(self, buffer: memoryview, offset: int) -> int:
         return os.preadv(self._descriptor, [buffer], offset)
 
-    def close(self) -> None:
-        os.close(self._descriptor)
-
 
 class Stream(io.RawIOBase):
     """A position in some bytes."""
 
-    def __init__(self, content: Bytes) -> None:
-        self._content = content
+    def __init__(self, content: Bytes, on_close: Callable[[], None] = lambda: None) -> None:
+        self._content, self._on_close = content, on_close
         self._offset = 0
         self._failed = False
 
@@ -86,4 +81,4 @@ class Stream(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             super().close()
-            self._content.close()
+            self._on_close()

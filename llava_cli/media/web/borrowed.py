@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file on the web as what reads it has it: a copy with holes, and somebody to ask for more of it.
 
-A process that may not reach the web asks one that may: it sends where and how much, and gets a line of JSON once that is
-here. Both have the copy open.
+A process that may not reach the web asks one that may: it sends where and how much, and gets a line of JSON once that
+is here. Both have the copy open.
 """
 
 from __future__ import annotations

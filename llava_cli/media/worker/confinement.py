@@ -15,7 +15,7 @@ import platform
 import resource
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -135,7 +135,7 @@ def _landlock() -> int:
         os.close(rules)
 
 
-def _filtered(refused: dict[str, tuple[int | None, ...]]) -> bool:
+def _filtered(refused: Mapping[str, tuple[int | None, ...]]) -> bool:
     """Have system calls refused, in all threads."""
     machine = platform.machine()
     if machine not in MACHINES:
@@ -146,7 +146,7 @@ def _filtered(refused: dict[str, tuple[int | None, ...]]) -> bool:
     return _system(MACHINES[machine][2], SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, what) == 0
 
 
-def _steps(machine: str, refused: dict[str, tuple[int | None, ...]]) -> Iterable[tuple[int, int, int, int]]:
+def _steps(machine: str, refused: Mapping[str, tuple[int | None, ...]]) -> Iterable[tuple[int, int, int, int]]:
     """The filter: instruction, steps to skip where a comparison holds and where it does not, operand."""
     architecture, column, _ = MACHINES[machine]
     refuse, allow = (RETURN, 0, 0, REFUSE | errno.EACCES), (RETURN, 0, 0, ALLOW)

@@ -39,7 +39,10 @@ class Process:
         try:
             with theirs, _signals_held():
                 self._process = subprocess.Popen(  # noqa: S603 - this program, our own
-                    [sys.executable, "-S", "-c", program, *sys.path], stdin=theirs, stdout=subprocess.PIPE, env=environment
+                    [sys.executable, "-S", "-c", program, *sys.path],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.PIPE,
+                    env=environment,
                 )
         except BaseException:
             self._socket.close()
