@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
+from llava_cli.media.source import masked
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, Message
 
@@ -64,6 +65,9 @@ class Request:
     generation: Generation = field(default_factory=Generation)
     notes: tuple[str, ...] = ()
     """What was changed of what the user asked for."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "media", tuple(map(masked, self.media)))
 
     @property
     def names(self) -> tuple[str, ...]:

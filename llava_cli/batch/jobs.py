@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.media.sampling import parse_time
+from llava_cli.media.source import masked
 from llava_cli.request import Request
 
 LONGEST_LINE = 16 << 20
@@ -44,6 +45,7 @@ class Job:
     """What else the list says of the job; it is carried to the record."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "media", tuple(map(masked, self.media)))
         for name in self.media:
             try:
                 os.fsencode(name)

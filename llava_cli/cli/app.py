@@ -98,6 +98,8 @@ def _write_log() -> Path | str:
     """Save the traceback of the exception being handled; the path of the file."""
     from platformdirs import user_state_path
 
+    from llava_cli.media.source import masked
+
     text = (
         f"llava {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
         f"{sys.argv!r}\n\n{traceback.format_exc()}"
@@ -106,7 +108,7 @@ def _write_log() -> Path | str:
         folder = user_state_path("llava")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / time.strftime(f"crash-%Y%m%d-%H%M%S-{os.getpid()}.log")
-        path.write_text(text, "utf-8", "backslashreplace")
+        path.write_text(masked(text), "utf-8", "backslashreplace")
     except OSError as error:
         return f"nowhere, because the log could not be written ({error})"
     return path

@@ -15,7 +15,7 @@ from llava_cli.atomic import write_all
 from llava_cli.errors import InputError
 from llava_cli.media.errors import reason
 from llava_cli.media.limits import DEFAULT, Limits
-from llava_cli.media.source import Name, Source, is_url
+from llava_cli.media.source import Name, Source, is_url, masked
 
 CHUNK = 1 << 20
 
@@ -33,7 +33,7 @@ def open_source(media: Name | Source, limits: Limits = DEFAULT) -> Iterator[Sour
     if isinstance(media, Source):
         yield media
         return
-    name = os.fsdecode(media)
+    name = masked(os.fsdecode(media))
     opening: AbstractContextManager[Source]
     if is_url(name):
         from llava_cli.media.web.ranges import open_url

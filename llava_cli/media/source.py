@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,6 +77,8 @@ class HeldSource(Source):
         return os.dup(self.held)
 
 
+USERINFO = re.compile(r"(https?://)[^/?#]*@", re.IGNORECASE)
+
 Name = str | os.PathLike[str] | bytes
 """A file as the user names it: a path of any bytes, a URL, or "-" for standard input."""
 
@@ -83,6 +86,14 @@ Name = str | os.PathLike[str] | bytes
 def is_url(name: Name) -> bool:
     """Whether `name` is one on the web. The slashes decide: "http:x.webm" is a file; so is "./https://x"."""
     return os.fsdecode(name).lower().startswith(("http://", "https://"))
+
+
+def masked(text: str) -> str:
+    """A name, or a text with names in it, in which no URL holds a user name or a password any more.
+
+    A URL with either is never read. Names go through this where they come in, so that none is told or kept.
+    """
+    return USERINFO.sub(r"\1***@", text)
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:

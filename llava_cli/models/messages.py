@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Clip, Media
-from llava_cli.media.source import is_url
+from llava_cli.media.source import is_url, masked
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
@@ -86,6 +86,9 @@ class MediaPath:
 
     modality: Modality
     path: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", masked(self.path))
 
 
 @dataclass(frozen=True)

@@ -146,13 +146,20 @@ class Worker:
             return
         for_fetcher, for_decoder = socket.socketpair()
         with for_fetcher, for_decoder:
+            self._download(request, for_fetcher.fileno())
+            yield for_decoder.fileno()
+
+    def _download(self, request: bytes, channel: int) -> None:
+        """Have another process download for the one that has the other end of a socket."""
+        try:
             if self._fetcher is None or self._fetcher.returncode is not None:
                 self._end_fetcher()
                 self._fetcher = Process(FETCHER)
                 if self._killed:  # meanwhile
                     self._fetcher.kill()
-            self._fetcher.send(request, for_fetcher.fileno())
-            yield for_decoder.fileno()
+            self._fetcher.send(request, channel)
+        except OSError as error:
+            raise NotStarted(f"the process that reads URLs does not start ({reason(error)})") from error
 
     def kill(self) -> None:
         """End the process for good, from any thread; what it is decoding is given up as a crash."""
