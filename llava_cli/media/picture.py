@@ -14,7 +14,22 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (  # noqa: F401 - all plugins that are used: else Pillow imports all there are
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from llava_cli.media.clip import Clip, MediaInfo, Still, View
 from llava_cli.media.errors import MediaError
@@ -81,11 +96,14 @@ def _drop_xmp(image: Image.Image) -> None:
 
 
 def _fit_colour_key(image: Image.Image) -> None:
-    """Have the colour that is transparent in a PNG (tRNS) in the bits of Pillow's pixels: it leaves it in the file's."""
-    key, bits = image.info.get("transparency"), image.tile[0].args if image.format == "PNG" and image.tile else None
-    if bits in ("L;2", "L;4") and key is not None:
+    """Have the transparent colour of a PNG (tRNS) in the bits of Pillow's pixels, which it leaves in the file's."""
+    key = image.info.get("transparency")
+    if key is None or not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
+        return
+    bits = image.tile[0].args
+    if bits in ("L;2", "L;4"):
         image.info["transparency"] = key * (85 if bits == "L;2" else 17)
-    elif bits == "RGB;16B" and key is not None:
+    elif bits == "RGB;16B":
         image.info["transparency"] = tuple(level >> 8 for level in key)
 
 

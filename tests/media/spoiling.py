@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.media.worker import parent, process
+from llava_cli.media.worker import parent
 
 Rendered = Callable[[str], Path]
 
@@ -22,7 +22,26 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
         " return load(media, *rest, **more)\n"
         "c.load_media = spoil; "
     )
-    before, after = process.PROGRAM.split("from llava_cli.media.worker.child")
+    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
+
+
+def taken_over(monkeypatch: pytest.MonkeyPatch, expression: str) -> None:
+    """Have decoding processes, confined as ever, first do what an expression says with each file."""
+    patch = (
+        "import concurrent.futures, ctypes, os, resource, signal, socket, subprocess\n"
+        "import concurrent.futures.thread, llava_cli.media.worker.child as c\n"
+        "libc, load, confine, opened = ctypes.CDLL(None, use_errno=True), c.load_media, c.confine, []\n"
+        "def refused(call):\n if call() < 0: raise OSError(ctypes.get_errno(), 'refused')\n"
+        "def tell(text): raise LookupError(text)\n"
+        "def confine_and_look():\n"
+        " for name in os.listdir('/proc/self/fd'):\n"
+        "  if os.path.exists('/proc/self/fd/' + name): opened.append(os.readlink('/proc/self/fd/' + name))\n"
+        " return confine()\n"
+        f"def take_over(media, *rest, **more):\n {expression}\n return load(media, *rest, **more)\n"
+        "c.load_media, c.confine = take_over, confine_and_look\n"
+    )
+    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
     monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
 
 

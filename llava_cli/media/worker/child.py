@@ -7,9 +7,11 @@ first request it confines itself: it is handed each file open, and a file on the
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
+import pkgutil
 import resource
 import socket
 import sys
@@ -27,6 +29,10 @@ from llava_cli.media.web.borrowed import Borrowed, RemoteSource
 from llava_cli.media.worker.confinement import Confinement, confine
 from llava_cli.media.worker.serving import keep_to_itself, take_requests
 from llava_cli.media.worker.wire import READY, Request, dump_error, dump_media
+
+LATE = ("PIL.ImageColor", "PIL.ImageOps", "PIL.ImagePalette", "encodings.ascii", "encodings.latin_1", "PIL.ImageCms")
+"""What is else imported when a file is the first to need it; and so is most of PyAV."""
+PROGRAMS = ("av.__main__", "av.datasets")
 
 PICTURE = b"P6 8 8 255\n" + bytes(8 * 8 * 3)
 VIDEO = b"YUV4MPEG2 W8 H8 F1:1\n" + b"FRAME\n" + bytes(8 * 8 * 3 // 2)
@@ -52,8 +58,13 @@ def main() -> None:
 def warm_up() -> None:
     """Import all that decoding takes, and have libraries open what they open the first time they are used."""
     with suppress(ImportError):  # told where a file needs it
+        import av
+
         from llava_cli.media import opencv, picture, sampler
 
+        parts = [module.name for module in pkgutil.walk_packages(av.__path__, "av.")]
+        for module in (*LATE, *(part for part in parts if part not in PROGRAMS)):
+            importlib.import_module(module)
         view = View((8, 8), "crop", Sampling(frames=1))
         for sample, read in ((PICTURE, picture.read_picture), (VIDEO, sampler.read_clip), (VIDEO, opencv.read_clip)):
             file = os.memfd_create("sample")
