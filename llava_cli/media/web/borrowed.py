@@ -113,13 +113,16 @@ class Borrowed(Copy):
 
     def _ask(self, offset: int, count: int) -> tuple[int, list[int]]:
         """The size of the file, once so much of it is here, and its descriptor where nothing is asked for."""
-        self._channel.sendall(ASKED.pack(offset, count))
         text, handed = b"", list[int]()
-        while not text.endswith(b"\n"):
-            more, descriptors, *_ = socket.recv_fds(self._channel, LONGEST, 1)
-            if not more:
-                raise MediaError("cannot be downloaded: the process that does it has ended")
-            text, handed = text + more, handed + descriptors
+        try:
+            self._channel.sendall(ASKED.pack(offset, count))
+            while not text.endswith(b"\n"):
+                more, descriptors, *_ = socket.recv_fds(self._channel, LONGEST, 1)
+                if not more:
+                    raise ConnectionResetError
+                text, handed = text + more, handed + descriptors
+        except ConnectionError as error:
+            raise MediaError("cannot be downloaded: the process that does it has ended") from error
         answer = json.loads(text)
         if "error" in answer:
             raise MediaError(answer["error"])

@@ -92,7 +92,7 @@ class Parts(Copy):
     def fetch(self, offset: int, count: int) -> None:
         with self._lock:
             stop = min(offset + count, self.size)
-            for block in range(offset // BLOCK, -(-stop // BLOCK)):
+            for block in range(max(0, offset) // BLOCK, -(-stop // BLOCK)):
                 if block not in self._have:
                     self._fetch(block)
                 if block not in self._have:

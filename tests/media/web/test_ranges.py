@@ -167,7 +167,7 @@ def test_a_worker_falls_back_on_opencv_for_urls(
     rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse = "import av\ndef refuse(*_, **__): raise av.error.InvalidDataError(1094995529, 'no')\nav.open = refuse"
-    taken_over(monkeypatch, f"exec({refuse!r})")
+    taken_over(monkeypatch, f"exec({refuse!r}, {{}})")
     with Worker(ANY) as here:
         clip = here.load(site.add("/clip", rendered("h264")), VIEW)
     assert clip.info.decoder == "opencv"
