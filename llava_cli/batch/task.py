@@ -13,7 +13,7 @@ from llava_cli.batch.identity import identity
 from llava_cli.batch.jobs import Item, Job
 from llava_cli.engine.types import ModelInfo
 from llava_cli.errors import ExitCode, LlavaError
-from llava_cli.media.clip import Clip, Media
+from llava_cli.media.clip import Media
 from llava_cli.record import error_record, path_entry
 from llava_cli.request import Request
 
@@ -141,8 +141,3 @@ def bug(error: BaseException) -> LlavaError:
     failure = LlavaError(f"this is a bug in llava: {type(error).__name__}: {error}", code="bug")
     failure.exit_code = ExitCode.BUG
     return failure
-
-
-def bytes_of(media: Sequence[Media]) -> int:
-    """How much memory decoded pictures take."""
-    return sum((medium.frames if isinstance(medium, Clip) else medium.pixels).nbytes for medium in media)
