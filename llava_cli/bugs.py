@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llava_cli import __version__
 from llava_cli.errors import ExitCode, LlavaError, OutOfMemory, Terminated
+from llava_cli.texts import masked
 
 ENDINGS = (KeyboardInterrupt, SystemExit, GeneratorExit, Terminated)
 """What no handler may take for an error. Other BaseExceptions are: a library written in Rust panics with its own."""
@@ -58,7 +59,7 @@ def _write(error: BaseException, folder: Path, name: str) -> Path | str:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(0o600)  # others must not read it: a traceback may hold a question, a path, an address
-        path.write_text(text, "utf-8", "backslashreplace")
+        path.write_text(masked(text), "utf-8", "backslashreplace")
     except OSError as failure:
         return f"nowhere, because the log could not be written ({failure})"
     return path

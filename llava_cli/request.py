@@ -93,6 +93,7 @@ class Request:
     """Have the record hold the prompt and all token ids."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "media", tuple(map(messages.without_userinfo, self.media)))
         check_text("question", self.question)
         check_text("system prompt", self.system)
         check_text("template", self.template)

@@ -6,12 +6,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from typing import Any
 
 from llava_cli.errors import InputError, UsageError
 
 DEEPEST = 64
 """Lists and objects inside of one another; what is nested deeper could not be relied on to be written again."""
+
+_USERINFO = re.compile(r"(https?://)[^/?#]*@", re.IGNORECASE)
 
 
 def is_text(value: Any) -> bool:
@@ -88,3 +91,11 @@ def _deeper_than(value: Any, levels: int) -> bool:
         return False
     inside = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_deeper_than(part, levels - 1) for part in inside)
+
+
+def masked(text: str) -> str:
+    """A name, or a text with names in it, in which no URL holds a user name or a password any more.
+
+    A URL with either is never read. Names go through this where they come in, so that none is told or kept.
+    """
+    return _USERINFO.sub(r"\1***@", text)

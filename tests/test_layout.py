@@ -33,7 +33,8 @@ TESTED_ELSEWHERE = {
 LAYERS = (
     ("llava_cli",),
     ("errors", "machine", "wrap", "demo"),
-    ("atomic", "bugs", "config", "hub", "texts"),
+    ("texts",),
+    ("atomic", "bugs", "config", "hub"),
     ("media",),
     ("models",),
     ("engine",),

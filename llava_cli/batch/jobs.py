@@ -22,6 +22,7 @@ from llava_cli.models.messages import (
     read_messages,
     shortest,
     with_paths,
+    without_userinfo,
 )
 from llava_cli.request import Request
 from llava_cli.texts import check_json, check_name, is_text
@@ -62,6 +63,7 @@ class Job:
     """The question is the whole prompt."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "media", tuple(map(without_userinfo, self.media)))
         for name in self.names:
             check_name(name)
         for key, value in {"question": self.question, "system": self.system, "id": self.id, **self.extra}.items():

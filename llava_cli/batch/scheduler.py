@@ -21,10 +21,11 @@ from llava_cli.batch.feed import Feed
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
-from llava_cli.batch.task import RecordGroup, Result, Task, bytes_of, spoiled
+from llava_cli.batch.task import RecordGroup, Result, Task, spoiled
 from llava_cli.batch.writers.writer import Writer
 from llava_cli.bugs import ENDINGS, as_failure
 from llava_cli.errors import InputError, LlavaError, OutputError
+from llava_cli.media.clip import bytes_of
 from llava_cli.media.opened import tell_of
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded

@@ -13,7 +13,7 @@ from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
 from llava_cli.engine.types import ModelInfo
 from llava_cli.errors import InputError, LlavaError
-from llava_cli.media.clip import Clip, Media
+from llava_cli.media.clip import Media
 from llava_cli.models.messages import shortest
 from llava_cli.record import error_entry, error_record
 from llava_cli.request import Request
@@ -157,8 +157,3 @@ def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
     of_answers = {"answer", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
     known = {key: value for key, value in record.items() if key not in of_answers}
     return known | {"status": "error", "error": error_entry(error)}
-
-
-def bytes_of(media: Sequence[Media]) -> int:
-    """How much memory decoded pictures take."""
-    return sum((medium.frames if isinstance(medium, Clip) else medium.pixels).nbytes for medium in media)

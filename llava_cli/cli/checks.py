@@ -12,7 +12,7 @@ from typing import Literal
 
 from llava_cli import __version__
 from llava_cli.engine.memory import GIB
-from llava_cli.errors import first_line
+from llava_cli.errors import LlavaError, first_line
 from llava_cli.machine import available_memory, cores, memory_limit
 from llava_cli.record import package_version
 
@@ -33,7 +33,7 @@ class Check:
 
 def look(ask_hub: bool) -> list[Check]:
     """Look at everything; the network only if asked to."""
-    checks = [_versions(), *_devices(), _pyav(), _opencv(), _quantization(), _attention(), _cache()]
+    checks = [_versions(), *_devices(), _pyav(), _opencv(), _decoding(), _quantization(), _attention(), _cache()]
     return [*checks, _hub()] if ask_hub else checks
 
 
@@ -87,6 +87,24 @@ def _opencv() -> Check:
         return Check("OpenCV", "note", f"cannot be imported: {first_line(error)}; it is the second decoder",
                      "pip install opencv-python-headless")  # fmt: skip
     return Check("OpenCV", "ok", f"{cv2.__version__}, the second decoder")
+
+
+def _decoding() -> Check:
+    from llava_cli.media.worker.parent import Worker
+
+    try:
+        with Worker() as worker:
+            held = worker.confinement()
+    except LlavaError as error:
+        return Check("decoding", "problem", str(error), "see what it says on standard error")
+    layers = {"no_new_privs": held.no_new_privileges, f"Landlock {held.landlock or ''}".strip(): held.landlock}
+    layers["seccomp"] = held.seccomp
+    detail = f"in a process of its own, confined by {', '.join(name for name, on in layers.items() if on) or 'nothing'}"
+    missing = [name for name, on in layers.items() if not on]
+    if missing:
+        return Check("decoding", "note", f"{detail}; without {', '.join(missing)}",
+                     "only Linux has these, Landlock since 5.13: decode files that you do not trust there")  # fmt: skip
+    return Check("decoding", "ok", detail)
 
 
 def _quantization() -> Check:

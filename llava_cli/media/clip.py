@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -105,6 +106,11 @@ class Still:
 
 
 Media = Clip | Still
+
+
+def bytes_of(media: Iterable[Media]) -> int:
+    """How much memory decoded pictures take."""
+    return sum((medium.frames if isinstance(medium, Clip) else medium.pixels).nbytes for medium in media)
 
 
 def blank_clip(view: View, frames: int) -> Clip:

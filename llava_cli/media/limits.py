@@ -31,7 +31,8 @@ class Limits:
     timeout: float = 600.0
     """Seconds that reading one file may take, where a worker reads it."""
     max_memory: int | None = None
-    """Bytes of memory that a worker may take; None is half of what this process may use."""
+    """Bytes of memory that a worker may take, and that what it has decoded of one job may; None is half of what this
+    process may use."""
     urls: Urls = "never"
     """Which URLs are read: none, those at public addresses, or all. Files on the hub are, where any are."""
     pipes: bool = True

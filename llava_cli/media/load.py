@@ -63,8 +63,6 @@ def _with_pyav(source: Source, view: View, threads: int | None) -> Clip:
 
 def _with_opencv(source: Source, view: View, first: DecoderError) -> Clip:
     """Try the second decoder; where it fails too, the first one's reason is the better one."""
-    if not source.on_disk:
-        raise first
     try:
         import cv2
 

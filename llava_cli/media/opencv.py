@@ -72,21 +72,23 @@ def _check_track(source: Source) -> None:
 
 @contextmanager
 def _capture(source: Source) -> Iterator[cv2.VideoCapture]:
-    # The only way to tell OpenCV's FFmpeg which formats it may take a file for.
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{FORMATS}|protocol_whitelist;file"
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # quiet: what goes wrong is said once, by us
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    # FFMPEG only: another of its readers takes "%d" in a name for a series of images. The path is absolute, so that
-    # no name looks like a protocol, and bytes, because a str that is not UTF-8 crashes the process.
-    capture = cv2.VideoCapture(source.path_bytes, cv2.CAP_FFMPEG)  # type: ignore[call-overload]
-    try:
-        if not capture.isOpened():
-            raise DecoderError("is no video or image that can be read")
-        width, height = (capture.get(size) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        check_pixels(int(width), int(height), source.limits)
-        yield capture
-    finally:
-        capture.release()
+    with source.descriptor() as descriptor:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        # The only way to tell OpenCV's FFmpeg what to open, and which formats it may take it for. It is given no name,
+        # which might be taken for a protocol or a pattern, and no file object, with which OpenCV 5.0 crashes.
+        options = {"fd": descriptor, "protocol_whitelist": "fd", "format_whitelist": FORMATS}
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(f"{name};{value}" for name, value in options.items())
+        capture = cv2.VideoCapture("fd:", cv2.CAP_FFMPEG)
+        try:
+            if not capture.isOpened():
+                raise DecoderError("is no video or image that can be read")
+            width, height = (capture.get(size) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+            check_pixels(int(width), int(height), source.limits)
+            yield capture
+        finally:
+            capture.release()
 
 
 def _timeline(capture: cv2.VideoCapture, limits: Limits) -> Timeline:

@@ -16,6 +16,7 @@ from llava_cli.errors import InputError
 from llava_cli.media.errors import reason
 from llava_cli.media.limits import DEFAULT, Limits
 from llava_cli.media.source import HUB, Name, Source, is_url
+from llava_cli.texts import masked
 
 CHUNK = 1 << 20
 
@@ -35,7 +36,7 @@ def open_source(media: Name | Source, limits: Limits = DEFAULT) -> Iterator[Sour
     if isinstance(media, Source):
         yield media
         return
-    name = os.fsdecode(media)
+    name = masked(os.fsdecode(media))
     opening: AbstractContextManager[Source]
     if is_url(name):
         opening = _open_url(name, limits)

@@ -14,11 +14,27 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (  # noqa: F401 - all plugins that are used: else Pillow imports all there are
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from llava_cli.media.clip import Clip, MediaInfo, Still, View
 from llava_cli.media.errors import MediaError
 from llava_cli.media.geometry import EXIF, UPRIGHT, Orientation, bring_into_view
+from llava_cli.media.jpeg import damage
 from llava_cli.media.sampling import Timeline, choose
 from llava_cli.media.source import Source, check_pixels, check_walk
 
@@ -45,7 +61,7 @@ def read_picture(source: Source, view: View) -> Clip | Still | None:
             count = _count(image)
             if image.format in ANIMATED and count != 1:
                 return _read_animation(source, image, count, view)
-            return _read_still(source, image)
+            return _read_still(source, image, file)
         except MediaError:
             raise
         except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
@@ -57,7 +73,7 @@ def _open(file: BinaryIO, source: Source) -> Image.Image | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         _refuse_heic(file)
         return None
@@ -68,6 +84,27 @@ def _open(file: BinaryIO, source: Source) -> Image.Image | None:
         raise
     except Exception as error:
         raise MediaError(f"is an image that cannot be read: {error}") from error
+    _drop_xmp(image)
+    _fit_colour_key(image)
+    return image
+
+
+def _drop_xmp(image: Image.Image) -> None:
+    """Forget what is no more than a note for programs that edit: Pillow would turn the picture by it."""
+    for packet in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(packet, None)
+
+
+def _fit_colour_key(image: Image.Image) -> None:
+    """Have the transparent colour of a PNG (tRNS) in the bits of Pillow's pixels, which it leaves in the file's."""
+    key = image.info.get("transparency")
+    if key is None or not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
+        return
+    bits = image.tile[0].args
+    if bits in ("L;2", "L;4"):
+        image.info["transparency"] = key * (85 if bits == "L;2" else 17)
+    elif bits == "RGB;16B":
+        image.info["transparency"] = tuple(level >> 8 for level in key)
 
 
 def _refuse_heic(file: BinaryIO) -> None:
@@ -78,10 +115,12 @@ def _refuse_heic(file: BinaryIO) -> None:
         raise MediaError("is a HEIC image, which cannot be read; convert it to JPEG or PNG")
 
 
-def _read_still(source: Source, image: Image.Image) -> Still:
+def _read_still(source: Source, image: Image.Image, file: BinaryIO) -> Still:
     count = getattr(image, "n_frames", 1)
     notes = [f"the first of {count} pictures is shown"] if image.format == "TIFF" and count > 1 else []
     image.load()  # before its tags: what is looked up in a PNG loads it too, and Pillow tells of damage only once
+    if image.format in ("JPEG", "MPO") and (what := damage(file)):
+        notes.append(f"damaged: parts of the picture may be wrong ({what})")
     orientation = _orientation(image)
     pixels = np.ascontiguousarray(orientation.apply(rgb(image)))
     info = MediaInfo(
@@ -111,6 +150,8 @@ def _codec(image: Image.Image) -> str:
 
 
 def _orientation(image: Image.Image) -> Orientation:
+    """What Exif asks for, or the container, of which Pillow makes Exif."""
+    _drop_xmp(image)  # that comes after the pixels
     try:
         return EXIF.get(image.getexif().get(ExifTags.Base.Orientation), UPRIGHT)  # type: ignore[arg-type]
     except Exception:  # a damaged tag is no reason to refuse the picture
@@ -127,7 +168,10 @@ def rgb(image: Image.Image) -> np.ndarray:
         raise MediaError("has floating-point pixels; convert it to 8 or 16 bits")
     if image.mode.startswith("I"):  # 16-bit grayscale; Pillow's own conversion cuts off at 255
         wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return np.repeat(((wide + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
+        grey = ((wide + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[wide == image.info["transparency"]] = 255
+        return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

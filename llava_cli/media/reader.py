@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from llava_cli.media.errors import DamageError, DecoderError, MediaError, SeekEr
 from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
 from llava_cli.media.source import FORMATS, Source, check_pixels, check_walk
+from llava_cli.media.stream import BUFFER
 from llava_cli.media.table import FrameTable, Group
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
 
 REORDER = 17
 """A frame is decoded at most 16 places away from where it is shown: the bound of H.264 and HEVC."""
@@ -62,7 +63,7 @@ class Reader:
             self.decoder = self.stream.codec_context
             self.decoder.options = _bounded(self.limits) | ({"err_detect": "explode"} if strict else {})
             self.use_threads(1)
-            opening.pop_all()
+            self._opened = opening.pop_all()
         self.damaged = 0
         """Packets that the decoder has refused so far."""
 
@@ -78,7 +79,7 @@ class Reader:
         self.decoder.thread_type = "FRAME" if count > 1 else "SLICE"
 
     def close(self) -> None:
-        self.container.close()
+        self._opened.close()
 
     def __enter__(self) -> Reader:
         return self
@@ -256,13 +257,19 @@ class Reader:
             return []
 
 
-def open_container(source: Source) -> av.container.InputContainer:
+@contextmanager
+def open_container(source: Source) -> Iterator[av.container.InputContainer]:
     """What can only be a file of its own, whatever its name and its bytes pretend, opened.
 
     FFmpeg decodes a frame or a few. Without them it knows neither the shape of the pixels nor how far frames are out of
     order where only the video itself says so, and its decoder drops frames until it has seen.
     """
-    return av.open(source.input, "r", options=OPTIONS | _bounded(source.limits), metadata_errors="replace")
+    options = OPTIONS | _bounded(source.limits)
+    with (
+        source.stream() as stream,
+        av.open(stream, "r", options=options, metadata_errors="replace", buffer_size=BUFFER) as container,
+    ):
+        yield container
 
 
 def _bounded(limits: Limits) -> dict[str, str]:

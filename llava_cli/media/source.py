@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import io
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 
-from llava_cli.media.errors import MediaError
+from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import DEFAULT, Limits
+from llava_cli.media.stream import BUFFER, FileBytes, Stream
 
 # Containers that hold their own pictures. The rest of FFmpeg's formats include playlists and scripts, which would let a
 # text file named .mp4 have other files read, or the network.
@@ -30,23 +33,48 @@ class Source:
     limits: Limits = DEFAULT
     """What decoding it may cost."""
 
-    @property
-    def input(self) -> str | BinaryIO:
-        """What FFmpeg opens: a name that is a file's whatever it looks like, such as "http:x.webm"."""
-        return "file:" + self.path
+    @contextmanager
+    def descriptor(self) -> Iterator[int]:
+        """The whole file, open, for a decoder that cannot be told that reading failed.
 
-    def open(self) -> BinaryIO:
-        return Path(self.path).open("rb")
+        Raises:
+            MediaError: it cannot be had.
+        """
+        opened = self._open()
+        try:
+            yield opened
+        finally:
+            os.close(opened)
 
-    @property
-    def on_disk(self) -> bool:
-        """Whether a decoder can open it by its path."""
-        return True
+    def stream(self) -> Stream:
+        """The file from its start, for FFmpeg, which does its own buffering.
 
-    @property
-    def path_bytes(self) -> bytes:
-        """The name as the file system has it. OpenCV crashes on a str with surrogates."""
-        return os.fsencode(self.path)
+        Raises:
+            MediaError: it cannot be opened.
+        """
+        opened = self._open()
+        return Stream(FileBytes(opened), partial(os.close, opened))
+
+    def open(self) -> io.BufferedReader:
+        """The file from its start."""
+        return io.BufferedReader(self.stream(), BUFFER)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise MediaError(f"cannot be opened ({reason(error)})") from error
+
+
+@dataclass(frozen=True)
+class HeldSource(Source):
+    """A file that somebody holds open; its path is not used."""
+
+    held: int = field(kw_only=True)
+
+    def _open(self) -> int:
+        return os.dup(self.held)
+
 
 
 Name = str | os.PathLike[str] | bytes

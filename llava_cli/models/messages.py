@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.clip import Clip, Media
 from llava_cli.media.named import WHOLE, Excerpt, excerpt_of, is_address, path_of
-from llava_cli.texts import is_text
+from llava_cli.texts import is_text, masked
 
 Part = str | Media
 Role = Literal["system", "user", "assistant"]
@@ -117,6 +117,9 @@ class MediaPath:
     """Empty where a message leaves open which medium it shows: see `with_paths`."""
     excerpt: Excerpt = WHOLE
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", masked(self.path))
+
 
 Medium = str | MediaPath
 """A medium by its name, or with what else is said of it."""
@@ -125,6 +128,11 @@ Medium = str | MediaPath
 def media_path(name: Medium) -> MediaPath:
     """A medium of which no more than a name need be said."""
     return MediaPath(None, name) if isinstance(name, str) else name
+
+
+def without_userinfo(medium: Medium) -> Medium:
+    """The medium, its name without the user name and password that a URL may hold."""
+    return masked(medium) if isinstance(medium, str) else medium
 
 
 def shortest(medium: MediaPath) -> Medium:

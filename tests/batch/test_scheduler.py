@@ -258,7 +258,7 @@ def test_a_file_that_is_only_touched_is_the_same(tmp_path):
     path.write_bytes(b"one")
     session = StubSession()
     submit = session.pool.submit
-    session.pool.submit = lambda names, view: os.utime(path, (1, 1)) or submit(names, view)
+    session.pool.submit = lambda views: os.utime(path, (1, 1)) or submit(views)
     assert run([Job((str(path),), "Why?")], session=session).tally.done == 1
 
 

@@ -56,7 +56,7 @@ def test_the_record_of_a_conversation_holds_it_and_how_each_medium_was_shown():
     assert (record["question"], record["messages"]) == ("Why?", WRITTEN)
     assert [len(medium["frames"]) for medium in record["media"]] == [4, 2]
     assert [medium["sampling"]["end"] for medium in record["media"]] == [2.0, None]
-    assert "messages" not in run([Job(("a.mp4",), "Why?")]).records[0]
+    assert run([Job(("a.mp4",), "Why?")]).records[0]["messages"] == []
 
 
 def test_the_record_of_a_conversation_that_fails_holds_what_was_asked():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from media.rendering import marked, read_mark
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from llava_cli.media.clip import Clip, Fit, Sampling, Still, View
 from llava_cli.media.errors import MediaError
@@ -56,18 +57,48 @@ def test_sixteen_bits_are_scaled_not_cut_off(tmp_path: Path) -> None:
         assert still(save(tmp_path, Image.fromarray(levels), name))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
-def test_sixteen_bit_colour(tmp_path: Path) -> None:
-    rows = b"\0" + struct.pack(">6H", 0, 32896, 65535, 65535, 0, 257)
-    chunks = [(b"IHDR", struct.pack(">2I5B", 2, 1, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+def png(tmp_path: Path, depth: int, kind: int, row: bytes, pixels: int, key: bytes | None = None) -> Path:
+    """A PNG of one row as the format has it, which Pillow does not write for every kind."""
+    chunks = [(b"IHDR", struct.pack(">2I5B", pixels, 1, depth, kind, 0, 0, 0)), (b"tRNS", key)]
+    chunks += [(b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
     path = tmp_path / "x.png"
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + b"".join(
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
             for kind, body in chunks
+            if body is not None
         )
     )
+    return path
+
+
+def test_sixteen_bit_colour(tmp_path: Path) -> None:
+    path = png(tmp_path, 16, 2, struct.pack(">6H", 0, 32896, 65535, 65535, 0, 257), 2)
     assert still(path).tolist() == [[[0, 128, 255], [255, 0, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "key", "shown"),
+    [
+        (1, b"\x40", 1, [0, 255]),
+        (2, b"\x1b", 2, [0, 85, 255, 255]),
+        (4, b"\x03\xf0", 3, [0, 255, 255, 0]),
+        (8, b"\x00\x03\x80", 3, [0, 255, 128]),
+        (16, struct.pack(">4H", 0, 300, 301, 32896), 300, [0, 255, 1, 128]),
+    ],
+)
+def test_the_transparent_grey_of_a_png_is_on_white(
+    tmp_path: Path, depth: int, row: bytes, key: int, shown: list[int]
+) -> None:
+    path = png(tmp_path, depth, 0, row, len(shown), struct.pack(">H", key))
+    assert still(path)[0, :, 0].tolist() == shown
+
+
+def test_the_transparent_colour_of_a_png_of_16_bits_is_on_white(tmp_path: Path) -> None:
+    row = struct.pack(">6H", 0x102, 0x304, 0x506, 0x506, 0x304, 0x102)
+    path = png(tmp_path, 16, 2, row, 2, struct.pack(">3H", 0x102, 0x304, 0x506))
+    assert still(path)[0].tolist() == [[255, 255, 255], [5, 3, 1]]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "YCbCr"])
@@ -85,6 +116,31 @@ def test_exif_orientation(tmp_path: Path) -> None:
     assert isinstance(media, Still)
     assert (media.info.width, media.info.height, media.info.rotation) == (64, 48, 90)
     assert read_mark(media.pixels) == 9
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "WEBP", "AVIF", "PNG", "TIFF"])
+def test_only_exif_and_the_container_turn_a_picture(tmp_path: Path, kind: str) -> None:
+    """XMP's orientation is a note for programs that edit, and may be that of another version of the file."""
+    more: dict[str, object] = {"xmp": XMP}
+    if kind == "PNG":
+        more = {"pnginfo": PngInfo()}
+        more["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP.decode())  # type: ignore[attr-defined]
+    elif kind == "TIFF":
+        more = {"tiffinfo": {700: XMP}}
+    path = save(tmp_path, Image.fromarray(marked(9, 64, 48)), "x", format=kind, **more)
+    with Image.open(path) as image:
+        assert image.getexif()[0x0112] == 3, "what Pillow makes of it"
+    media = read(path)
+    assert isinstance(media, Still)
+    assert (media.info.rotation, read_mark(media.pixels)) == (0, 9)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    more |= {"tiffinfo": {700: XMP, 0x0112: 6}} if kind == "TIFF" else {"exif": exif}
+    turned = Image.fromarray(np.rot90(marked(9, 64, 48)))
+    assert read_mark(still(save(tmp_path, turned, "y", format=kind, **more))) == 9
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp", "x.gif", "x.bmp"])

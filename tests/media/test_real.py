@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from llava_cli.media import Clip, Sampling, Still, View, load_media, opencv, sam
 from llava_cli.media.errors import DecoderError
 from llava_cli.media.scaler import FrameScaler
 from llava_cli.media.source import Source
+from llava_cli.media.worker.parent import Worker
 
 FOLDER = os.environ.get("LLAVA_TEST_MEDIA")
 FILES = sorted(path for name in ("real", "odd") for path in Path(FOLDER, name).iterdir()) if FOLDER else []
@@ -74,6 +76,27 @@ def test_every_file_ends_in_media_or_one_clear_error(path: Path, capfd: pytest.C
             assert media.info.decoder in ("pyav", "pillow")
             assert any("damaged" in note for note in media.info.warnings) == (path.name in DAMAGED)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker() as here:
+        yield here
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_confined_process_gives_the_same(path: Path, worker: Worker) -> None:
+    """Nothing is missing there that a file may be the first to need."""
+    if path.name in REFUSED:
+        with pytest.raises(InputError, match=REFUSED[path.name]):
+            worker.load(path, view(8))
+        return
+    here, there = load_media(path, view(8)), worker.load(path, view(8))
+    assert there.info == here.info
+    if isinstance(here, Clip) and isinstance(there, Clip):
+        assert np.array_equal(there.frames, here.frames)
+    elif isinstance(here, Still) and isinstance(there, Still):
+        assert np.array_equal(there.pixels, here.pixels)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 8, 16, 64])

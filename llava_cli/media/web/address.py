@@ -12,9 +12,15 @@ GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """What IPv6 has given out. NAT64's, mapped and compatible addresses, which stand for others, lie outside."""
 
 SPECIAL = tuple(
-    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16"))
-)
-"""Addresses for protocols, relays and tunnels (Teredo, 6to4): ways into other networks."""
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24", "2001::/23",
+            "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+        ),
+    )
+)  # fmt: skip
+"""What IANA has set aside for protocols, relays, tunnels (Teredo, 6to4) and examples, where Python does not say so."""
 
 
 def is_public(text: str) -> bool:

@@ -22,6 +22,20 @@ QUOTED = "%/:=&?~+!$,;'@()*[]"
 MOVED = (301, 302, 303, 307, 308)
 
 
+def _meaning(status: int) -> str:
+    """What a status is called, by us: a server may call it anything."""
+    return f" ({http.HTTPStatus(status).phrase})" if status in list(http.HTTPStatus) else ""
+
+
+def broken_off(error: OSError | http.client.HTTPException) -> MediaError:
+    """What there is to say of an answer that did not come, or not whole. What the server said is not repeated."""
+    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
+        return MediaError("cannot be downloaded: its server broke off")
+    if isinstance(error, http.client.HTTPException):
+        return MediaError("cannot be downloaded: what its server says is not HTTP")
+    return MediaError(f"cannot be downloaded: {reason(error)}")
+
+
 class Site:
     """A URL's server, at the addresses that were checked: they are looked up once, and connected to by number.
 
@@ -93,7 +107,7 @@ class Page:
         else:
             raise MediaError(f"is redirected more than {REDIRECTS} times")
         if response.status not in (200, 206, 416):
-            raise MediaError(f"is not given by its server: {response.status} {response.reason[:80]!r}")
+            raise MediaError(f"is not given by its server: status {response.status}{_meaning(response.status)}")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise MediaError("is sent compressed, which was not asked for")
         return response
@@ -118,7 +132,7 @@ class Page:
             self.close()
             if again:
                 return self._request(headers)
-            raise MediaError(f"cannot be downloaded: {reason(error)}") from error
+            raise broken_off(error) from error
 
     def _follow(self, response: http.client.HTTPResponse) -> None:
         """Go on to where a redirect leads, under the same rules as at first."""

@@ -1,67 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decoding process that `parent` starts: requests on standard input, outcomes on what was standard output.
 
-It imports media and nothing above it: no torch, no model, nothing that hostile bytes could spoil.
+It imports media and nothing above it: no torch, no model, nothing that hostile bytes could spoil. Before it takes the
+first request it confines itself: it is handed each file open, and a file on the web by what `fetcher` gets of it.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 import os
+import pkgutil
 import resource
-import threading
+import socket
+import sys
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict
 from pathlib import Path
-from queue import SimpleQueue
 
 from llava_cli.atomic import write_all
 from llava_cli.errors import LlavaError
-from llava_cli.media.clip import Media
+from llava_cli.media.clip import Media, Sampling, View
 from llava_cli.media.load import load_media
-from llava_cli.media.source import Source, is_url
+from llava_cli.media.source import HeldSource, Source, is_url
+from llava_cli.media.web.borrowed import Borrowed, RemoteSource
+from llava_cli.media.worker.confinement import Confinement, confine
+from llava_cli.media.worker.serving import keep_to_itself, take_requests
 from llava_cli.media.worker.wire import READY, Request, dump_error, dump_media
+
+LATE = ("PIL.ImageColor", "PIL.ImageOps", "PIL.ImagePalette", "encodings.ascii", "encodings.latin_1", "PIL.ImageCms")
+"""What is else imported when a file is the first to need it; and so is most of PyAV."""
+PROGRAMS = ("av.__main__", "av.datasets")
+
+PICTURE = b"P6 8 8 255\n" + bytes(8 * 8 * 3)
+VIDEO = b"YUV4MPEG2 W8 H8 F1:1\n" + b"FRAME\n" + bytes(8 * 8 * 3 // 2)
+"""The simplest files there are."""
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what was decoded
     with suppress(OSError):  # where memory runs out all the same, this process is the one to go, not the model's
         Path("/proc/self/oom_score_adj").write_text("1000")
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever libraries print must not get between the answers
-    requests: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    write_all(answers, READY)
+    answers, given = os.dup(1), socket.socket(fileno=os.dup(0))
+    if sys.platform == "linux":
+        warm_up()
+    keep_to_itself()
+    confinement: Confinement = confine()
+    requests = take_requests(given)
+    write_all(answers, READY + json.dumps(asdict(confinement)).encode() + b"\n")
     while True:
-        for part in _outcome(requests.get()):
+        for part in _outcome(*requests.get()):
             write_all(answers, part)
 
 
-def _read(requests: SimpleQueue[bytes]) -> None:
-    """Take requests, and end at once where the parent is gone, even inside of a decoder that hangs."""
-    with open(0, "rb", closefd=False) as given:
-        for line in given:
-            requests.put(line)
-    os._exit(0)
+def warm_up() -> None:
+    """Import all that decoding takes, and have libraries open what they open the first time they are used."""
+    with suppress(ImportError):  # told where a file needs it
+        import av
+
+        from llava_cli.media import opencv, picture, sampler
+
+        parts = [module.name for module in pkgutil.walk_packages(av.__path__, "av.")]
+        for module in (*LATE, *(part for part in parts if part not in PROGRAMS)):
+            importlib.import_module(module)
+        view = View((8, 8), "crop", Sampling(frames=1))
+        for sample, read in ((PICTURE, picture.read_picture), (VIDEO, sampler.read_clip), (VIDEO, opencv.read_clip)):
+            file = os.memfd_create("sample")
+            write_all(file, sample)
+            read(HeldSource("", "", held=file), view)
+            os.close(file)
 
 
-def _outcome(line: bytes) -> tuple[bytes | memoryview, ...]:
+def _outcome(line: bytes, descriptor: int) -> tuple[bytes | memoryview, ...]:
     try:
         request = Request.parse(line)
         _bound_time(request)
-        return dump_media(_load(request))
+        return dump_media(_load(request, descriptor))
     except LlavaError as error:
         return (dump_error(error, str(error)),)
     except Exception as error:
         return (dump_error(error, traceback.format_exc()),)
 
 
-def _load(request: Request) -> Media:
-    source = Source(request.path, request.name, request.limits)
-    media = request.path if is_url(request.path) else source
-    return load_media(media, request.view, limits=request.limits, threads=request.threads)
+def _load(request: Request, descriptor: int) -> Media:
+    with ExitStack() as opened:
+        source: Source
+        if is_url(request.path):
+            parts = opened.enter_context(closing(Borrowed(socket.socket(fileno=descriptor))))
+            source = RemoteSource(request.path, request.name, request.limits, parts=parts)
+        else:
+            opened.callback(os.close, descriptor)
+            source = HeldSource(request.path, request.name, request.limits, held=descriptor)
+        return load_media(source, request.view, threads=request.threads)
 
 
 def _bound_time(request: Request) -> None:

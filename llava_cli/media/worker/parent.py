@@ -11,28 +11,26 @@ the error, and the next file gets a new process. Several workers, each in a thre
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 import selectors
-import signal
-import subprocess
-import sys
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, cast
+from typing import Any
 
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Media, View
-from llava_cli.media.errors import reason
+from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import DEFAULT, Limits, half_of_memory
 from llava_cli.media.opening import open_source
 from llava_cli.media.sampling import check
-from llava_cli.media.source import Name, Source
+from llava_cli.media.source import Name, Source, is_url
+from llava_cli.media.worker.confinement import Confinement
+from llava_cli.media.worker.process import FETCHER, PROGRAM, Process
 from llava_cli.media.worker.wire import READY, Request, read_outcome
-
-# The parent's own search path, and not the current folder, which -m or -c would put before it.
-PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.worker.child import main; main()"
 
 START_S = 120.0
 """How long a process may take to start, on a machine that is busy with other things."""
@@ -74,14 +72,15 @@ class NotStarted(InputError):
 class Worker:
     """A decoding process, started with this object and again when a file has ended it.
 
-    To be used by one thread; only `kill` is for any.
+    Where a URL is read, a second process downloads for it. To be used by one thread; only `kill` is for any.
     """
 
     def __init__(self, limits: Limits = DEFAULT, threads: int | None = None) -> None:
         self.limits = limits
         self.threads = threads
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ready = False
+        self._process: Process | None = None
+        self._fetcher: Process | None = None
+        self._confinement: Confinement | None = None
         self._killed = False
         with suppress(OSError):  # tried again, and told, where there is something to decode
             self._start()
@@ -100,14 +99,22 @@ class Worker:
         """
         check(view.sampling)
         with open_source(media, self.limits) as source:
-            return self._decode(source.name, Request(source.path, source.name, view, self.limits, self.threads).dump())
+            return self._decode(source, Request(source.path, source.name, view, self.limits, self.threads).dump())
 
-    def _decode(self, name: str, request: bytes) -> Media:
-        process = self._started()
-        requests = cast(IO[bytes], process.stdin)
+    def confinement(self) -> Confinement:
+        """What the system holds the process to.
+
+        Raises:
+            NotStarted: there is none.
+        """
+        self._started()
+        return self._confinement or Confinement()
+
+    def _decode(self, source: Source, request: bytes) -> Media:
+        process, name = self._started(), source.name
         try:
-            requests.write(request)
-            requests.flush()
+            with self._lent(source, request) as descriptor:
+                process.send(request, descriptor)
             outcome = read_outcome(_watched(process, self.limits.timeout, self.limits.max_memory or half_of_memory()))
         except TimeoutError as error:
             self._stop()
@@ -119,7 +126,9 @@ class Worker:
             raise TooLarge(
                 f"{name}: takes more memory to decode than is allowed; --max-memory allows more, --frames asks for less"
             ) from error
-        except (EOFError, BrokenPipeError, ValueError, KeyError, TypeError) as error:
+        except MediaError as error:
+            raise InputError(f"{name}: {error}") from error
+        except (EOFError, ConnectionError, ValueError, KeyError, TypeError) as error:
             raise Crashed(f"the decoder crashed on {name} ({self._stop()}): it is damaged, or hostile") from error
         except BaseException:
             self._stop()
@@ -128,12 +137,36 @@ class Worker:
             raise outcome
         return outcome
 
+    @contextmanager
+    def _lent(self, source: Source, request: bytes) -> Iterator[int]:
+        """What the process is handed with a request: the file, or a socket to the one that downloads it."""
+        if not is_url(source.path):
+            with source.descriptor() as descriptor:
+                yield descriptor
+            return
+        for_fetcher, for_decoder = socket.socketpair()
+        with for_fetcher, for_decoder:
+            self._download(request, for_fetcher.fileno())
+            yield for_decoder.fileno()
+
+    def _download(self, request: bytes, channel: int) -> None:
+        """Have another process download for the one that has the other end of a socket."""
+        try:
+            if self._fetcher is None or self._fetcher.returncode is not None:
+                self._end_fetcher()
+                self._fetcher = Process(FETCHER)
+                if self._killed:  # meanwhile
+                    self._fetcher.kill()
+            self._fetcher.send(request, channel)
+        except OSError as error:
+            raise NotStarted(f"the process that reads URLs does not start ({reason(error)})") from error
+
     def kill(self) -> None:
         """End the process for good, from any thread; what it is decoding is given up as a crash."""
         self._killed = True
-        process = self._process
-        if process is not None:
-            process.kill()
+        for process in (self._process, self._fetcher):
+            if process is not None:
+                process.kill()
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -145,14 +178,17 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Process:
         """A process that has started: an end before that is not the fault of a file."""
         why = "it was told to end"
         for _ in range(0 if self._killed else TRIES):
             try:
                 process = self._start()
-                if self._ready or _watched(process, START_S).readline() == READY:
-                    self._ready = True
+                if self._confinement is not None:
+                    return process
+                said = _watched(process, START_S).readline()
+                if said.startswith(READY):
+                    self._confinement = Confinement(**json.loads(said.removeprefix(READY)))
                     return process
                 why = self._stop()
             except OSError as error:  # no process to be had, or a TimeoutError
@@ -162,49 +198,29 @@ class Worker:
             f"the decoding process does not start ({why}); close other programs, or see what llava doctor finds"
         )
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Process:
         """The process; a new one where there is none, or none any more."""
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is not None and self._process.returncode is not None:
             self._stop()
         if self._process is None:
-            # Its arithmetic is FFmpeg's; numpy's threads would cost memory and time to start.
-            environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-            with _signals_held():
-                self._process = subprocess.Popen(  # noqa: S603 - this program, our own
-                    [sys.executable, "-c", PROGRAM, *sys.path],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env=environment,
-                )
+            self._process = Process(PROGRAM)
             if self._killed:  # meanwhile
                 self._process.kill()
         return self._process
 
     def _stop(self) -> str:
-        """Kill the process if it lives; how it ended."""
-        process, self._process, self._ready = self._process, None, False
-        if process is None:
-            return "not started"
-        process.kill()
-        code = process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        """Kill the processes that live; how the one that decodes ended."""
+        self._end_fetcher()
+        process, self._process, self._confinement = self._process, None, None
+        return "not started" if process is None else process.end()
+
+    def _end_fetcher(self) -> None:
+        fetcher, self._fetcher = self._fetcher, None
+        if fetcher is not None:
+            fetcher.end()
 
 
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Have a process that starts meanwhile never hear of signals to the whole group: when to end it is ours to say."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _watched(process: subprocess.Popen[bytes], seconds: float, memory: float = math.inf) -> io.BufferedReader:
+def _watched(process: Process, seconds: float, memory: float = math.inf) -> io.BufferedReader:
     """What a process says, for so many seconds, and as long as it takes no more than so many bytes."""
     return io.BufferedReader(_Watched(process, seconds, memory))
 
@@ -216,9 +232,9 @@ class _Watched(io.RawIOBase):
     and goes on without the frame.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float, memory: float) -> None:
+    def __init__(self, process: Process, seconds: float, memory: float) -> None:
         self._process = process
-        self._pipe = cast(IO[bytes], process.stdout).fileno()
+        self._pipe = process.output
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._memory = memory

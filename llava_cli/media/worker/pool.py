@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 from llava_cli.machine import cores
-from llava_cli.media.clip import Media, View
+from llava_cli.media.clip import Media, View, bytes_of
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.source import Source
-from llava_cli.media.worker.parent import Worker
+from llava_cli.media.worker.parent import TooLarge, Worker
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,13 @@ class DecodePool:
 
 def _decoded(worker: Worker, task: _Task) -> Decoded:
     started = time.perf_counter()
-    media = [worker.load(medium, view) for medium, view in task.media]
+    media = list[Media]()
+    allowed = worker.limits.max_memory or half_of_memory()
+    for medium, view in task.media:
+        media.append(worker.load(medium, view))
+        if bytes_of(media) > allowed:  # images are held in full size until all that is asked about is here
+            raise TooLarge(
+                f"{media[-1].info.path}: with it, {len(media)} decoded files take more memory than is allowed; "
+                "--max-memory allows more, smaller or fewer images take less"
+            )
     return Decoded(media, time.perf_counter() - started)

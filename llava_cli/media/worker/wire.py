@@ -19,8 +19,8 @@ from llava_cli.media.limits import Limits
 if TYPE_CHECKING:
     import numpy as np
 
-READY = b"ready\n"
-"""What the decoding process says first."""
+READY = b"ready "
+"""What the decoding process says first; then, as JSON, what the system holds it to."""
 
 LONGEST = 1 << 24
 """Bytes of a line."""
@@ -34,7 +34,7 @@ class DecoderBug(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One file to decode: a regular one, or a URL."""
+    """One file to decode: a regular one, which comes along open, or a URL, whose bytes come over a socket."""
 
     path: str
     name: str

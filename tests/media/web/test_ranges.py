@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from media.rendering import marked
+from media.spoiling import taken_over
 from media.web_server import ANY, VIEW, Site, fails, fetch
 from PIL import Image
 
@@ -19,7 +20,7 @@ from llava_cli.media import Clip, Sampling, View, load_media
 from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import Limits
 from llava_cli.media.opening import open_source
-from llava_cli.media.web import ranges
+from llava_cli.media.web import borrowed, ranges
 from llava_cli.media.worker.parent import Worker
 
 Rendered = Callable[[str], Path]
@@ -105,6 +106,71 @@ def test_a_file_that_changes_while_it_is_read(rendered: Rendered, site: Site, mo
         file.seek(3000)
         with pytest.raises(MediaError, match="was replaced on its server"):
             file.read(1)
+
+
+def test_a_server_that_does_not_know_if_range(rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(borrowed, "BLOCK", 1 << 10)
+    monkeypatch.setattr(ranges, "BLOCK", 1 << 10)
+    site.knows_if_range = False
+    with ranges.open_url(site.add("/clip", rendered("h264")), ANY) as source, source.open() as file:
+        site.tag = '"2"'
+        file.seek(3000)
+        with pytest.raises(MediaError, match="was replaced on its server"):
+            file.read(1)
+
+
+def test_numbers_that_no_file_has(rendered: Rendered, site: Site) -> None:
+    url = site.add("/clip", rendered("h264"))
+    for number in ("9" * 5000, "-1", "0x10", "\u0663"):
+        site.content_range = f"bytes 0-{number}/{number}".encode().decode("latin-1")
+        fails(url, "not given by its server as asked for")
+
+
+@pytest.mark.parametrize("raw", [b"<html>no HTTP\x1b]52;c;aGk=\x07 at all", b"\x1b[31mred\r\n\r\n", b""])
+def test_what_is_no_http_is_not_repeated(site: Site, raw: bytes) -> None:
+    site.raw = raw
+    fails(f"{site.url}/x", r"cannot be downloaded: (what its server says is not HTTP|its server broke off)$")
+    site.raw = b"HTTP/1.1 404 \x1b[31mgone\r\nContent-Length: 0\r\n\r\n"
+    fails(f"{site.url}/x", r"is not given by its server: status 404 \(Not Found\)$")
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_refusal_on_the_way_is_one_line(
+    long_video: Path, site: Site, worker: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """PyAV prints each error of a file object that comes before it has told the one before."""
+    url, limits = site.add("/long.mp4", long_video), Limits(urls="any", max_bytes=1 << 19)
+    if worker:
+        with Worker(limits) as here, pytest.raises(InputError, match=r"^http\S+: is larger than .*--max-bytes"):
+            here.load(url, VIEW)
+    else:
+        fails(url, "larger than .*--max-bytes", limits)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_pyav_cannot_read_opencv_reads_from_the_web_too(
+    rendered: Rendered, site: Site, ranges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise av.error.InvalidDataError(1094995529, "made to fail")
+
+    site.ranges = ranges
+    monkeypatch.setattr(av, "open", refuse)
+    there, here = fetch(site.add("/clip", rendered("h264"))), load_media(rendered("h264"), VIEW)
+    assert isinstance(here, Clip)
+    assert there.info.decoder == here.info.decoder == "opencv"
+    assert np.array_equal(there.frames, here.frames)
+
+
+def test_a_worker_falls_back_on_opencv_for_urls(
+    rendered: Rendered, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = "import av\ndef refuse(*_, **__): raise av.error.InvalidDataError(1094995529, 'no')\nav.open = refuse"
+    taken_over(monkeypatch, f"exec({refuse!r}, {{}})")
+    with Worker(ANY) as here:
+        clip = here.load(site.add("/clip", rendered("h264")), VIEW)
+    assert clip.info.decoder == "opencv"
 
 
 def test_an_answer_cut_short(rendered: Rendered, site: Site) -> None:

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from media.rendering import SPECS
 from media.spoiling import bad, spoilt
 from media.web_server import serving
+from PIL import Image
 
-from llava_cli.media import Clip, Sampling, View
+from llava_cli.media import Clip, Sampling, View, load_media
 from llava_cli.media.limits import Limits
 from llava_cli.media.worker import parent
 from llava_cli.media.worker.parent import Crashed, Worker
@@ -47,13 +51,12 @@ def test_a_process_ends_when_its_parent_is_gone(
     here = Worker()
     process = here._process
     assert process is not None
-    assert process.stdin is not None
     if busy:
-        process.stdin.write(Request(str(bad(rendered, tmp_path)), "bad", VIEW, Limits()).dump())
-        process.stdin.flush()
+        with bad(rendered, tmp_path).open() as file:
+            process.send(Request(file.name, "bad", VIEW, Limits()).dump(), file.fileno())
         while not told.exists():
             time.sleep(0.01)
-    process.stdin.close()
+    process.hang_up()
     assert process.wait(30) == 0
     here.close()
 
@@ -114,3 +117,56 @@ def test_a_bug_while_serving_is_not_the_file_s(rendered: Rendered, monkeypatch: 
     monkeypatch.setattr(parent, "PROGRAM", program)
     with Worker() as here, pytest.raises(DecoderBug, match="TypeError: 'NoneType' object is not callable"):
         here.load(rendered("h264"), VIEW)
+
+
+STILLS = {
+    "JPEG": ["RGB", "L", "CMYK", "YCbCr"], "MPO": ["RGB"], "PNG": ["RGB", "RGBA", "LA", "P", "1", "I;16"],
+    "GIF": ["P", "RGBA"], "WEBP": ["RGB", "RGBA"], "AVIF": ["RGB", "RGBA"], "BMP": ["RGB"], "ICO": ["RGBA"],
+    "TIFF": ["RGB", "LAB", "RGBA", "CMYK", "I;16", "1"], "PPM": ["RGB", "L"], "JPEG2000": ["RGB", "RGBA"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in STILLS.items() for mode in modes])
+def test_a_confined_process_has_all_that_each_kind_of_file_takes(
+    tmp_path: Path, worker: Worker, kind: str, mode: str
+) -> None:
+    """It can import nothing any more."""
+    exif, more = Image.Exif(), {"save_all": True} if kind in ("GIF", "PNG", "WEBP", "AVIF", "TIFF") else {}
+    exif[0x0112] = 6
+    picture = Image.new(mode, (32, 32))
+    picture.save(tmp_path / "one", kind, exif=exif)
+    if more and mode in ("RGB", "RGBA", "P"):
+        picture.save(tmp_path / "many", kind, append_images=[picture.rotate(90), picture.rotate(45)], **more)
+    for path in sorted(tmp_path.iterdir()):
+        here, there = load_media(path, VIEW), worker.load(path, VIEW)
+        assert there.info == here.info
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_a_confined_process_has_all_that_each_kind_of_video_takes(
+    rendered: Rendered, worker: Worker, name: str
+) -> None:
+    assert worker.load(rendered(name), VIEW).info == load_media(rendered(name), VIEW).info
+
+
+def test_a_file_with_sound_and_subtitles(tmp_path: Path, worker: Worker) -> None:
+    """PyAV imports much of itself when it meets the first."""
+    (tmp_path / "x.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    with av.open(str(tmp_path / "x.mkv"), "w") as output, av.open(str(tmp_path / "x.srt")) as titles:
+        video, sound = output.add_stream("mpeg4", rate=25), output.add_stream("aac", rate=8000)
+        text = output.add_stream_from_template(titles.streams[0])
+        video.width = video.height = 64
+        for number in range(9):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts = number
+            output.mux(video.encode(frame))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        silence.sample_rate = 8000
+        output.mux(sound.encode(silence))
+        for packet in titles.demux(titles.streams[0]):
+            if packet.size:
+                packet.stream = text
+                output.mux(packet)
+        output.mux(video.encode(None))
+        output.mux(sound.encode(None))
+    assert worker.load(tmp_path / "x.mkv", VIEW).info == load_media(tmp_path / "x.mkv", VIEW).info

@@ -19,7 +19,7 @@ from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.media import Clip, Sampling, Still, View, load_media
 from llava_cli.media.limits import Limits
 from llava_cli.media.opening import open_source
-from llava_cli.media.worker import parent
+from llava_cli.media.worker import parent, process
 from llava_cli.media.worker.parent import Crashed, NotStarted, TimedOut, TooLarge, Worker
 from llava_cli.media.worker.wire import DecoderBug, Request
 
@@ -169,7 +169,7 @@ def test_a_process_that_cannot_even_be_made_is_tried_again(rendered: Rendered, m
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(parent.subprocess, "Popen", refuse)
+        patched.setattr(process.subprocess, "Popen", refuse)
         here = Worker()
         with pytest.raises(NotStarted, match=r"does not start \(Resource temporarily unavailable\)"):
             here.load(rendered("h264"), VIEW)

@@ -14,13 +14,14 @@ from concurrent.futures import wait
 import numpy as np
 import pytest
 from media.spoiling import bad, spoilt
+from PIL import Image
 
 from llava_cli.errors import LlavaError
 from llava_cli.media import Sampling, View, load_media
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.opening import open_source
 from llava_cli.media.worker import parent
-from llava_cli.media.worker.parent import Crashed, NotStarted, TimedOut
+from llava_cli.media.worker.parent import Crashed, NotStarted, TimedOut, TooLarge
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.media.worker.wire import DecoderBug
 
@@ -201,3 +202,17 @@ def test_decoders_end_with_a_killed_parent(rendered):
     parent.kill()
     parent.wait()
     assert ends(orphan)
+
+
+def test_what_one_job_holds_decoded_is_bounded(tmp_path):
+    """Each of its files alone is within the limit."""
+    names = [str(tmp_path / f"{number}.png") for number in range(12)]
+    for name in names:
+        Image.new("1", (4096, 4096)).save(name)  # 48 MiB as RGB
+    pool = DecodePool(1, Limits(max_memory=500 << 20))
+    try:
+        with pytest.raises(TooLarge, match=r"10\.png: with it, 11 decoded files take more .*--max-memory"):
+            pool.submit([(name, VIEW) for name in names]).result(120)
+        assert len(pool.submit([(name, VIEW) for name in names[:10]]).result(120).media) == 10
+    finally:
+        pool.close()
