@@ -37,6 +37,7 @@ KEYS = [
     ("media[].rotation", "degrees clockwise that it was turned to be upright"),
     ("media[].decoder", "pyav, opencv or pillow"),
     ("media[].sampling", "policy, frames, fps, start and end, as they were used; videos only"),
+    ("media[].pixels", "exact: scaled as the checkpoint's authors do; fast: inside the decoder; videos only"),
     ("media[].frames[].index", "place of the frame in the video, 0 first"),
     ("media[].frames[].time", "seconds from the start of the video"),
     ("media[].visual_tokens", "tokens that it took in the prompt"),

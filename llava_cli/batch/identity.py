@@ -16,7 +16,7 @@ from typing import Any
 
 from llava_cli.batch.jobs import Unusable
 from llava_cli.engine.types import Generation, LoadOptions
-from llava_cli.media.clip import View
+from llava_cli.media.clip import BICUBIC, View
 from llava_cli.media.source import is_url
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.request import DESCRIBE, Request
@@ -89,7 +89,17 @@ def settings_of(checkpoint: Mapping[str, Any], generation: Generation) -> dict[s
 def work_key(settings: Mapping[str, Any], view: View, request: Request, contents: Sequence[str]) -> str:
     """The key of a question about files with these contents, shown in this view: the same key, the same work."""
     question = request.question.strip() if request.question is not None else DESCRIBE
-    return _digest([settings, asdict(view), list(contents), question, request.system])
+    return _digest([settings, _seen(view), list(contents), question, request.system])
+
+
+def _seen(view: View) -> dict[str, Any]:
+    """A view as ledgers have always known it: one of exact pixels once kept all of them, to be scaled later."""
+    known = asdict(view)
+    if known.pop("pixels") == "exact":
+        known["fit"] = "full"
+    if known["resample"] == BICUBIC:
+        del known["resample"]
+    return known
 
 
 def line_key(line: Unusable) -> str:

@@ -155,4 +155,4 @@ def scaled(image: Image.Image, plan: Fitting, resample: int) -> np.ndarray:
     """
     import numpy as np
 
-    return np.ascontiguousarray(plan.cut(np.asarray(image.resize((plan.width, plan.height), resample))))
+    return plan.cut(np.asarray(image.resize((plan.width, plan.height), resample))).copy()

@@ -97,7 +97,7 @@ class FrameScaler:
             whole = self._rgb(frame, *stored)
         plan = fitting(*size, self.view)
         if (plan.width, plan.height) == size:
-            return np.ascontiguousarray(plan.cut(orientation.apply(whole.to_ndarray())))
+            return plan.cut(orientation.apply(whole.to_ndarray())).copy()
         (plane,) = whole.planes  # without the copy that to_ndarray makes
         rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
         image = Image.frombuffer("RGB", stored, rows, "raw", "RGB", plane.line_size, 1)

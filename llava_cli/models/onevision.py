@@ -42,6 +42,7 @@ class Onevision(Family):
     name = "llava-onevision"
     default_ids = {"video": 151647, "image": 151646}
     default_patch_size = 16
+    tower = pixels.SIGLIP
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -62,7 +63,7 @@ class Onevision(Family):
     @property
     def view(self) -> View:
         frames = self.checkpoint.video_preprocessor.integer("num_frames", self._frames, most=MOST_FRAMES)
-        return View((self._image_size, self._image_size), "squash", Sampling("linspace", frames))
+        return self._view(Sampling("linspace", frames))
 
     @property
     def _frames(self) -> int:
@@ -132,8 +133,7 @@ class Onevision(Family):
 
     def clip_pixels(self, clip: Clip) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
-        return pixels.squashed(clip.frames, self._image_size, *settings)
+        return self.frame_preprocessing.apply(clip.frames, self._image_size)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""
@@ -142,9 +142,7 @@ class Onevision(Family):
         )
 
         processor = LlavaOnevisionImageProcessorPil(
-            size={"height": self._image_size, "width": self._image_size},
-            image_grid_pinpoints=self._pinpoints,
-            **pixels.scaling(pixels.SIGLIP, self.checkpoint.preprocessor),
+            image_grid_pinpoints=self._pinpoints, **self.preprocessing.arguments(self._image_size)
         )
         return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")
 

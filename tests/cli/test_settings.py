@@ -48,7 +48,7 @@ def test_a_flag_turns_off_what_the_file_turns_on(llava, rendered, tiny, config):
 def test_every_shared_option_can_be_set():
     keys = set(all_configurable(typer.main.get_command(app)))
     assert keys >= {
-        "model", "rope-scaling", "frames", "fps", "sampling", "exact-pixels", "fit", "system", "max-new-tokens",
+        "model", "rope-scaling", "frames", "fps", "sampling", "fast-pixels", "fit", "system", "max-new-tokens",
         "temperature", "top-p", "seed", "device", "dtype", "attention", "4bit", "8bit", "quantize-all",
     }  # fmt: skip
     assert keys.isdisjoint({"json", "start", "end", "dummy-weights", "dry-run", "output", "help"})

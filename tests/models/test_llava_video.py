@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from answering import engine_of, text_of
 from pictures import clip
 from safetensors.torch import save_file
 from tiny.llava_video import original_config
 
+from llava_cli.engine.device import choose_dtype
 from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.llava_video import LlavaVideo
@@ -28,6 +30,12 @@ def folder(checkpoints: Callable[[str], Path]) -> Path:
 def test_the_model_is_told_the_same_placeholders(engine):
     config = engine._model.config
     assert engine.family.placeholder_ids == {"video": config.video_token_id, "image": config.image_token_id}
+
+
+def test_float16_is_not_for_its_language_model(engine):
+    """Qwen2-7B answers with nothing but exclamation marks in it."""
+    assert not engine.family.supports_float16
+    assert choose_dtype("auto", "mps", engine.family, 8_000_000_000) == torch.bfloat16
 
 
 def test_answers_depend_on_the_times(engine):
