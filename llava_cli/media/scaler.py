@@ -90,27 +90,32 @@ class FrameScaler:
         What they leave as it is stored comes before the scaling here: pixels that are not square, and turning.
         """
         stored = orientation.swap(*size)
-        if stored == (frame.width, frame.height):
-            # One thread makes the same bytes as PyAV's as many as there are cores, for less.
-            whole = self.reformatter.reformat(frame, format="rgb24", threads=1)
-        else:
-            whole = self._rgb(frame, *stored)
         plan = fitting(*size, self.view)
         if (plan.width, plan.height) == size:
-            return plan.cut(orientation.apply(whole.to_ndarray())).copy()
-        (plane,) = whole.planes  # without the copy that to_ndarray makes
-        rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
-        image = Image.frombuffer("RGB", stored, rows, "raw", "RGB", plane.line_size, 1)
-        return scaled(orientation.turn(image), plan, self.view.resample)
+            return plan.cut(orientation.apply(self._whole(frame, stored).to_ndarray())).copy()
+        return scaled(orientation.turn(_as_image(self._whole(frame, stored))), plan, self.view.resample)
 
     def _fast(self, frame: VideoFrame, orientation: Orientation, size: tuple[int, int]) -> np.ndarray:
         """Works on the pixels as stored; turning comes last, when few are left."""
         plan = fitting(*size, self.view)
-        small = self._rgb(frame, *orientation.swap(plan.width, plan.height))
+        small = self._rgb(frame, orientation.swap(plan.width, plan.height))
         return np.ascontiguousarray(plan.cut(orientation.apply(small.to_ndarray())))
 
-    def _rgb(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
-        return self.reformatter.reformat(frame, width, height, "rgb24", interpolation=INTERPOLATION, threads=1)
+    def _whole(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        if size != (frame.width, frame.height):
+            return self._rgb(frame, size)
+        # One thread makes the same bytes as PyAV's default, which is one a core, for less.
+        return self.reformatter.reformat(frame, format="rgb24", threads=1)
+
+    def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        return self.reformatter.reformat(frame, *size, "rgb24", interpolation=INTERPOLATION, threads=1)
+
+
+def _as_image(frame: VideoFrame) -> Image.Image:
+    """A frame in RGB, without the copy that its `to_ndarray` makes on the way."""
+    (plane,) = frame.planes
+    rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    return Image.frombuffer("RGB", (frame.width, frame.height), rows, "raw", "RGB", plane.line_size, 1)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
