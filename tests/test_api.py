@@ -112,6 +112,7 @@ def test_errors_are_the_commands_and_nothing_is_printed(model, folder, capfd):
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", frames=0)),
         (llava.UsageError, 2, lambda: model.ask("Why? " * 3000, folder / "video.mp4")),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", start="soon")),
+        (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", sampling="random")),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", max_new_tokens=0)),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", temperature=float("nan"))),
         (llava.ModelError, 4, lambda: llava.load(folder)),
