@@ -40,8 +40,8 @@ class Options(TypedDict, total=False):
     sampling: Policy | None
     start: Time | None
     end: Time | None
-    exact_pixels: bool
-    """Scale frames with Pillow, as the checkpoint's authors did."""
+    fast_pixels: bool
+    """Scale frames inside the decoder, instead of to the bytes that the checkpoint's authors did."""
     fit: bool
     """Show fewer frames where all of them do not fit into the context or the memory."""
     system: str | None
@@ -120,7 +120,7 @@ def frames(
     Args:
         count: how many, at most.
         fps: frames a second, in the place of `sampling`.
-        size: (height, width) to scale frames to; without it they keep every pixel.
+        size: (height, width) to scale frames to, with Pillow; without it they keep every pixel.
 
     Raises:
         InputError: the file cannot be read.
@@ -210,7 +210,7 @@ def make_request(
     sampling: Policy | None = None,
     start: Time | None = None,
     end: Time | None = None,
-    exact_pixels: bool = False,
+    fast_pixels: bool = False,
     fit: bool = False,
     system: str | None = None,
     raw: bool = False,
@@ -232,7 +232,7 @@ def make_request(
         question=question,
         media=tuple(os.fspath(name) for name in media),
         system=system,
-        choice=FrameChoice(frames, fps, sampling, _seconds(start), _seconds(end), exact_pixels),
+        choice=FrameChoice(frames, fps, sampling, _seconds(start), _seconds(end), fast_pixels),
         fit=fit,
         generation=Generation(max_new_tokens, temperature, top_p, seed).seeded(),
         raw=raw,

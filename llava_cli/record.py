@@ -234,6 +234,7 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     }
     if isinstance(medium, Clip):
         receipt["sampling"] = asdict(medium.sampling)
+        receipt["pixels"] = medium.pixels
         receipt["frames"] = [
             {"index": index, "time": round(time, 6)} for index, time in zip(medium.indices, medium.times, strict=True)
         ]

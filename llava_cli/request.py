@@ -34,8 +34,8 @@ class FrameChoice:
     start: float | None = None
     """Seconds."""
     end: float | None = None
-    exact_pixels: bool = False
-    """Scale with Pillow, as the checkpoint's authors did."""
+    fast_pixels: bool = False
+    """Scale inside the decoder, instead of to the bytes that the checkpoint's authors did."""
 
     def of(self, view: View, most_frames: int) -> View:
         """A family's view with these choices; a rate of frames is bounded by `most_frames`, or by their number."""
@@ -48,7 +48,7 @@ class FrameChoice:
             start=self.start,
             end=self.end,
         )
-        return replace(view, sampling=sampling, fit="full" if self.exact_pixels else view.fit)
+        return replace(view, sampling=sampling, pixels="fast" if self.fast_pixels else view.pixels)
 
 
 def _generation(settings: Generation) -> dict[str, Any]:

@@ -139,6 +139,7 @@ def test_errors_are_the_commands_and_nothing_is_printed(model, folder, capfd):
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", template="{% if %}")),
         (llava.UsageError, 2, lambda: model.map([], raw=True, template="{{ messages }}").__next__()),
         (llava.UsageError, 2, lambda: model.chat(folder / "video.mp4", raw=True)),
+        (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", sampling="random")),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", max_new_tokens=0)),
         (llava.UsageError, 2, lambda: model.ask("Why?", folder / "video.mp4", temperature=float("nan"))),
         (llava.ModelError, 4, lambda: llava.load(folder)),

@@ -17,7 +17,7 @@ from typing import Any
 from llava_cli.batch.jobs import Unusable
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError
-from llava_cli.media.clip import View
+from llava_cli.media.clip import BICUBIC, View
 from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
 from llava_cli.media.limits import Limits
 from llava_cli.media.named import WHOLE
@@ -125,13 +125,23 @@ def work_key(settings: Mapping[str, Any], view: View, request: Request, contents
     did not have it yet stay true.
     """
     question = request.question if request.raw or request.question is None else request.question.strip()
-    known = [settings, asdict(view), list(contents), DESCRIBE if question is None else question, request.system]
+    known = [settings, _seen(view), list(contents), DESCRIBE if question is None else question, request.system]
     held = dict(zip(request.names, contents, strict=False))
     asked = request.asked(named=lambda path: {"content": held[path]})
     more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID[key]}
     if any(medium.excerpt != WHOLE for medium in request.shown):
         more["excerpts"] = [medium.excerpt.said for medium in request.shown]
     return _digest([*known, more] if more else known)
+
+
+def _seen(view: View) -> dict[str, Any]:
+    """A view as ledgers have always known it: one of exact pixels once kept all of them, to be scaled later."""
+    known = asdict(view)
+    if known.pop("pixels") == "exact":
+        known["fit"] = "full"
+    if known["resample"] == BICUBIC:
+        del known["resample"]
+    return known
 
 
 def line_key(line: Unusable) -> str:

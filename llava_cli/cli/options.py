@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from llava_cli.engine.device_map import DeviceMap
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
+from llava_cli.media.clip import Spread
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.models.published import PUBLISHED
 from llava_cli.request import FrameChoice
@@ -123,12 +124,13 @@ class FrameOptions:
         ),
     ] = None
     sampling: Annotated[
-        Literal["uniform", "linspace"] | None,
+        Spread | None,
         _frames(
             "--sampling",
             metavar="POLICY",
-            parser=values.one_of(Literal["uniform", "linspace"]),
-            help="'uniform' takes frames at i * total / N, 'linspace' from the first to the last.",
+            parser=values.one_of(Spread),
+            help="'uniform' takes frames at i * total / N, 'stride' at i * (total // N), 'linspace' from the first "
+            "to the last.",
             show_default="as trained",
         ),
     ] = None
@@ -142,11 +144,11 @@ class FrameOptions:
     end: Annotated[
         float | None, _frames("--end", parser=values.seconds, metavar="TIME", help="End of the part to show."), COMMON
     ] = None
-    exact_pixels: Annotated[
+    fast_pixels: Annotated[
         bool,
         _frames(
-            "--exact-pixels/--no-exact-pixels",
-            help="Scale frames with Pillow, to the same bytes as the checkpoint's authors. Slower.",
+            "--fast-pixels/--no-fast-pixels",
+            help="Scale frames inside the decoder: faster, but not to the same bytes as the checkpoint's authors.",
         ),
     ] = False
     fit: Annotated[
@@ -155,7 +157,7 @@ class FrameOptions:
 
     def choice(self) -> FrameChoice:
         """The same in the terms of a request."""
-        return FrameChoice(self.frames, self.fps, self.sampling, self.start, self.end, self.exact_pixels)
+        return FrameChoice(self.frames, self.fps, self.sampling, self.start, self.end, self.fast_pixels)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Policy = Literal["uniform", "linspace", "fps"]
+Spread = Literal["uniform", "linspace", "stride"]
+Policy = Literal[Spread, "fps"]
 Fit = Literal["crop", "squash", "full"]
+Pixels = Literal["exact", "fast"]
+
+BICUBIC = 3
+"""The number that Pillow, and so checkpoints' files, know this filter by."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,10 @@ class Sampling:
     """Which frames of a video are shown.
 
     `uniform` takes `frames` frames at floor(i * total / frames), `linspace` the same number from the first to the
-    last, `fps` takes `fps` frames a second; there `frames` is an upper bound, and where the video has more, so many are
-    spread over it. `start` and `end` are seconds from the
-    start of the video and bound what is sampled: frames with start <= time < end.
+    last, `stride` every so many frames, as many as the number goes into the total: i * floor(total / frames). `fps`
+    takes `fps` frames a second; there `frames` is an upper bound, and where the video has more, so many are spread
+    over it. `start` and `end` are seconds from the start of the video and bound what is sampled: frames with
+    start <= time < end.
     """
 
     policy: Policy = "uniform"
@@ -36,12 +42,16 @@ class View:
     """How a checkpoint wants to see video frames; it travels down to the decoder, which scales each frame once.
 
     `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `full` keeps
-    every pixel. `size` is (height, width) in pixels and is ignored by `full`.
+    every pixel. `size` is (height, width) in pixels and is ignored by `full`. `exact` pixels are, to the byte, those
+    of the published preprocessing: the whole picture in RGB, scaled by Pillow with the filter `resample`, a number of
+    Pillow's. `fast` ones are converted and scaled by the decoder's own scaler at once, always bicubic.
     """
 
     size: tuple[int, int]
     fit: Fit
     sampling: Sampling
+    resample: int = BICUBIC
+    pixels: Pixels = "exact"
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,8 @@ class Clip:
     info: MediaInfo
     sampling: Sampling = field(default_factory=Sampling)
     """The sampling that was used, defaults filled in."""
+    pixels: Pixels = "exact"
+    """How the frames came to their size."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or not len(self.frames):

@@ -12,6 +12,7 @@ from llava_cli.media.clip import View
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 SANE_ASPECT_RATIOS = (Fraction(1, 8), Fraction(8))
 """Pixels stretched more than this come from a damaged header and are taken for square."""
@@ -44,6 +45,16 @@ class Orientation:
         if self.mirrored:
             pixels = pixels[:, ::-1]
         return np.rot90(pixels, -self.turns)
+
+    def turn(self, image: Image.Image) -> Image.Image:
+        """The image, upright: for large ones in half the time that copying the view above takes."""
+        from PIL.Image import Transpose
+
+        if self.mirrored:
+            image = image.transpose(Transpose.FLIP_LEFT_RIGHT)
+        # Pillow turns the other way round.
+        quarters = (None, Transpose.ROTATE_270, Transpose.ROTATE_180, Transpose.ROTATE_90)[self.turns]
+        return image if quarters is None else image.transpose(quarters)
 
 
 UPRIGHT = Orientation()
@@ -126,12 +137,22 @@ def fitting(width: int, height: int, view: View) -> Fitting:
 
 
 def bring_into_view(pixels: np.ndarray, view: View) -> np.ndarray:
-    """Upright pixels [height, width, 3], scaled and cut with Pillow, for decoders that have no scaler of their own."""
+    """Upright pixels [height, width, 3], scaled and cut with Pillow."""
     import numpy as np
     from PIL import Image
 
     plan = fitting(pixels.shape[1], pixels.shape[0], view)
-    if (plan.width, plan.height) != (pixels.shape[1], pixels.shape[0]):
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        pixels = np.asarray(image.resize((plan.width, plan.height), Image.Resampling.BICUBIC))
-    return np.ascontiguousarray(plan.cut(pixels))
+    if (plan.width, plan.height) == (pixels.shape[1], pixels.shape[0]):
+        return np.ascontiguousarray(plan.cut(pixels))
+    return scaled(Image.fromarray(np.ascontiguousarray(pixels)), plan, view.resample)
+
+
+def scaled(image: Image.Image, plan: Fitting, resample: int) -> np.ndarray:
+    """An image in RGB, scaled with a filter of Pillow's and cut: uint8 [height, width, 3].
+
+    All of it is scaled, and then cut: Pillow's `box` would leave out what is cut off, but it holds places in single
+    precision, which changes some bytes; and which way it goes first, across or down, depends on its version.
+    """
+    import numpy as np
+
+    return plan.cut(np.asarray(image.resize((plan.width, plan.height), resample))).copy()

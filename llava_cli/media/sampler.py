@@ -4,7 +4,7 @@
 1. Find all frames without decoding any (table.py), and choose (sampling.py).
 2. Group the chosen ones by the keyframe they depend on; one thread and one open file per core takes groups in turn.
 3. Seek to the keyframe, check where that led, decode only what the wanted frames refer to (reader.py).
-4. Scale each inside FFmpeg's scaler straight to the wanted size (scaler.py): only the small frames are ever held.
+4. Scale each at once to the wanted size (scaler.py): only the small frames are ever held.
 
 Where a file's time stamps or seeks do not hold what this relies on, where it is shorter than its index says, or a
 packet on the way is damaged, all of it is decoded from the start, twice: once to count, once to take. The frames are
@@ -177,6 +177,7 @@ def _clip(
         times=tuple(frame.time for frame in frames),
         info=info,
         sampling=view.sampling,
+        pixels=view.pixels,
     )
 
 

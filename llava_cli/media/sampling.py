@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 from llava_cli.errors import UsageError
-from llava_cli.media.clip import Policy, Sampling
+from llava_cli.media.clip import Policy, Sampling, Spread
 from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import MAX_FRAMES
 
@@ -106,17 +107,18 @@ def choose(timeline: Timeline, sampling: Sampling) -> tuple[list[int], list[str]
     return chosen, [f"{len(chosen)} of the {sampling.frames} frames asked for: the others would be repeats"]
 
 
-def _spread(timeline: Timeline, span: range, policy: Policy, sampling: Sampling) -> list[int]:
+def _spread(timeline: Timeline, span: range, policy: Spread, sampling: Sampling) -> list[int]:
     """Choose from more frames than are wanted."""
     if timeline.constant:
-        places = (uniform if policy == "uniform" else linspace)(len(span), sampling.frames)
-        return [span[place] for place in places]
-    begin, end = timeline.times[span.start], timeline.times[span[-1]]
-    steps = sampling.frames - 1
-    if policy == "uniform":
+        return [span[place] for place in PLACES[policy](len(span), sampling.frames)]
+    if policy == "linspace":
+        begin, end = timeline.times[span.start], timeline.times[span[-1]]
+        steps: float = max(1, sampling.frames - 1)
+    else:
         begin, end = _bounds(timeline, span, sampling)
-        steps = sampling.frames
-    moments = (begin + i * (end - begin) / max(1, steps) for i in range(sampling.frames))
+        # Of a stride, as many as there would be of frames that are shown equally long.
+        steps = sampling.frames if policy == "uniform" else len(span) / (len(span) // sampling.frames)
+    moments = (begin + i * (end - begin) / steps for i in range(sampling.frames))
     indices = (min(max(timeline.shown_at(moment), span.start), span[-1]) for moment in moments)
     return list(dict.fromkeys(indices))
 
@@ -144,8 +146,18 @@ def _by_rate(timeline: Timeline, span: range, sampling: Sampling) -> tuple[list[
 
 
 def uniform(total: int, count: int) -> list[int]:
-    """floor(i * total / count) for i in 0..count-1, each index once."""
-    return list(dict.fromkeys(i * total // count for i in range(count)))
+    """The first `count` of np.arange(0, total, total / count) rounded down; `count` is at most `total`.
+
+    As in `linspace`, the arithmetic is numpy's own, in doubles: of 208 frames the 48 published ones are not quite
+    floor(i * total / count).
+    """
+    step = total / count
+    return [int(i * step) for i in range(count)]
+
+
+def stride(total: int, count: int) -> list[int]:
+    """Every so many frames from the first on: i * floor(total / count); `count` is at most `total`."""
+    return [i * (total // count) for i in range(count)]
 
 
 def linspace(total: int, count: int) -> list[int]:
@@ -159,12 +171,17 @@ def linspace(total: int, count: int) -> list[int]:
     return list(dict.fromkeys([*(int(i * step) for i in range(count - 1)), total - 1]))
 
 
+PLACES: dict[Spread, Callable[[int, int], list[int]]] = {"uniform": uniform, "linspace": linspace, "stride": stride}
+
+
 def check(sampling: Sampling) -> None:
     """Refuse a sampling whose numbers make no sense.
 
     Raises:
         UsageError: they do not.
     """
+    if sampling.policy not in get_args(Policy):
+        raise UsageError(f"--sampling {sampling.policy!r}: must be {', '.join(get_args(Spread))}")
     if sampling.frames < 1:
         raise UsageError(f"--frames {sampling.frames}: at least one frame is needed")
     if sampling.frames > MAX_FRAMES:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a decoded frame to the small picture that is wanted, in one pass of FFmpeg's own scaler."""
+"""From a decoded frame to the small picture that is wanted: as the published recipes do, or in one pass of FFmpeg's."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+from PIL import Image
 
 from llava_cli.media.clip import View
 from llava_cli.media.errors import MediaError
-from llava_cli.media.geometry import UPRIGHT, Orientation, display_size, fitting, from_display_matrix
+from llava_cli.media.geometry import (
+    UPRIGHT,
+    Orientation,
+    display_size,
+    fitting,
+    from_display_matrix,
+    scaled,
+)
 
 # Without the accurate flags swscale's pictures come out a level too dark; with them they cost the same.
 INTERPOLATION = (
@@ -60,9 +68,7 @@ class FrameScaler:
         self.reformatter = VideoReformatter()
 
     def __call__(self, index: int, time: float, frame: VideoFrame) -> ScaledFrame:
-        """`frame` in the view. The scaler works on the pixels as stored; turning comes last, when few are left.
-
-        The `full` view has square pixels converted by PyAV's defaults, as the published recipes do, byte for byte.
+        """`frame` in the view.
 
         Raises:
             MediaError: its colours cannot be converted.
@@ -74,15 +80,42 @@ class FrameScaler:
             frame.colorspace = UNSPECIFIED
         orientation = orientation_of(frame)
         size = orientation.swap(*display_size(frame.width, frame.height, self.sample_aspect_ratio))
-        plan = fitting(*size, self.view)
-        width, height = orientation.swap(plan.width, plan.height)
-        if self.view.fit == "full" and (width, height) == (frame.width, frame.height):
-            pixels = frame.to_ndarray(format="rgb24")
-        else:
-            scaled = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=INTERPOLATION, threads=1)
-            pixels = scaled.to_ndarray()
-        pixels = np.ascontiguousarray(plan.cut(orientation.apply(pixels)))
+        fast = self.view.pixels == "fast" and self.view.fit != "full"
+        pixels = (self._fast if fast else self._exact)(frame, orientation, size)
         return ScaledFrame(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt, matrix)
+
+    def _exact(self, frame: VideoFrame, orientation: Orientation, size: tuple[int, int]) -> np.ndarray:
+        """The published recipes' bytes: all of the picture in RGB by PyAV's defaults, and the rest by Pillow.
+
+        What they leave as it is stored comes before the scaling here: pixels that are not square, and turning.
+        """
+        stored = orientation.swap(*size)
+        plan = fitting(*size, self.view)
+        if (plan.width, plan.height) == size:
+            return plan.cut(orientation.apply(self._whole(frame, stored).to_ndarray())).copy()
+        return scaled(orientation.turn(_as_image(self._whole(frame, stored))), plan, self.view.resample)
+
+    def _fast(self, frame: VideoFrame, orientation: Orientation, size: tuple[int, int]) -> np.ndarray:
+        """Works on the pixels as stored; turning comes last, when few are left."""
+        plan = fitting(*size, self.view)
+        small = self._rgb(frame, orientation.swap(plan.width, plan.height))
+        return np.ascontiguousarray(plan.cut(orientation.apply(small.to_ndarray())))
+
+    def _whole(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        if size != (frame.width, frame.height):
+            return self._rgb(frame, size)
+        # One thread makes the same bytes as PyAV's default, which is one a core, for less.
+        return self.reformatter.reformat(frame, format="rgb24", threads=1)
+
+    def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        return self.reformatter.reformat(frame, *size, "rgb24", interpolation=INTERPOLATION, threads=1)
+
+
+def _as_image(frame: VideoFrame) -> Image.Image:
+    """A frame in RGB, without the copy that its `to_ndarray` makes on the way."""
+    (plane,) = frame.planes
+    rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    return Image.frombuffer("RGB", (frame.width, frame.height), rows, "raw", "RGB", plane.line_size, 1)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:

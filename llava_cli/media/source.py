@@ -76,7 +76,6 @@ class HeldSource(Source):
         return os.dup(self.held)
 
 
-
 Name = str | os.PathLike[str] | bytes
 """A file as the user names it: a path of any bytes, a URL, or "-" for standard input."""
 

@@ -12,11 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llava_cli.errors import ModelError, UsageError
-from llava_cli.media.clip import Media, View, blank_clip
+from llava_cli.media.clip import Media, Sampling, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.messages import Conversation, Modality, Part
+from llava_cli.models.pixels import Preprocessing
 from llava_cli.models.raw import raw_spans
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Family(ABC):
     """Whether the language model's numbers stay in float16's range."""
     key_mapping: ClassVar[dict[str, str] | None] = None
     """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
+
+    tower: ClassVar[Preprocessing]
+    """How pictures are prepared where the checkpoint does not say it."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Read the parts of the checkpoint's `config.json`.
@@ -105,6 +109,21 @@ class Family(ABC):
     def _patches(self) -> int:
         """Patches along that edge."""
         return self._image_size // self.vision.integer("patch_size", most=self._image_size)
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How stills are prepared for the vision tower."""
+        return self.tower.of(self.checkpoint.preprocessor, self._image_size)
+
+    @cached_property
+    def frame_preprocessing(self) -> Preprocessing:
+        """How a video's frames are."""
+        return self.preprocessing.of(self.checkpoint.video_preprocessor, self._image_size)
+
+    def _view(self, sampling: Sampling) -> View:
+        """The view that follows from how frames are prepared."""
+        edge, prepared = self._image_size, self.frame_preprocessing
+        return View((edge, edge), prepared.fit, sampling, prepared.resample)
 
     @property
     @abstractmethod

@@ -117,6 +117,26 @@ class Fields:
         sizes = self._checked(key, default, lambda v: _is_list(v) and all(map(valid, v)) and len(v) > 0, expected)
         return [list(size) for size in sizes]
 
+    def edges(self, key: str, edge: int) -> tuple[str, ...]:
+        """The edges that a size names, `shortest_edge` or `height` and `width`, each of which must be `edge` pixels.
+
+        A bare number is the shortest edge; where there is no size, there are no names.
+        """
+        value = self.values.get(key)
+        if value is None:
+            return ()
+        edges = value if isinstance(value, Mapping) else {"shortest_edge": value}
+        named = {name: pixels for name, pixels in edges.items() if pixels is not None}
+        valid = set(named) in ({"shortest_edge"}, {"height", "width"}) and all(named[name] == edge for name in named)
+        self._checked(key, value, lambda _: valid, f"{edge} pixels, which the vision tower sees")
+        return tuple(sorted(named))
+
+    def must_be(self, key: str, value: bool, default: bool, why: str) -> None:
+        """Refuse the other truth value."""
+        if self.flag(key, default) is not value:
+            said = f"{self.source} says {self.prefix}{key} = {reprlib.repr(self.values.get(key))}"
+            raise ModelError(f"{said}; it must be {str(value).lower()}: {why}")
+
     def _checked(self, key: str, default: Any, valid: Callable[[Any], bool], expected: str) -> Any:
         """The field or its default, which must be valid too: it may contradict other fields."""
         value = self.values.get(key)

@@ -40,6 +40,7 @@ class Interleave(Family):
     name = "llava-interleave"
     default_ids = {"image": 151646}
     requires = {"text_config.model_type": ("qwen2",), "vision_config.model_type": ("siglip_vision_model",)}
+    tower = pixels.SIGLIP
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -56,10 +57,14 @@ class Interleave(Family):
         # SigLIP has no class token: what the strategy `default` cuts off is the first patch.
         return self._patches**2 - (strategy == "default")
 
+    @property
+    def frame_preprocessing(self) -> pixels.Preprocessing:
+        return self.preprocessing  # a frame is one more image
+
     @cached_property
     def view(self) -> View:
         # As the documentation spreads its frames over the whole video.
-        return View((self._image_size, self._image_size), "squash", Sampling("uniform", _FRAMES))
+        return self._view(Sampling("uniform", _FRAMES))
 
     @property
     def template(self) -> str:
@@ -84,4 +89,4 @@ class Interleave(Family):
     def pixels(self, medium: Media) -> torch.Tensor:
         """Normalized pixels, float32 [pictures, 3, height, width]."""
         pictures = [medium.pixels] if isinstance(medium, Still) else medium.frames
-        return pixels.squashed(pictures, self._image_size, self.checkpoint.preprocessor)
+        return self.preprocessing.apply(pictures, self._image_size)

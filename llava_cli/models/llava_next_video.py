@@ -66,6 +66,7 @@ class LlavaNextVideo(Family):
         "spatial_pool_mode": ("average", "max", "conv"),
         "use_image_newline_parameter": (True,),
     }
+    tower = pixels.CLIP
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
@@ -86,7 +87,7 @@ class LlavaNextVideo(Family):
         frames = self.checkpoint.video_preprocessor.integer("num_frames", _FRAMES, most=MOST_FRAMES)
         # The 34B's context does not hold as many frames as it was trained with.
         frames = max(1, min(frames, (self.context - _TEXT_TOKENS) // self._tokens_per_frame))
-        return View((self._image_size, self._image_size), "crop", Sampling("uniform", frames))
+        return self._view(Sampling("uniform", frames))
 
     @property
     def template(self) -> str:
@@ -124,10 +125,9 @@ class LlavaNextVideo(Family):
     def _encode_clip(self, model: LlavaNextVideoForConditionalGeneration, clip: Clip) -> torch.Tensor:
         import torch
 
-        pixels = self.clip_pixels(clip).to(model.device, model.dtype)
+        seen = self.clip_pixels(clip).to(model.device, model.dtype)
         features = [
-            model.get_video_features(part[None]).pooler_output[0]
-            for part in torch.split(pixels, self.vision_batch_size)
+            model.get_video_features(part[None]).pooler_output[0] for part in torch.split(seen, self.vision_batch_size)
         ]
         return torch.cat(features)
 
@@ -138,17 +138,13 @@ class LlavaNextVideo(Family):
 
     def clip_pixels(self, clip: Clip) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
-        return pixels.cropped(clip.frames, self._image_size, *settings)
+        return self.frame_preprocessing.apply(clip.frames, self._image_size)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""
         from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
         processor = LlavaNextImageProcessorPil(
-            size={"shortest_edge": self._image_size},
-            crop_size={"height": self._image_size, "width": self._image_size},
-            image_grid_pinpoints=self._pinpoints,
-            **pixels.scaling(pixels.CLIP, self.checkpoint.preprocessor),
+            image_grid_pinpoints=self._pinpoints, **self.preprocessing.arguments(self._image_size)
         )
         return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")

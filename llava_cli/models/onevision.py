@@ -49,6 +49,7 @@ class Onevision(Family):
         "vision_feature_select_strategy": ("full",),
         "use_image_newline_parameter": (True,),
     }
+    tower = pixels.SIGLIP
     modules_to_not_convert = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
     key_mapping = original.WEIGHT_NAMES
 
@@ -79,7 +80,7 @@ class Onevision(Family):
     @property
     def view(self) -> View:
         frames = self.checkpoint.video_preprocessor.integer("num_frames", self._frames, most=MOST_FRAMES)
-        return View((self._image_size, self._image_size), "squash", Sampling("linspace", frames))
+        return self._view(Sampling("linspace", frames))
 
     @property
     def _frames(self) -> int:
@@ -149,8 +150,7 @@ class Onevision(Family):
 
     def clip_pixels(self, clip: Clip) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
-        return pixels.squashed(clip.frames, self._image_size, *settings)
+        return self.frame_preprocessing.apply(clip.frames, self._image_size)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""
@@ -159,9 +159,7 @@ class Onevision(Family):
         )
 
         processor = LlavaOnevisionImageProcessorPil(
-            size={"height": self._image_size, "width": self._image_size},
-            image_grid_pinpoints=self._pinpoints,
-            **pixels.scaling(pixels.SIGLIP, self.checkpoint.preprocessor),
+            image_grid_pinpoints=self._pinpoints, **self.preprocessing.arguments(self._image_size)
         )
         return processor(still.pixels, return_tensors="pt", input_data_format="channels_last")
 

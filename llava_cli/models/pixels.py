@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From pictures to the numbers that a vision tower sees.
+"""From pictures to the numbers that a vision tower sees, as a checkpoint's files say.
 
-Pictures that the decoder already brought to size are only normalized; full-size ones are first scaled by Pillow,
-which is the authors' preprocessing to the byte.
+Frames come at the tower's size, and are only normalized. Stills come whole, and are first scaled and cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.media.clip import BICUBIC, Fit
 from llava_cli.models.fields import Fields
 
 if TYPE_CHECKING:
@@ -19,51 +20,75 @@ if TYPE_CHECKING:
     Pictures = Sequence[np.ndarray] | np.ndarray
     """uint8 [height, width, 3] each, RGB."""
 
-CLIP = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
-SIGLIP = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
-_BICUBIC = 3
 
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pictures are brought to the size of a vision tower, and their levels made numbers.
 
-def cropped(pictures: Pictures, size: int, *settings: Fields) -> torch.Tensor:
-    """The centre square of each picture, as CLIP sees it: float32 [pictures, 3, size, size]."""
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    scaled = _all_of(pictures, size)
-    processor = CLIPImageProcessorPil(
-        do_resize=not scaled,
-        do_center_crop=not scaled,
-        size={"shortest_edge": size},
-        crop_size={"height": size, "width": size},
-        **scaling(CLIP, *settings),
-    )
-    return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
-
-
-def squashed(pictures: Pictures, size: int, *settings: Fields) -> torch.Tensor:
-    """Each picture squeezed into a square, as SigLIP sees it: float32 [pictures, 3, size, size]."""
-    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-
-    processor = SiglipImageProcessorPil(
-        do_resize=not _all_of(pictures, size),
-        size={"height": size, "width": size},
-        **scaling(SIGLIP, *settings),
-    )
-    return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
-
-
-def _all_of(pictures: Pictures, size: int) -> bool:
-    return all(picture.shape[:2] == (size, size) for picture in pictures)
-
-
-def scaling(default: Mapping[str, Sequence[float]], *settings: Fields) -> dict[str, Any]:
-    """Mean, deviation and filter: the checkpoint's own, the last of its files first, or else its tower's.
-
-    Raises:
-        ModelError: they are not for three colour channels.
+    They are always in RGB, whatever `do_convert_rgb` says.
     """
-    mean, std, resample = default["image_mean"], default["image_std"], _BICUBIC
-    for fields in settings:
-        mean = fields.numbers("image_mean", mean, least=0)
-        std = fields.numbers("image_std", std, least=1e-6)
-        resample = fields.integer("resample", resample, least=0, most=5)
-    return {"image_mean": mean, "image_std": std, "resample": resample}
+
+    fit: Fit
+    image_mean: tuple[float, ...]
+    image_std: tuple[float, ...]
+    resample: int = BICUBIC
+    do_rescale: bool = True
+    rescale_factor: float = 1 / 255
+    do_normalize: bool = True
+
+    def of(self, fields: Fields, edge: int) -> Preprocessing:
+        """The same with what one of a checkpoint's files says otherwise; `edge` is of the square that the tower sees.
+
+        Raises:
+            ModelError: it asks for what is not done, or for what makes no sense.
+        """
+        named = fields.edges("size", edge)
+        fit: Fit = self.fit if not named else "crop" if named == ("shortest_edge",) else "squash"
+        fields.must_be("do_resize", True, True, "pictures of any other size than the vision tower's cannot be seen")
+        if fit == "crop":
+            fields.must_be("do_center_crop", True, self.fit == "crop", "the vision tower sees squares only")
+        if fields.flag("do_center_crop", fit == "crop"):
+            fields.edges("crop_size", edge)
+        squares = fields.text("image_processor_type", "").startswith("LlavaImageProcessor")
+        if squares or fields.values.get("pad_size") is not None:  # elsewhere it is about tiles, or does nothing
+            fields.must_be("do_pad", False, False, "pictures are not padded")
+        return replace(
+            self,
+            fit=fit,
+            image_mean=tuple(fields.numbers("image_mean", self.image_mean, least=0)),
+            image_std=tuple(fields.numbers("image_std", self.image_std, least=1e-6)),
+            resample=fields.integer("resample", self.resample, least=0, most=5),
+            do_rescale=fields.flag("do_rescale", self.do_rescale),
+            rescale_factor=fields.number("rescale_factor", self.rescale_factor, least=1e-9),
+            do_normalize=fields.flag("do_normalize", self.do_normalize),
+        )
+
+    def arguments(self, edge: int) -> dict[str, Any]:
+        """The same as arguments of transformers' image processors."""
+        square = {"height": edge, "width": edge}
+        return {
+            "size": {"shortest_edge": edge} if self.fit == "crop" else square,
+            "do_center_crop": self.fit == "crop",
+            "crop_size": square,
+            "image_mean": list(self.image_mean),
+            "image_std": list(self.image_std),
+            "resample": self.resample,
+            "do_rescale": self.do_rescale,
+            "rescale_factor": self.rescale_factor,
+            "do_normalize": self.do_normalize,
+        }
+
+    def apply(self, pictures: Pictures, edge: int) -> torch.Tensor:
+        """What the tower sees of each picture: float32 [pictures, 3, edge, edge]."""
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+        arguments = self.arguments(edge)
+        if all(picture.shape[:2] == (edge, edge) for picture in pictures):
+            arguments |= {"do_resize": False, "do_center_crop": False}
+        processor = CLIPImageProcessorPil(**arguments)
+        return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
+
+
+CLIP = Preprocessing("crop", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+SIGLIP = Preprocessing("squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""How these towers' makers prepare pictures."""

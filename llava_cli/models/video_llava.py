@@ -28,6 +28,7 @@ class VideoLlava(Family):
     name = "video-llava"
     default_ids = {"video": 32001, "image": 32000}
     requires = {"text_config.model_type": ("llama",), "vision_config.model_type": ("clip_vision_model",)}
+    tower = pixels.CLIP
     modules_to_not_convert = ("model.video_tower", "model.image_tower", "model.multi_modal_projector", "lm_head")
     vision_batch_size = _FRAMES
 
@@ -38,7 +39,7 @@ class VideoLlava(Family):
     @cached_property
     def view(self) -> View:
         # As the checkpoint's documentation samples in transformers' format; the authors' own demo says `linspace`.
-        return View((self._image_size, self._image_size), "crop", Sampling("uniform", _FRAMES))
+        return self._view(Sampling("uniform", _FRAMES))
 
     @property
     def template(self) -> str:
@@ -72,7 +73,6 @@ class VideoLlava(Family):
 
     def pixels(self, medium: Media) -> torch.Tensor:
         """Normalized pixels, float32 [pictures, 3, height, width]."""
-        settings = self.checkpoint.preprocessor, self.checkpoint.video_preprocessor
         if isinstance(medium, Still):
-            return pixels.cropped([medium.pixels], self._image_size, settings[0])
-        return pixels.cropped(medium.frames, self._image_size, *settings)
+            return self.preprocessing.apply([medium.pixels], self._image_size)
+        return self.frame_preprocessing.apply(medium.frames, self._image_size)

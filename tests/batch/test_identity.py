@@ -79,11 +79,11 @@ def test_pipes_and_folders_are_not_opened(tmp_path):
 BASE = {"checkpoint": {"files": 1}, "generation": Generation(), "system": None, "template": None}
 
 
-def key(job: Job, contents=("c",), sampling=None, **changes: object) -> str:
+def key(job: Job, contents=("c",), sampling=None, pixels="exact", resample=3, **changes: object) -> str:
     settings = BASE | changes
     request = job.request(Request(system=settings["system"], template=settings["template"]))
     choice = request.choice
-    view = View((56, 56), "crop", sampling or Sampling(start=choice.start, frames=choice.frames or 8))
+    view = View((56, 56), "crop", sampling or Sampling(start=choice.start, frames=choice.frames or 8), resample, pixels)
     return work_key(settings_of(settings["checkpoint"], settings["generation"]), view, request, contents)
 
 
@@ -102,6 +102,8 @@ def test_each_setting_counts():
         key(job, template="{{ messages }}"),
         key(job, template="{{ messages }} "),
         key(job, sampling=Sampling("linspace")),
+        key(job, pixels="fast"),
+        key(job, resample=1),
         key(job, checkpoint={"files": 2}),
         key(job, generation=Generation(max_new_tokens=8)),
         key(job, generation=Generation(temperature=0.5)),
@@ -201,9 +203,11 @@ def test_a_file_on_the_hub_is_known_by_its_text_where_nothing_may_be_asked(monke
 
 FAMILY_VIEW = View((336, 336), "crop", Sampling("uniform", 8))
 WHY = Job(("a.mp4",), "Why?")
+AS_EVER = Request(choice=FrameChoice(fast_pixels=True))
+"""What nobody had to ask for in those versions."""
 ALL_OPTIONS = {
     "defaults": Request(
-        system="Be kind.", choice=FrameChoice(4, None, "linspace", 2.0, 3.0, True), fit=True,
+        system="Be kind.", choice=FrameChoice(4, None, "linspace", 2.0, 3.0, fast_pixels=False), fit=True,
         generation=Generation(32, 0.5, 0.9),
     ),
     "options": LoadOptions("cpu", "float32", "eager", "4bit", True),
@@ -223,7 +227,7 @@ ALL_OPTIONS = {
          "e9f81bc2e868ec6817dd799309bcce51"),
         (WHY, ALL_OPTIONS, "dd809d7068dbaaaf4ac8b064ac095e950ae662586df7dc72ffcef28f6fb1527f", "bebf095700db1400",
          "f5f3395ba3e35e51da99bb12d5bfcb4c"),
-        (WHY, {"defaults": Request(generation=Generation(temperature=0.5, seed=3))},
+        (WHY, {"defaults": replace(AS_EVER, generation=Generation(temperature=0.5, seed=3))},
          "7620b5e11095c0bfccccae394147fe4e58d62d7a886dfd9536776d4acbf470bf", "dad3886b99fdadfe",
          "fc72ddba113dafc8c7fe68fc5863ee55"),
     ],
@@ -233,7 +237,7 @@ def test_ledgers_of_earlier_versions_are_understood(tmp_path, job, settings, wor
     """Written down from the first version that had ledgers: a change would do all of everybody's work again."""
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    defaults, options = settings.get("defaults", Request()), settings.get("options", LoadOptions())
+    defaults, options = settings.get("defaults", AS_EVER), settings.get("options", LoadOptions())
     known = checkpoint_identity(Checkpoint("x", tmp_path, {}), options, settings.get("rope_factor"))
     request = job.request(defaults)
     contents = ["c0ffee", "beef"][: len(job.media)]

@@ -38,12 +38,24 @@ def test_the_table_tells_index_and_time(llava, rendered, tiny):
 
 def test_pictures_hold_the_frames_they_are_named_after(llava, rendered, tiny, tmp_path):
     folder = tmp_path / "new" / "frames"
-    result = llava("frames", rendered("h264"), "-m", tiny, "-n", "4", "--exact-pixels", "--dir", folder)
+    result = llava("frames", rendered("h264"), "-m", tiny, "-n", "4", "--dir", folder)
     assert result.code == 0, result.err
     names = sorted(path.name for path in folder.iterdir())
     assert names == [f"h264-{place:04}-frame{index:06}.png" for place, index in enumerate((0, 25, 50, 75))]
     for name, index in zip(names, (0, 25, 50, 75), strict=True):
         assert read_mark(np.asarray(Image.open(folder / name))) == index
+
+
+def test_frames_are_taken_as_the_user_says(llava, rendered, tiny):
+    def indices(policy: str) -> list[int]:
+        result = llava("frames", rendered("h264"), "-m", tiny, "-n", "7", "--sampling", policy, "--json")
+        return [frame["index"] for frame in json.loads(result.out)["frames"]]
+
+    assert indices("uniform") == [0, 14, 28, 42, 57, 71, 85]
+    assert indices("linspace") == [0, 16, 33, 49, 66, 82, 99]
+    assert indices("stride") == [0, 14, 28, 42, 56, 70, 84]
+    wrong = llava("frames", rendered("h264"), "-m", tiny, "--sampling", "random")
+    assert (wrong.code, "must be uniform, linspace or stride" in wrong.err) == (2, True)
 
 
 def test_one_sheet_for_all_media(llava, rendered, tiny, tmp_path):

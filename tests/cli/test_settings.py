@@ -45,10 +45,22 @@ def test_a_flag_turns_off_what_the_file_turns_on(llava, rendered, tiny, config):
     assert llava(*plan, "--no-quantize-all").code == 0
 
 
+def test_pixels_are_exact_unless_the_user_wants_them_fast(llava, rendered, tiny, config):
+    def pixels(*options: str) -> str:
+        result = llava("frames", rendered("h264"), "-m", tiny, "-n", "2", "--json", *options)
+        return json.loads(result.out)["pixels"]
+
+    assert (pixels(), pixels("--fast-pixels")) == ("exact", "fast")
+    config.write_text("fast-pixels = true\n")
+    assert (pixels(), pixels("--no-fast-pixels")) == ("fast", "exact")
+    config.write_text("exact-pixels = true\n")
+    assert "unknown key 'exact-pixels'" in llava("frames", rendered("h264"), "-m", tiny).err
+
+
 def test_every_shared_option_can_be_set():
     keys = set(all_configurable(typer.main.get_command(app)))
     assert keys >= {
-        "model", "rope-scaling", "frames", "fps", "sampling", "exact-pixels", "fit", "system", "max-new-tokens",
+        "model", "rope-scaling", "frames", "fps", "sampling", "fast-pixels", "fit", "system", "max-new-tokens",
         "temperature", "top-p", "seed", "device", "dtype", "attention", "4bit", "8bit", "quantize-all",
     }  # fmt: skip
     assert keys.isdisjoint({"json", "start", "end", "dummy-weights", "dry-run", "output", "help"})

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from llava_cli.media.clip import Sampling, View
 from llava_cli.media.geometry import (
@@ -103,6 +104,21 @@ def test_pixel_shapes() -> None:
     assert display_size(720, 576, Fraction(16, 15)) == (768, 576)
     assert display_size(720, 576, None) == (720, 576)
     assert display_size(720, 576, Fraction(1000)) == display_size(720, 576, Fraction(0)) == (720, 576)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_images_are_turned_as_pixels_are(turns: int, mirrored: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    orientation = Orientation(turns, mirrored)
+    assert np.array_equal(orientation.turn(Image.fromarray(pixels)), orientation.apply(pixels))
+
+
+def test_bring_into_view_scales_with_the_view_s_filter() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    for resample in Image.Resampling:
+        expected = Image.fromarray(pixels).resize((30, 20), resample)
+        assert np.array_equal(bring_into_view(pixels, View((20, 30), "squash", Sampling(), resample)), expected)
 
 
 def test_bring_into_view_keeps_pixels_that_fit() -> None:

@@ -12,7 +12,7 @@ from llava_cli.errors import UsageError
 from llava_cli.media.clip import Policy, Sampling
 from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import MAX_FRAMES
-from llava_cli.media.sampling import Timeline, check, choose, clock, linspace, parse_time, uniform
+from llava_cli.media.sampling import PLACES, Timeline, check, choose, clock, linspace, parse_time, stride, uniform
 
 
 def even(total: int, rate: float = 25.0) -> Timeline:
@@ -28,14 +28,25 @@ def indices(timeline: Timeline, policy: Policy = "uniform", frames: int = 8, **m
 
 
 def test_uniform_is_the_published_arange() -> None:
-    for count in (8, 16, 32, 64):
-        for total in range(count, 1500):
-            assert uniform(total, count) == np.arange(0, total, total / count).astype(int).tolist()
+    for count in range(1, 129):
+        for total in range(count, 2001):
+            assert uniform(total, count) == np.arange(0, total, total / count).astype(int)[:count].tolist()
+
+
+def test_uniform_is_not_quite_a_division_of_whole_numbers() -> None:
+    assert (uniform(208, 48)[27], 27 * 208 // 48) == (116, 117)
 
 
 def test_uniform_never_gives_more_than_asked_where_arange_does() -> None:
     assert len(np.arange(0, 218, 218 / 11)) == 12
     assert uniform(218, 11) == [i * 218 // 11 for i in range(11)]
+
+
+def test_stride_takes_every_so_many_frames() -> None:
+    assert stride(243, 8) == [0, 30, 60, 90, 120, 150, 180, 210]
+    assert indices(even(243), "stride", start=1.0, end=2.5) == [25 + 4 * i for i in range(8)]
+    for total in range(9, 100):
+        assert indices(even(total), "stride") == [i * (total // 8) for i in range(8)]
 
 
 def test_linspace_is_numpys() -> None:
@@ -49,7 +60,7 @@ def test_known_video() -> None:
     assert indices(even(243), "linspace") == [0, 34, 69, 103, 138, 172, 207, 242]
 
 
-@pytest.mark.parametrize("policy", ["uniform", "linspace"])
+@pytest.mark.parametrize("policy", PLACES)
 def test_a_short_video_gives_every_frame_once(policy: Policy) -> None:
     chosen, notes = choose(even(5), Sampling(policy, 8))
     assert chosen == [0, 1, 2, 3, 4]
@@ -87,6 +98,8 @@ def test_a_varying_rate_is_sampled_by_time() -> None:
     assert timeline.duration == pytest.approx(4.0)
     assert indices(timeline, frames=8) == [0, 5, 10, 60, 110, 160, 210, 260]
     assert indices(timeline, "linspace", 5)[-1] == 309
+    # 38 of 310 frames would be 38 / 310 of the time.
+    assert indices(timeline, "stride", 8) == [timeline.shown_at(i * 38 / 310 * 4) for i in range(8)]
 
 
 def test_a_still_stretch_is_shown_once() -> None:
@@ -177,6 +190,7 @@ def test_clock() -> None:
     [
         Sampling(frames=0),
         Sampling(frames=-1),
+        Sampling("random"),  # type: ignore[arg-type]
         Sampling("fps"),
         Sampling("fps", fps=0),
         Sampling("fps", fps=-1),

@@ -21,6 +21,8 @@ READ = {
     "numbered": lambda fields: fields.numbered("key", "max_9", prefix="max_"),
     "flag": lambda fields: fields.flag("key", True),
     "sizes": lambda fields: fields.sizes("key", [[4, 8]], unit=4),
+    "edges": lambda fields: fields.edges("key", 8),
+    "must_be": lambda fields: fields.must_be("key", True, True, "why"),
 }
 
 
@@ -43,6 +45,8 @@ def fields(**values: object) -> Fields:
         ("numbered", 9),
         ("flag", True),
         ("sizes", [[4, 8]]),
+        ("edges", ()),
+        ("must_be", None),
     ],
 )
 def test_what_is_missing_or_null_has_its_default(kind, default):
@@ -68,6 +72,10 @@ def test_what_is_missing_or_null_has_its_default(kind, default):
         ("flag", "False", False),
         ("flag", "true", True),
         ("sizes", [[8, 4], [4, 4]], [[8, 4], [4, 4]]),
+        ("edges", {"shortest_edge": 8}, ("shortest_edge",)),
+        ("edges", {"width": 8, "height": 8, "longest_edge": None}, ("height", "width")),
+        ("edges", 8, ("shortest_edge",)),
+        ("must_be", "True", None),
     ],
 )
 def test_what_is_in_order_is_given(kind, value, read):
@@ -88,6 +96,8 @@ def test_what_is_in_order_is_given(kind, value, read):
         ("unset", [True, "True", "spatial_pool", [], 1]),
         ("numbered", ["max_", "max_0", "max_x", "max_1_", "9", 9, ["max_9"]]),
         ("flag", ["no", 1, []]),
+        ("edges", [9, "8", [8], {}, {"height": 8}, {"height": 8, "width": 9}, {"longest_edge": 8}, {"height": [8]}]),
+        ("must_be", [False, "false", 1]),
         ("sizes", [[], [4, 8], [[4]], [[4, 6]], [[0, 4]], [[-4, 4]], [["4", "8"]], "4x8", [[4, 8], None], 4]),
     ],
 )

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from tiny.llava_onevision import PINPOINTS
 from tiny.llava_video import original_config
 
+from llava_cli.engine.device import choose_dtype
 from llava_cli.engine.local import LocalEngine
 from llava_cli.errors import ModelError
 from llava_cli.models.checkpoint import Checkpoint
@@ -31,6 +32,12 @@ def folder(checkpoints: Callable[[str], Path]) -> Path:
 def test_the_model_is_told_the_same_placeholders(engine):
     config = engine._model.config
     assert engine.family.placeholder_ids == {"video": config.video_token_id, "image": config.image_token_id}
+
+
+def test_float16_is_not_for_its_language_model(engine):
+    """Qwen2-7B answers with nothing but exclamation marks in it."""
+    assert not engine.family.supports_float16
+    assert choose_dtype("auto", "mps", engine.family, 8_000_000_000) == torch.bfloat16
 
 
 def test_answers_depend_on_the_times(engine):

@@ -61,7 +61,8 @@ def dump_media(media: Media) -> tuple[bytes, memoryview]:
     known: dict[str, Any] = {"info": asdict(media.info)}
     if isinstance(media, Clip):
         pixels = media.frames
-        known |= {"indices": media.indices, "times": media.times, "sampling": asdict(media.sampling)}
+        known |= {"indices": media.indices, "times": media.times}
+        known |= {"sampling": asdict(media.sampling), "pixels": media.pixels}
     else:
         pixels = media.pixels
     line = json.dumps(known | {"shape": pixels.shape}).encode() + b"\n"
@@ -95,7 +96,8 @@ def read_outcome(stream: BufferedIOBase) -> Media | Exception:
     info = MediaInfo(**known["info"] | {"warnings": tuple(known["info"]["warnings"])})
     if "indices" not in known:
         return Still(pixels, info)
-    return Clip(pixels, tuple(known["indices"]), tuple(known["times"]), info, Sampling(**known["sampling"]))
+    sampling = Sampling(**known["sampling"])
+    return Clip(pixels, tuple(known["indices"]), tuple(known["times"]), info, sampling, known["pixels"])
 
 
 def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:
