@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 from av.stream import Discard, Disposition
 
 from llava_cli.errors import UsageError
-from llava_cli.media import h264
+from llava_cli.media import alpha, h264
 from llava_cli.media.errors import DamageError, DecoderError, MediaError, SeekError
 from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
@@ -23,6 +23,7 @@ from llava_cli.media.table import FrameTable, Group
 
 if TYPE_CHECKING:
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -60,7 +61,7 @@ class Reader:
                     stream.discard = Discard.all
             self.limits = source.limits
             check_pixels(self.stream.width, self.stream.height, self.limits)
-            self.decoder = self.stream.codec_context
+            self.decoder = self._pick_decoder()
             self.decoder.options = _bounded(self.limits) | ({"err_detect": "explode"} if strict else {})
             self.use_threads(1)
             self._opened = opening.pop_all()
@@ -72,6 +73,21 @@ class Reader:
         if track.codec_context is None:
             raise DecoderError("has video in a codec that this FFmpeg cannot decode; convert it to H.264")
         return track
+
+    def _pick_decoder(self) -> VideoCodecContext:
+        """FFmpeg's own, unless that would leave the transparency out."""
+        given = self.stream.codec_context
+        if alpha.is_left_out(self.stream):
+            with suppress(av.FFmpegError, ValueError):  # an FFmpeg without it: told as a remark
+                better = av.CodecContext.create(alpha.DECODERS[given.name], "r")
+                better.extradata = given.extradata
+                return cast("VideoCodecContext", better)
+        return given
+
+    @property
+    def loses_transparency(self) -> bool:
+        """Whether the file has transparency that no decoder here gives."""
+        return self.decoder is self.stream.codec_context and alpha.is_left_out(self.stream)
 
     def use_threads(self, count: int) -> None:
         """Decode with `count` threads, a frame each. Only before the first frame."""

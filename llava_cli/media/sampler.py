@@ -189,6 +189,8 @@ def _remarks(reader: Reader, timeline: Timeline, frames: Sequence[ScaledFrame]) 
     declared = reader.declared_duration()
     if declared is not None and timeline.duration < WHOLE * declared:
         yield f"the file declares {clock(declared)}, its video ends at {clock(timeline.duration)}: it may be cut short"
+    if reader.loses_transparency:
+        yield "has transparency that this FFmpeg cannot decode: it is shown without"
     matrix = frames[0].matrix
     if matrix not in SUPPORTED:
         yield f"how its colours are to be read is not known (matrix {matrix}): they are read as usual"

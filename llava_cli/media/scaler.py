@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
+from llava_cli.media.alpha import on_white
 from llava_cli.media.clip import View
 from llava_cli.media.errors import MediaError
 from llava_cli.media.geometry import (
@@ -81,7 +82,7 @@ class FrameScaler:
         orientation = orientation_of(frame)
         size = orientation.swap(*display_size(frame.width, frame.height, self.sample_aspect_ratio))
         fast = self.view.pixels == "fast" and self.view.fit != "full"
-        pixels = (self._fast if fast else self._exact)(frame, orientation, size)
+        pixels = (self._fast if fast else self._exact)(on_white(frame, self.reformatter), orientation, size)
         return ScaledFrame(index, time, pixels, size, orientation, frame.color_trc, frame.is_corrupt, matrix)
 
     def _exact(self, frame: VideoFrame, orientation: Orientation, size: tuple[int, int]) -> np.ndarray:
