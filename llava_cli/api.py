@@ -18,8 +18,9 @@ from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_time
 from llava_cli.media.worker.parent import Worker
 from llava_cli.models.checkpoint import DEFAULT
+from llava_cli.progress import Progress, no_progress
 from llava_cli.request import FrameChoice, Request
-from llava_cli.session import Progress, Session, no_progress
+from llava_cli.session import Session
 
 MediaName = str | os.PathLike[str]
 Time = float | str

@@ -28,6 +28,7 @@ from llava_cli.media.worker.pool import DecodePool
 from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
 from llava_cli.models.registry import family_of
+from llava_cli.progress import Progress, no_progress, stage
 from llava_cli.request import Request
 
 if TYPE_CHECKING:
@@ -36,13 +37,6 @@ if TYPE_CHECKING:
     from llava_cli.engine.memory import MemoryPlan
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done, and how much there is; a stage begins with 0 and ends with all."""
-
-
-def no_progress(stage: str, count: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def open_family(
@@ -125,7 +119,7 @@ class Session:
             UsageError: the machine has no such device, or it lacks a package.
             ModelError: the checkpoint is incomplete or damaged.
         """
-        with self._stage("starting"):
+        with stage(self._progress, "starting"):
             from llava_cli.engine.loader import Loader
 
             loader = Loader(self.family, self.load_options)
@@ -149,8 +143,8 @@ class Session:
         checkpoint.fetch()
         if checkpoint.dummy:
             log.warning("the weights are random: the answer is meaningless")
-        with self._stage(f"loading {checkpoint.name}"):
-            return self.loader.load()
+        with stage(self._progress, f"loading {checkpoint.name}"):
+            return self.loader.load(self._progress)
 
     def look(self, request: Request, media: OpenMedia) -> dict[str, Media]:
         """What each of a request's media shows, by name. Needs no torch.
@@ -158,7 +152,7 @@ class Session:
         Raises:
             InputError: a file cannot be read.
         """
-        with self._stage(f"reading {', '.join(request.names)}"):
+        with stage(self._progress, f"reading {', '.join(request.names)}"):
             return media.shown(request.names, self.view(request))
 
     def ask(self, request: Request, media: OpenMedia | None = None) -> Answer:
@@ -307,11 +301,3 @@ class Session:
         self._told_of_device = True
         if self.load_options.device == "auto" and self.loader.device == "cpu" and self.family.checkpoint.name != DEMO:
             log.info("no GPU was found: running on the CPU")
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        self._progress(name, 0, 1)
-        try:
-            yield
-        finally:
-            self._progress(name, 1, 1)

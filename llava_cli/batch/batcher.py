@@ -16,6 +16,7 @@ from llava_cli.batch.task import Task, bug
 from llava_cli.engine.types import Completion
 from llava_cli.errors import LlavaError, OutOfMemory, forget_origin
 from llava_cli.session import Session
+from llava_cli.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Batcher:
             alone = not isinstance(result, OutOfMemory)
             if not alone:
                 self.limit = min(self.limit, len(batch) // 2)
-                log.warning("out of memory: from now on at most %d questions at once", self.limit)
+                log.warning("out of memory: from now on at most %s at once", counted(self.limit, "question"))
             while batch and not stop.wanted:
                 size = 1 if alone else self.limit  # which may have become less meanwhile
                 yield from self.answer(batch[:size], stop)

@@ -17,7 +17,7 @@ from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.errors import ExitCode, InputError, UsageError
-from llava_cli.output import batch_bar, console, stdin_is_terminal
+from llava_cli.output import console, stdin_is_terminal
 from llava_cli.record import to_json
 from llava_cli.request import Request
 
@@ -154,7 +154,7 @@ def answer_all(
                 strict=batching.strict,
             ) as batch,
             deferred_signals((lambda: None) if quiet else say_so) as stop,
-            batch_bar(out) as bar,
+            out.status.bar() as bar,
         ):
             count = Count(jobs.read if jobs.rereadable else None)
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())

@@ -18,6 +18,7 @@ from llava_cli.errors import ExitCode
 from llava_cli.models.checkpoint import DEMO
 from llava_cli.output import Output, console
 from llava_cli.request import Request
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.session import Session
@@ -61,7 +62,9 @@ def demo(output_dir: Folder = None, quiet: options.Quiet = False) -> None:
             show.write_still(still)
         wrong = _compare(session, clip, show.CLIP_QUESTIONS, out) + _compare(session, still, show.STILL_QUESTIONS, out)
         if wrong:
-            log.warning("%d wrong answers: this installation does not see what it is shown; run the tests", wrong)
+            log.warning(
+                "%s: this installation does not see what it is shown; run the tests", counted(wrong, "wrong answer")
+            )
             raise typer.Exit(ExitCode.SOME_FAILED)
 
 

@@ -17,8 +17,9 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.tables import table
 from llava_cli.errors import UsageError
 from llava_cli.output import console
-from llava_cli.record import frames_record, printable, to_json
+from llava_cli.record import frames_record, to_json
 from llava_cli.request import Request
+from llava_cli.words import counted, one_line
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Media
@@ -84,7 +85,7 @@ def frames(
         if sheet is not None:
             save_sheet(shown, sheet)
         if directory is not None:
-            log.info("%s: %d pictures", directory, save_frames(shown, directory))
+            log.info("%s: %s", directory, counted(save_frames(shown, directory), "picture"))
         for medium in shown:
             tokens = session.family.visual_tokens(medium)
             if json:
@@ -129,9 +130,10 @@ def summary(medium: Media, tokens: int, family: str) -> str:
     from llava_cli.media.sampling import clock
 
     info = medium.info
-    about = f"{printable(info.path)}: {info.width}x{info.height} {info.codec or 'unknown'}"
+    about = f"{one_line(info.path)}: {info.width}x{info.height} {one_line(info.codec or 'unknown')}"
+    taken = f"{counted(tokens, 'visual token')} for {family}"
     if not isinstance(medium, Clip):
-        return f"{about}, {tokens} visual tokens for {family}\n"
+        return f"{about}, {taken}\n"
     rows = [(str(index), clock(time)) for index, time in zip(medium.indices, medium.times, strict=True)]
     times = table([("frame", "time"), *rows])
-    return f"{about}, {len(medium.frames)} frames, {tokens} visual tokens for {family}\n{times}"
+    return f"{about}, {counted(len(medium.frames), 'frame')}, {taken}\n{times}"

@@ -13,6 +13,7 @@ from llava_cli.errors import ModelError
 from llava_cli.media.clip import blank_clip
 from llava_cli.models.cache import cached_sizes
 from llava_cli.models.published import PUBLISHED
+from llava_cli.words import counted, one_line, visible
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Clip
@@ -86,14 +87,14 @@ def text(report: dict[str, Any]) -> str:
         "folder": report["folder"],
         "family": report["family"],
         "parameters": f"{report['parameters'] / 1e9:.2f} billion",
-        "context": f"{report['context']} tokens" if report["context"] else "not said",
+        "context": counted(report["context"], "token") if report["context"] else "not said",
         "frames": f"{report['frames']} by default, {report['sampling']}, {width}x{height}, {report['fit']}",
-        "visual tokens": f"{report['visual_tokens']} for {report['frames']} frames",
+        "visual tokens": f"{report['visual_tokens']} for {counted(report['frames'], 'frame')}",
     }
-    lines = [f"{name + ':':<15}{value}" for name, value in facts.items() if value]
+    lines = [f"{name + ':':<15}{one_line(str(value))}" for name, value in facts.items() if value]
     lines += ["", "memory in GiB, for one video:", _table(report["memory"])]
     if report["example"] is not None:
-        prompt = textwrap.indent(report["example"], "  ", lambda line: True)
+        prompt = textwrap.indent(visible(report["example"]), "  ", lambda line: True)
         lines += [f'asked "{EXAMPLE_QUESTION}" about a video, it reads:', "", prompt]
     return "\n".join(lines) + "\n"
 

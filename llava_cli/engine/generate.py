@@ -16,7 +16,10 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from llava_cli.engine import watching
 from llava_cli.engine.types import Generation
+from llava_cli.progress import Progress, no_progress, stage
+from llava_cli.words import counted
 
 
 def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -37,6 +40,7 @@ def next_tokens(
     generation: Generation,
     stop_ids: frozenset[int],
     cache: Cache | None = None,
+    progress: Progress = no_progress,
 ) -> Iterator[dict[int, int]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
@@ -53,30 +57,35 @@ def next_tokens(
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     choose = _chooser(generation, model.device)
     running = set(range(len(embeddings)))
-    output = model(
-        inputs_embeds=batch[:, known:],
-        attention_mask=mask,
-        position_ids=positions[:, known:],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    for step in range(1, generation.max_new_tokens + 1):
-        chosen = choose(output.logits[:, -1].float())
-        tokens = chosen.tolist()
-        yield {row: tokens[row] for row in sorted(running)}
-        running = {row for row in running if tokens[row] not in stop_ids}
-        if step == generation.max_new_tokens or not running:
-            return
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+    with watching.prefill(model, int(mask[:, known:].sum()), progress):
         output = model(
-            input_ids=chosen[:, None],
+            inputs_embeds=batch[:, known:],
             attention_mask=mask,
-            position_ids=positions[:, -1:] + step,
+            position_ids=positions[:, known:],
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
+    with stage(
+        progress, f"answering, at most {counted(generation.max_new_tokens, 'token')}", generation.max_new_tokens
+    ) as told:
+        for step in range(1, generation.max_new_tokens + 1):
+            chosen = choose(output.logits[:, -1].float())
+            tokens = chosen.tolist()
+            told(step)
+            yield {row: tokens[row] for row in sorted(running)}
+            running = {row for row in running if tokens[row] not in stop_ids}
+            if step == generation.max_new_tokens or not running:
+                return
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            output = model(
+                input_ids=chosen[:, None],
+                attention_mask=mask,
+                position_ids=positions[:, -1:] + step,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
 
 
 def _chooser(generation: Generation, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

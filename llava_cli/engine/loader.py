@@ -20,6 +20,7 @@ from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import PLACEHOLDER_TEXT, Prompt
+from llava_cli.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -139,8 +140,11 @@ class Loader:
         remedy = "--4bit would fit" if fits else "choose a smaller checkpoint or fewer --frames"
         raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed} on {self.device}; {remedy}")
 
-    def load(self) -> LocalEngine:
+    def load(self, progress: Progress = no_progress) -> LocalEngine:
         """Read the weights.
+
+        Args:
+            progress: told how far an answer is: encoding, prefill, tokens.
 
         Raises:
             ModelError: they are missing or damaged.
@@ -153,7 +157,7 @@ class Loader:
         name = self.family.checkpoint.name
         with out_of_memory_as(f"{name} does not fit into the memory of {self.device}; try --4bit"):
             model = self._model()
-        return LocalEngine(self.family, self.tokenizer, model, self.info, load_s=time.perf_counter() - started)
+        return LocalEngine(self.family, self.tokenizer, model, self.info, time.perf_counter() - started, progress)
 
     def _model(self) -> PreTrainedModel:
         name = self.family.checkpoint.name

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Literal
 
 import torch
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from llava_cli.engine import generate
+from llava_cli.engine import generate, watching
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.kv_cache import KVCache, shared_length
 from llava_cli.engine.memory import out_of_memory_as
-from llava_cli.engine.types import Completion, ModelInfo, Query, Timing
+from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, Timing
 from llava_cli.errors import ModelError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt
+from llava_cli.progress import Progress, no_progress
 
 
 class LocalEngine:
@@ -30,12 +31,14 @@ class LocalEngine:
         model: PreTrainedModel,
         info: ModelInfo,
         load_s: float = 0.0,
+        progress: Progress = no_progress,
     ) -> None:
         self.info = info
         self.family = family
         self._tokenizer = tokenizer
         self._model = model
         self._load_s = load_s
+        self._progress = progress
         self._stop_ids = generate.take_over(model, tokenizer)
         self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
@@ -51,7 +54,7 @@ class LocalEngine:
             started = time.perf_counter()
             ids: list[list[int]] = [[] for _ in prompts]
             states = self._shared_states(prompts, embeddings)
-            for tokens in generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states):
+            for tokens in self._next_tokens(embeddings, generation, states):
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
                 for row, token in tokens.items():
@@ -72,7 +75,7 @@ class LocalEngine:
             ids: list[int] = []
             text = generate.TextStream(self._tokenizer)
             ended: Literal["length", "interrupted"] = "length"
-            for tokens in generate.next_tokens(self._model, embeddings, query.generation, self._stop_ids, states):
+            for tokens in self._next_tokens(embeddings, query.generation, states):
                 token = tokens[0]
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
@@ -92,6 +95,11 @@ class LocalEngine:
             return query.prompt
         return fitting_prompt(self.family, self._tokenizer, query.conversation, query.generation.max_new_tokens)
 
+    def _next_tokens(
+        self, embeddings: Sequence[torch.Tensor], generation: Generation, states: Cache | None
+    ) -> Iterator[dict[int, int]]:
+        return generate.next_tokens(self._model, embeddings, generation, self._stop_ids, states, self._progress)
+
     def _shared_states(self, prompts: Sequence[Prompt], embeddings: Sequence[torch.Tensor]) -> Cache | None:
         """Keys and values of what these prompts begin with, where that is worth a run of its own."""
         length = shared_length(prompts)
@@ -99,7 +107,8 @@ class LocalEngine:
             return None
         states = DynamicCache()
         shared = embeddings[0][None, :length]
-        self._model(inputs_embeds=shared, past_key_values=states, use_cache=True, logits_to_keep=1)
+        with watching.prefill(self._model, length, self._progress):
+            self._model(inputs_embeds=shared, past_key_values=states, use_cache=True, logits_to_keep=1)
         states.batch_repeat_interleave(len(prompts))
         return states
 
@@ -111,10 +120,12 @@ class LocalEngine:
         started = time.perf_counter()
         media = {id(medium): medium for prompt in prompts for medium in prompt.media}
         known = {} if cache is None else cache.features
-        features = {
-            key: known[key] if key in known else (medium, self.family.encode(self._model, medium))
-            for key, medium in media.items()
-        }
+        new = [medium for key, medium in media.items() if key not in known]
+        with watching.encoding(self._model, self.family, new, self._progress):
+            features = {
+                key: known[key] if key in known else (medium, self.family.encode(self._model, medium))
+                for key, medium in media.items()
+            }
         if cache is not None:
             cache.features = features
         embedded = [self._embed_one(prompt, [features[id(m)][1] for m in prompt.media]) for prompt in prompts]
