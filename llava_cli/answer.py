@@ -12,6 +12,7 @@ from llava_cli.engine.types import Completion, ModelInfo, Query
 from llava_cli.media.clip import Media
 from llava_cli.record import answer_record, plan_record
 from llava_cli.request import Request
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Job
@@ -84,15 +85,27 @@ class Answer:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was odd about the media, and what was changed of what was asked for."""
-        return (*(note for medium in self.media for note in medium.info.warnings), *self.prepared.request.notes)
+        """What was odd about the media, what was changed of what was asked for, and whether the answer is whole."""
+        return (*(note for medium in self.media for note in medium.info.warnings), *self._notes)
+
+    @property
+    def cut(self) -> str | None:
+        """What there is to say of an answer that its longest length cut off."""
+        if self.finish_reason != "length":
+            return None
+        most = counted(self.completion.completion_tokens, "token")
+        return f"the answer was cut off after {most}; --max-new-tokens allows longer ones"
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return (*self.prepared.request.notes, *filter(None, [self.cut]))
 
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's `--json`; see llava-record(5)."""
         asked = self.prepared
         return answer_record(
             asked.question, asked.media, self.completion, self.model, asked.query.generation, asked.decode_s,
-            asked.request.notes,
+            self._notes,
         )  # fmt: skip
 
 

@@ -115,9 +115,13 @@ def _quiet_libraries(quiet: bool, verbose: bool) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
-def stdin_is_terminal() -> bool:
-    """Whether a person would have to type what is read from standard input."""
-    return sys.stdin is not None and sys.stdin.isatty()
+def say(text: str) -> None:
+    """Write a page of the program's own to stdout: help, a version.
+
+    Raises:
+        OutputError, BrokenPipeError: as `Output.write` does.
+    """
+    Output(1).write(text + "\n")
 
 
 def complain(message: str) -> None:

@@ -33,7 +33,7 @@ TESTED_ELSEWHERE = {
 LAYERS = (
     ("llava_cli",),
     ("errors", "machine", "wrap", "demo", "words", "progress"),
-    ("atomic", "config", "status"),
+    ("atomic", "config", "status", "stdin"),
     ("media",),
     ("models",),
     ("engine",),

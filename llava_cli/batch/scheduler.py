@@ -219,6 +219,7 @@ class Scheduler:
             return
         for task, answer, size in self._batcher.answer(batch, stop):
             if isinstance(answer, Answer):
+                self.tally.cut += answer.cut is not None
                 self._write(task, task.answered(answer, size), answer)
             else:
                 self._refit(task, answer)

@@ -79,7 +79,7 @@ class OutputOptions:
             "--output",
             "-o",
             metavar="FILE",
-            help="Append records to FILE, and skip the jobs it has already.",
+            help="Append records to FILE, and skip the jobs it has already; '-' prints them.",
             rich_help_panel=_OUTPUT,
         ),
         COMMON,
@@ -110,11 +110,21 @@ class OutputOptions:
     ] = None  # fmt: skip
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Also write the records as a table.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            parser=values.file,
+            help="Also write the records as a table.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None
     report: Annotated[
         Path | None,
         typer.Option(
-            "--report", metavar="FILE", help="Also write an HTML page with the frames shown.", rich_help_panel=_OUTPUT
+            "--report",
+            metavar="FILE",
+            parser=values.file,
+            help="Also write an HTML page with the frames shown.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None

@@ -22,8 +22,9 @@ from llava_cli.cli.grouping import Without
 from llava_cli.cli.prompting import questions
 from llava_cli.cli.tables import table
 from llava_cli.errors import LlavaError, UsageError
-from llava_cli.output import Output, console, stdin_is_terminal
+from llava_cli.output import Output, console
 from llava_cli.request import Request
+from llava_cli.stdin import stdin_is_terminal
 
 if TYPE_CHECKING:
     from llava_cli.answer import Answer
@@ -144,8 +145,11 @@ class Prompt:
         except KeyboardInterrupt:
             log.info("question cancelled")
             return
-        if stream.result().finish_reason == "interrupted":
+        answer = stream.result()
+        if answer.finish_reason == "interrupted":
             log.info("stopped; /undo removes it")
+        if answer.cut:
+            log.warning(answer.cut)
 
     def add(self, argument: str) -> None:
         """Show another file with the next question."""

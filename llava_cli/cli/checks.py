@@ -63,7 +63,10 @@ def _no_gpu(built_for: str | None) -> Check:
         return Check("gpu", "problem", f"there is an NVIDIA driver, but torch sees no GPU: {why}",
                      "install the torch build from pytorch.org for your driver (see `nvidia-smi`)")  # fmt: skip
     return Check(
-        "gpu", "note", "none found: models run on the CPU", "use a small checkpoint, such as --model interleave-0.5b"
+        "gpu",
+        "note",
+        "none found: models run on the CPU, where even the smallest takes a minute or more to begin",
+        "--model interleave-0.5b with few --frames",
     )
 
 

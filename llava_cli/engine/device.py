@@ -7,7 +7,7 @@ import torch
 
 from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import Dtype
-from llava_cli.errors import UsageError, first_line
+from llava_cli.errors import UsageError
 from llava_cli.machine import memory_limit
 from llava_cli.models.family import Family
 
@@ -31,8 +31,9 @@ def choose_device(wanted: str) -> str:
     try:
         torch.empty(0, device=torch.device(wanted))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        others = ", ".join(["cpu", *(name for name, _ in accelerators())])
         raise UsageError(
-            f"--device {wanted}: not available on this machine ({first_line(error)}); try --device cpu"
+            f"--device {wanted}: not available on this machine, which has {others}; try --device cpu, or llava doctor"
         ) from error
     return "cuda:0" if wanted == "cuda" else wanted
 

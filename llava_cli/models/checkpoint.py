@@ -7,6 +7,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,7 @@ def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
         return _open_folder(name, Path(name))
     hub_id = PUBLISHED[name].hub_id if name in PUBLISHED else name
     if not _HUB_ID.fullmatch(hub_id) or hub_id.startswith("."):
-        raise ModelError(
-            f"{name}: no such folder, short name (see `llava models`) or hub id; the built-in checkpoint is '{DEMO}'"
-        )
+        raise ModelError(f"{name}: no such folder, short name or hub id; {_meant(name)}")
     folder = _from_hub(hub_id, revision, _SMALL_FILES)
     return replace(_open_folder(hub_id, folder), hub_id=hub_id, revision=folder.name)
 
@@ -154,8 +153,17 @@ def dummy_checkpoint(name: str) -> Checkpoint:
         ModelError: this is no short name.
     """
     if name not in PUBLISHED:
-        raise ModelError(f"{name}: only short names have a known geometry: {', '.join(PUBLISHED)}")
+        raise ModelError(f"{name}: only short names have a known geometry; {_meant(name)}")
     return Checkpoint(name, Path(os.devnull).parent / "no-such-folder", PUBLISHED[name].config, dummy=True)
+
+
+def _meant(name: str) -> str:
+    """What to do about a name that stands for nothing."""
+    names = {known.lower(): known for known in (DEMO, *PUBLISHED)}
+    close = [name.lower()] if name.lower() in names else get_close_matches(name.lower(), names)
+    if close:
+        return f"did you mean {' or '.join(names[one] for one in close)}?"
+    return f"`llava models` lists short names, and the built-in checkpoint is '{DEMO}'"
 
 
 def with_linear_rope(checkpoint: Checkpoint, factor: float) -> Checkpoint:
@@ -178,7 +186,7 @@ def _open_folder(name: str, folder: Path) -> Checkpoint:
 def _from_hub(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
     """The folder in the hub's cache that holds a commit's files, downloaded where they are not there yet."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import constants, errors, snapshot_download
 
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
@@ -191,9 +199,12 @@ def _from_hub(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
     except errors.RepositoryNotFoundError as error:
         raise ModelError(f"{hub_id}: not on the hub, or private (`hf auth login`)", code="not_found") from error
     except errors.LocalEntryNotFoundError as error:
+        why, remedy = "the hub cannot be reached", "check the network"
+        if constants.HF_HUB_OFFLINE:
+            why, remedy = "HF_HUB_OFFLINE is set, so that nothing is downloaded", "unset it"
         raise ModelError(
-            f"{hub_id}: not in the local cache, and the hub cannot be reached; check the network or HF_HUB_OFFLINE, "
-            f"name a local folder, or try the built-in checkpoint: --model {DEMO}",
+            f"{hub_id}: not in the local cache, and {why}; {remedy}, name a local folder, or try the built-in "
+            f"checkpoint: --model {DEMO}",
             code="offline",
         ) from error
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
