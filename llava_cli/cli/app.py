@@ -19,6 +19,7 @@ import typer
 from llava_cli import __version__
 from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, help, models
 from llava_cli.cli.command import App
+from llava_cli.cli.completion import SCRIPTS as SCRIPTS  # which replace the library's
 from llava_cli.errors import ExitCode, LlavaError, Terminated, write_failure
 from llava_cli.output import complain, say
 
