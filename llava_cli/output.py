@@ -121,6 +121,7 @@ def say(text: str) -> None:
     Raises:
         OutputError, BrokenPipeError: as `Output.write` does.
     """
+    _check_stdout()
     Output(1).write(text + "\n")
 
 
@@ -135,8 +136,7 @@ def complain(message: str) -> None:
 def guarded_stdout() -> Iterator[int]:
     """Keep stdout for the answer: a private copy of it; whatever libraries print goes to stderr instead."""
     _flush()
-    if sys.stdout is None:
-        raise OutputError("standard output is closed; redirect it to a file, or to /dev/null")
+    _check_stdout()
     private = os.dup(1)
     os.dup2(2, 1)
     try:
@@ -145,6 +145,11 @@ def guarded_stdout() -> Iterator[int]:
         _flush()
         os.dup2(private, 1)
         os.close(private)
+
+
+def _check_stdout() -> None:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; redirect it to a file, or to /dev/null")
 
 
 def _flush() -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.words import one_line
@@ -23,9 +23,9 @@ _PATIENCE_S = 3
 @dataclass
 class _Stage:
     name: str
+    started: float
     count: int = 0
     total: int = 1
-    started: float = field(default_factory=time.monotonic)
 
     def __str__(self) -> str:
         passed = time.monotonic() - self.started
@@ -50,7 +50,7 @@ class Status:
     def progress(self, stage: str, count: int, total: int) -> None:
         """Tell how far a stage is; it ends when all of it is done. Of stages within stages the innermost is shown."""
         if count < total:
-            running = self._stages.setdefault(stage, _Stage(stage))
+            running = self._stages.setdefault(stage, _Stage(stage, time.monotonic()))
             running.count, running.total = count, total
         else:
             self._stages.pop(stage, None)

@@ -50,7 +50,7 @@ Jobs = Annotated[
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs without one; or @FILE, or '-'."),
+    typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs without one."),
     COMMON,
 ]
 Format = Annotated[

@@ -79,7 +79,7 @@ class OutputOptions:
             "--output",
             "-o",
             metavar="FILE",
-            help="Append records to FILE, and skip the jobs it has already; '-' prints them.",
+            help="Append records to FILE, and skip the jobs it has already.",
             rich_help_panel=_OUTPUT,
         ),
         COMMON,

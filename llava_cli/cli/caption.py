@@ -41,7 +41,7 @@ Prompt = Annotated[
         "--prompt",
         "-p",
         metavar="TEXT",
-        help="Ask this (or what @FILE or '-' holds) of each file; repeatable.",
+        help="Ask this of each file; repeatable.",
         show_default="describe",
     ),
     COMMON,
@@ -86,7 +86,8 @@ def caption(
 ) -> None:
     """Describe many videos and images, or ask each the same questions.
 
-    Without --prompt it asks "Describe this video in detail." Prints a record per file and question, or appends them
+    Without --prompt it asks "Describe this video in detail."; --prompt @FILE asks what FILE holds, --prompt - what
+    standard input does. Prints a record per file and question, or appends them
     to --output; the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
     if files_from == "-" and "-" in (prompt or ()):

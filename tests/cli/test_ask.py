@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.cli.ask import split_arguments
+from llava_cli.cli.ask import read_arguments, split_arguments
 from llava_cli.errors import UsageError
 from llava_cli.media.worker import parent
+from llava_cli.words import visible
 
 
 def test_the_answer_and_nothing_else_is_on_stdout(llava, rendered, tiny):
@@ -114,18 +115,20 @@ def test_a_video_without_frames_gets_no_answer(llava, tiny, rendered, tmp_path):
         (["clip.mp4"], None, "is missing"),
         (["Why?"], None, "is missing"),
         (["clip.mp4", "  "], None, "the question is empty"),
-        (["clip.mp4"], "", "the question is empty"),
+        (["clip.mp4"], [""], "the question is empty"),
         (["-", "-", "Why?"], None, "only once"),
+        (["-"], ["-"], "only once"),
+        (["clip.mp4", "-"], None, "the question is missing"),
     ],
 )
 def test_incomplete_command_lines(arguments, prompt, message):
     with pytest.raises(UsageError, match=message):
-        split_arguments(arguments, prompt)
+        read_arguments(arguments, prompt, None)
 
 
 def test_the_question_may_come_as_an_option():
-    assert split_arguments(["a.mp4", "b.mp4"], "Why?") == (["a.mp4", "b.mp4"], "Why?")
-    assert split_arguments(["a.mp4", "b.mp4", "Why?"], None) == (["a.mp4", "b.mp4"], "Why?")
+    assert split_arguments(["a.mp4", "b.mp4"], ["Why?"]) == (["a.mp4", "b.mp4"], ["Why?"])
+    assert split_arguments(["a.mp4", "b.mp4", "Why?"]) == (["a.mp4", "b.mp4"], ["Why?"])
 
 
 def test_an_unknown_device_says_what_to_do(llava, picture, tiny):
@@ -199,7 +202,7 @@ def test_a_full_disk_is_exit_code_6(picture, tiny):
 
 
 def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, llava):
-    """A terminal gets the same text, in pieces, without control characters, and a newline at the end."""
+    """A terminal gets the same text, in pieces, control characters made visible, and a newline at the end."""
     import pty
 
     options = ["ask", str(picture), "Why?", "-m", str(tiny), "--max-new-tokens", "24", "-q"]
@@ -221,8 +224,7 @@ def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, llava
     os.close(master)
     assert process.wait(60) == 0
     piped = llava(*options).out
-    visible = "".join(c for c in piped if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
-    assert shown.decode().replace("\r\n", "\n") == visible
+    assert shown.decode().replace("\r\n", "\n") == visible(piped)
 
 
 def test_a_conversation_from_a_file(llava, rendered, picture, tiny, tmp_path):
