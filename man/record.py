@@ -55,7 +55,7 @@ KEYS = [
     ("timing.first_token_s", "seconds from the start of the prefill to the first token"),
     ("timing.generate_s", "seconds from the start of the prefill to the last token"),
     ("memory", "bytes: weights, cache, activations, fixed, total and free; only if status is planned"),
-    ("warnings", "texts: what was changed of what was asked for"),
+    ("warnings", "texts: what was changed of what was asked for, and whether the answer was cut off"),
     ("versions", "of llava_cli, transformers, torch and av"),
 ]
 """Each key by its path, and what it holds."""

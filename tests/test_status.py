@@ -19,7 +19,7 @@ class Terminal:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.master, slave = os.openpty()
-        self.stream = open(slave, "w", encoding="utf-8")  # noqa: SIM115 - closed by the fixture
+        self.stream = os.fdopen(slave, "w", encoding="utf-8")
         self.sent = b""
         self._monkeypatch = monkeypatch
         self._reader = threading.Thread(target=self._read, daemon=True)

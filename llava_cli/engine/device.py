@@ -30,7 +30,7 @@ def choose_device(wanted: str) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(0, device=torch.device(wanted))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         others = ", ".join(["cpu", *(name for name, _ in accelerators())])
         raise UsageError(
             f"--device {wanted}: not available on this machine, which has {others}; try --device cpu, or llava doctor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from llava_cli.cli.ask import read_arguments, split_arguments
 from llava_cli.errors import UsageError
 from llava_cli.media.worker import parent
+from llava_cli.media.worker.pool import DecodePool
 from llava_cli.words import visible
 
 
@@ -305,3 +307,68 @@ def test_too_many_frames_are_named_or_fitted(llava, rendered, tiny, tmp_path):
 )
 def test_options_that_contradict(llava, picture, tiny, options):
     assert llava("ask", picture, "Why?", "-m", tiny, *options).code == 2
+
+
+def test_several_questions_are_answered_in_order_and_the_media_decoded_once(
+    llava, rendered, tiny, tmp_path, monkeypatch
+):
+    decoded = []
+    submit = DecodePool.submit
+    monkeypatch.setattr(
+        DecodePool, "submit", lambda self, names, view: decoded.append(names) or submit(self, names, view)
+    )
+    options = ("-m", tiny, "-n", "4", "--max-new-tokens", "6", "--dtype", "float32")
+    asked = (rendered("h264"), "-p", "Why?", "-p", "What colour?", *options)
+    result = llava("ask", *asked, "--json")
+    assert len(decoded) == 1
+    answers = [json.loads(line) for line in result.out.splitlines()]
+    assert [answer["question"] for answer in answers] == ["Why?", "What colour?"]
+    alone = [llava("ask", rendered("h264"), question, *options).out for question in ("Why?", "What colour?")]
+    assert [f"{answer['answer']}\n" for answer in answers] == alone
+    assert llava("ask", *asked).out == "".join(alone)
+    assert llava("ask", *asked, "-o", tmp_path / "both.jsonl").out == ""
+    lines = (tmp_path / "both.jsonl").read_text().splitlines()
+    assert [json.loads(line)["answer"] for line in lines] == [answer["answer"] for answer in answers]
+
+
+def test_a_failure_names_the_question_that_failed(llava, rendered, tiny):
+    failing = "Why? " * 9000
+    result = llava(
+        "ask", rendered("one_frame"), "-p", "Why?", "-p", failing, "-m", tiny, "--max-new-tokens", "2", "--json"
+    )
+    assert result.code == 2
+    first, second = map(json.loads, result.out.splitlines())
+    assert (first["status"], first["question"]) == ("ok", "Why?")
+    assert (second["status"], second["question"]) == ("error", failing)
+
+
+def test_a_question_comes_from_a_file_or_a_pipe(llava, as_program, picture, tiny, tmp_path):
+    (tmp_path / "question.txt").write_text("Why?\n")
+    options = ("-m", tiny, "--max-new-tokens", "2", "--json")
+    assert json.loads(llava("ask", picture, "-p", f"@{tmp_path}/question.txt", *options).out)["question"] == "Why?"
+    with (tmp_path / "question.txt").open("rb") as stream:
+        assert json.loads(as_program("ask", picture, "-p", "-", *options, stdin=stream).stdout)["question"] == "Why?"
+
+
+def test_output_to_standard_output_prints_the_record(llava, picture, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = llava("ask", picture, "Why?", "-m", tiny, "--max-new-tokens", "2", "-o", "-")
+    assert json.loads(result.out)["status"] == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cut_answer_is_said_once_and_stands_in_the_record(llava, picture, tiny):
+    options = ("ask", picture, "Why?", "-m", tiny, "--max-new-tokens", "3")
+    cut = "the answer was cut off after 3 tokens; --max-new-tokens allows longer ones"
+    assert llava(*options).err.count(f"llava: {cut}\n") == 1
+    recorded = llava(*options, "--json", "-q")
+    assert (json.loads(recorded.out)["warnings"], recorded.err) == ([cut], "")
+
+
+def test_a_folder_that_looks_like_markup_is_an_ordinary_one(llava, rendered, tiny, tmp_path):
+    folder = tmp_path / "dir["
+    folder.mkdir()
+    for command in (["ask", "-p", "Why?"], ["caption"], ["frames"]):
+        path = shutil.copytree(rendered("one_frame").parent, folder / "x].mp4", dirs_exist_ok=True)
+        result = llava(*command, path / rendered("one_frame").name, "-m", tiny)
+        assert result.code == 0, result.err

@@ -171,3 +171,10 @@ def test_text_that_is_no_text_costs_its_job(as_program, llava, files, tiny, tmp_
     asked = as_program("caption", media, "-p", b"Wh\xff?", "-p", "Why?", "-m", tiny, *MODEL)
     assert sorted(record["status"] for record in records(asked.stdout.decode())) == ["error", "ok"]
     assert asked.returncode == 1
+
+
+def test_a_video_in_the_place_of_a_list_is_refused_with_what_was_meant(llava, files, tiny):
+    result = llava("batch", files / "h264.mp4", "-m", tiny)
+    assert (result.code, result.out) == (3, "")
+    assert "is no text in UTF-8" in result.err
+    assert f"llava caption {files / 'h264.mp4'}" in result.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,14 @@ def test_released_checkpoints_need_no_torch_and_no_network(rendered, tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["visual_tokens"] == 8 * tokens
+
+
+def test_a_name_does_nothing_to_whoever_reads_it(llava, rendered, tiny, tmp_path):
+    path = tmp_path / "a\x1b]0;title\x07\nb\u202e.mp4"
+    shutil.copy(rendered("one_frame"), path)
+    result = llava("frames", path, "-m", tiny)
+    assert result.code == 0
+    first, _, *rows = result.out.splitlines()
+    assert "a\\x1b]0;title\\x07\\nb\\u202e.mp4: " in first
+    assert ", 1 frame, " in first
+    assert len(rows) == 1

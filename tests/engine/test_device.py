@@ -22,5 +22,14 @@ def test_the_number_format_follows_from_the_machine_s_memory_not_from_what_is_fr
 
 
 def test_a_device_that_is_not_there_says_what_to_do():
-    with pytest.raises(UsageError, match=r"--device cuda:99: not available on this machine .*; try --device cpu"):
+    with pytest.raises(
+        UsageError, match=r"--device cuda:99: not available on this machine, which has cpu.*; try --device cpu"
+    ):
         choose_device("cuda:99")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "privateuseone", "meta:3:4"])
+def test_the_library_s_own_list_of_devices_is_not_shown(name):
+    with pytest.raises(UsageError) as raised:
+        choose_device(name)
+    assert "opengl" not in str(raised.value)
