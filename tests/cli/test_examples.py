@@ -88,6 +88,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(folder / name)
     asked = [{"role": "user", "content": [{"type": "video", "path": "clip.mp4"}, {"type": "text", "text": "Why?"}]}]
     (folder / "chat.json").write_text(json.dumps(asked))
+    (folder / "question.txt").write_text("What happens?\n")
     (folder / "videos.txt").write_text("clip.mp4\n")
     (folder / "videos").mkdir()
     shutil.copy(folder / VIDEOS[0], folder / "videos")
