@@ -70,6 +70,7 @@ def test_an_answer_says_all_there_is_to_know(model, folder):
     assert 0 < answer.visual_tokens < answer.prompt_tokens
 
 
+@pytest.mark.usefixtures("no_settings")
 def test_a_record_is_the_command_line_s(model, folder):
     path = folder / "video.mp4"
     record = model.ask("What happens?", path, frames=4, max_new_tokens=9).record()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,9 @@ import pytest
 from llava_cli.config import check_variables, config_path, read_config, variable
 from llava_cli.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("no_settings")
+
 KNOWN = ("model", "frames", "max-new-tokens", "4bit", "temperature")
-
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LLAVA_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

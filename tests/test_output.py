@@ -109,3 +109,20 @@ def test_an_answer_that_fails_before_its_first_word_leaves_the_line_alone():
 def test_to_be_quiet_and_verbose_is_asked_too_much():
     with pytest.raises(UsageError, match="cannot be used together"), console(quiet=True, verbose=True):
         pass
+
+
+def test_words_and_the_status_line_do_not_share_a_line(monkeypatch):
+    """What takes its time is hidden while a terminal is written to, and for all of an answer that comes in pieces."""
+    master, slave = os.openpty()
+    out, hidden = Output(slave), []
+    write, update = out._write, out.status._update
+    monkeypatch.setattr(out, "_write", lambda text: (hidden.append(out.status._hidden > 0), write(text)))
+    monkeypatch.setattr(out.status, "_update", lambda: (hidden.append(out.status._hidden > 0), update()))
+    out.write("a line\n")
+    out.write_pieces(out.progress("answering", count, 3) or "word " for count in (1, 2, 3))
+    os.close(master)
+    os.close(slave)
+    first, *rest = hidden[3:]
+    assert hidden[:3] == [True, True, False]
+    assert not first  # before the first word there is nothing to hide from
+    assert all(rest[:-1])

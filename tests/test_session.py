@@ -49,6 +49,7 @@ def session_of(folder: Path) -> Session:
     return Session(str(folder), load=LoadOptions("cpu", "float32"))
 
 
+@pytest.mark.usefixtures("no_settings")
 @pytest.mark.parametrize("pipe", ["standard input", "fifo"])
 def test_a_pipe_is_read_once_however_often_it_is_decoded(short, rendered, tmp_path, pipe):
     options = ["-m", short, "-n", "80", "--max-new-tokens", "5", "--fit", "--json"]

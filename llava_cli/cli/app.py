@@ -74,9 +74,7 @@ def main() -> NoReturn:
     """Run the command line and exit with an `ExitCode`."""
     signal.signal(signal.SIGTERM, _terminate)
     _occupy_closed_streams()
-    code = _run()
-    _flush_streams()
-    sys.exit(code)
+    sys.exit(_run())
 
 
 def _run() -> int:
@@ -93,7 +91,7 @@ def _run() -> int:
         return ExitCode.TERMINATED
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            failure = write_failure(error.filename or "a temporary file", error)
+            failure = write_failure(error.filename or "the output", error)
             complain(f"llava: {failure}")
             return failure.exit_code
         complain(f"llava: this is a bug in llava: {type(error).__name__}: {error}; details in {_write_log()}")
@@ -114,15 +112,6 @@ def _occupy_closed_streams() -> None:
             os.set_inheritable(os.open(os.devnull, mode), True)
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - as long as the program
-
-
-def _flush_streams() -> None:
-    """Write what is still to be written; what cannot be must not change the exit code, or be told by Python."""
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

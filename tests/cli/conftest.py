@@ -24,11 +24,8 @@ class Result:
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
-    for name in [name for name in os.environ if name.startswith("LLAVA_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+def without_settings(no_settings: None) -> None:
+    """No command sees the settings of whoever runs the tests."""
 
 
 @pytest.fixture(scope="session")

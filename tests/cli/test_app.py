@@ -167,6 +167,13 @@ def test_no_file_takes_the_place_of_a_closed_stream(rendered):
     assert (done.returncode, done.stdout, done.stderr) == (6, "", "")
 
 
+def test_python_has_nothing_to_add_to_what_could_not_be_written(monkeypatch):
+    """What the library prints waits in a buffer, which is written once more at the end."""
+    monkeypatch.setenv("_LLAVA_COMPLETE", "source_bash")
+    done = in_shell(">/dev/full")
+    assert (done.returncode, done.stderr) == (6, "llava: the output: cannot be written: the disk is full\n")
+
+
 def in_shell(streams: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The program with its standard streams redirected so."""
     script = f'"$@" {streams}'
