@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 
+from llava_cli.cli import checks
+
 
 def test_the_hub_is_asked_only_when_told_to(report, monkeypatch):
     import huggingface_hub
@@ -29,3 +31,10 @@ def test_a_missing_library_is_a_problem_with_a_remedy(llava, report, monkeypatch
     text = llava("doctor", "--no-self-test").out
     assert "PROBLEM --4bit" in text
     assert "-> pip install bitsandbytes" in text
+
+
+def test_nobody_is_promised_a_quick_cpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(checks, "Path", lambda *_: tmp_path / "no-driver")
+    found = checks._no_gpu(None)
+    assert (found.status, "a minute or more" in found.detail) == ("note", True)
+    assert "interleave-0.5b" in (found.remedy or "")
