@@ -18,6 +18,7 @@ from llava_cli.models import pixels
 from llava_cli.models.checkpoint import open_checkpoint
 from llava_cli.models.llava_next_video import LlavaNextVideo
 
+REAL_MEDIA = os.environ.get("LLAVA_TEST_MEDIA")
 MEAN_BOUND, MAX_BOUND = 1.5, 24
 
 
@@ -66,9 +67,9 @@ def test_on_rendered_clips(family, rendered, name):
     assert apart.max() <= MAX_BOUND
 
 
-@pytest.mark.skipif("LLAVA_TEST_MEDIA" not in os.environ, reason="LLAVA_TEST_MEDIA names no folder of real media")
+@pytest.mark.skipif(REAL_MEDIA is None, reason="LLAVA_TEST_MEDIA names no folder of real media")
 def test_on_real_clips(family, record_property):
-    for path in sorted(Path(os.environ["LLAVA_TEST_MEDIA"], "real").glob("*.mp4")):
+    for path in sorted(Path(REAL_MEDIA, "real").glob("*.mp4")):
         apart = difference(family, path)
         record_property(path.name, f"mean {apart.mean():.2f} max {apart.max():.0f}")
         print(f"{path.name}: mean {apart.mean():.2f}, max {apart.max():.0f} of 255 levels")

@@ -30,6 +30,7 @@ from llava_cli.media.opening import open_source
 from llava_cli.media.sampling import check
 from llava_cli.media.source import Name, Source
 from llava_cli.media.worker.wire import READY, Request, read_outcome
+from llava_cli.words import counted
 
 # The parent's own search path, and not the current folder, which -m or -c would put before it.
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.worker.child import main; main()"
@@ -112,7 +113,7 @@ class Worker:
         except TimeoutError as error:
             self._stop()
             raise TimedOut(
-                f"{name}: not decoded within {self.limits.timeout:g} seconds; --timeout allows more"
+                f"{name}: not decoded within {counted(self.limits.timeout, 'second')}; --timeout allows more"
             ) from error
         except MemoryError as error:
             self._stop()
@@ -231,7 +232,7 @@ class _Watched(io.RawIOBase):
             pipe.register(self._pipe, selectors.EVENT_READ)
             while not pipe.select(max(0.0, min(LOOK_S, self._end - time.monotonic()))):
                 if time.monotonic() >= self._end:
-                    raise TimeoutError(f"not within {self._seconds:g} seconds")
+                    raise TimeoutError(f"not within {counted(self._seconds, 'second')}")
                 if _memory_of(self._process.pid) > self._memory:
                     raise MemoryError
         return os.readv(self._pipe, [buffer])
