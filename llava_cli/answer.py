@@ -12,6 +12,7 @@ from llava_cli.engine.types import Completion, ModelInfo, Query
 from llava_cli.media.clip import Media
 from llava_cli.record import answer_record, plan_record
 from llava_cli.request import Request
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Job
@@ -91,8 +92,20 @@ class Answer:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was odd about the media, and what was changed of what was asked for."""
-        return (*(note for medium in self.media for note in medium.info.warnings), *self.prepared.request.warnings)
+        """What was odd about the media, what was changed of what was asked for, and whether the answer is whole."""
+        return (*(note for medium in self.media for note in medium.info.warnings), *self._notes)
+
+    @property
+    def cut(self) -> str | None:
+        """What there is to say of an answer that its longest length cut off."""
+        if self.finish_reason != "length":
+            return None
+        most = counted(self.completion.completion_tokens, "token")
+        return f"the answer was cut off after {most}; --max-new-tokens allows longer ones"
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return (*self.prepared.request.warnings, *filter(None, [self.cut]))
 
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's `--json`; see llava-record(5)."""
@@ -103,7 +116,7 @@ class Answer:
         done = self.prepared
         request = done.request
         return answer_record(
-            request.asked(done.media), done.media, self.completion, self.model, done.decode_s, request.warnings, own_id,
+            request.asked(done.media), done.media, self.completion, self.model, done.decode_s, self._notes, own_id,
             done.query.prompt if request.prompt_ids else None,
         )  # fmt: skip
 

@@ -20,8 +20,9 @@ from llava_cli.media.sampling import parse_time
 from llava_cli.media.worker.parent import Worker
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.models.user_template import read_template
+from llava_cli.progress import Progress, no_progress
 from llava_cli.request import FrameChoice, Request
-from llava_cli.session import Progress, Session, no_progress
+from llava_cli.session import Session
 
 MediaName = str | os.PathLike[str]
 Time = float | str

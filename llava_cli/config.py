@@ -6,6 +6,7 @@ A value comes from the command line, or else from `LLAVA_<KEY>`, or else from th
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from llava_cli.errors import UsageError
+
+_PREFIX = "LLAVA_"
 
 
 def config_path() -> Path:
@@ -24,7 +27,20 @@ def config_path() -> Path:
 
 def variable(key: str) -> str:
     """The environment variable that sets an option."""
-    return "LLAVA_" + key.upper().replace("-", "_")
+    return _PREFIX + key.upper().replace("-", "_")
+
+
+def check_variables(known: Collection[str]) -> None:
+    """Look for variables that set nothing.
+
+    Raises:
+        UsageError: there is a `LLAVA_…` that is not of a `known` key.
+    """
+    names = {variable(key).removeprefix(_PREFIX) for key in known}
+    for name in os.environ:
+        own = name.removeprefix(_PREFIX)
+        if own != name and own not in names:
+            raise UsageError(f"unknown variable {name}; {_meant(own, names, _PREFIX, 'variables')}")
 
 
 def read_config(known: Collection[str]) -> dict[str, str | int | float | bool]:
@@ -49,8 +65,13 @@ def read_config(known: Collection[str]) -> dict[str, str | int | float | bool]:
 
 def _check(key: str, value: Any, known: Collection[str], path: Path) -> None:
     if key not in known:
-        close = get_close_matches(key.replace("_", "-"), known, 1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
-        raise UsageError(f"{path}: unknown key {key!r}; {remedy}")
+        raise UsageError(f"{path}: unknown key {key!r}; {_meant(key.replace('_', '-'), known, '', 'keys')}")
     if not isinstance(value, str | int | float | bool):
         raise UsageError(f"{path}: {key}: must be a string, a number, true or false")
+
+
+def _meant(name: str, known: Collection[str], prefix: str, kind: str) -> str:
+    close = get_close_matches(name, known, 1)
+    if close:
+        return f"did you mean {prefix + close[0]!r}?"
+    return f"known {kind}: {', '.join(prefix + one for one in sorted(known))}"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -34,6 +34,8 @@ class LlavaError(Exception):
     exit_code = ExitCode.BUG
     known: Mapping[str, Any] = {}
     """What is known of the question that failed: arguments of `error_record`."""
+    earlier: Sequence[dict[str, Any]] = ()
+    """Records of the questions that the same command has answered before, for the file that gets this failure's."""
     recorded = False
     """Whether its record has been written, where records were asked for."""
 

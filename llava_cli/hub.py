@@ -21,7 +21,7 @@ def asking_hub(error_class: type[LlavaError], name: str, revision: str | None, o
         LlavaError: an `error_class`, whatever goes wrong.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     try:
         yield
@@ -36,11 +36,10 @@ def asking_hub(error_class: type[LlavaError], name: str, revision: str | None, o
     except errors.RepositoryNotFoundError as error:
         raise error_class(f"{name}: not on the hub, or private (`hf auth login`)", code="not_found") from error
     except errors.LocalEntryNotFoundError as error:
-        raise error_class(
-            f"{name}: not in the local cache, and the hub cannot be reached; check the network or HF_HUB_OFFLINE"
-            f"{otherwise}",
-            code="offline",
-        ) from error
+        why, remedy = "the hub cannot be reached", "check the network"
+        if constants.HF_HUB_OFFLINE:
+            why, remedy = "HF_HUB_OFFLINE is set, so that nothing is downloaded", "unset it"
+        raise error_class(f"{name}: not in the local cache, and {why}; {remedy}{otherwise}", code="offline") from error
     except errors.EntryNotFoundError as error:
         raise error_class(f"{name}: the hub has no such file there", code="not_found") from error
     except Exception as error:  # of the library, of those below it, and of the system

@@ -6,21 +6,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import chain
 
 from llava_cli.atomic import write_all
-from llava_cli.errors import OutputError, write_failure
-from llava_cli.texts import printable
+from llava_cli.errors import OutputError, UsageError, write_failure
+from llava_cli.progress import stage
+from llava_cli.status import Status
+from llava_cli.words import one_line, visible
 from llava_cli.wrap import Wrapper
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.status import Status
-
-# What could move a terminal's cursor, write its clipboard or change its title: control characters, C1 ones too.
-_CONTROL = {code: None for code in (*range(0x00, 0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 class Output:
@@ -28,9 +23,10 @@ class Output:
 
     def __init__(self, stdout: int, quiet: bool = False) -> None:
         self._stdout = stdout
-        self.quiet = quiet
         self.answers_to_terminal = os.isatty(stdout)
-        self._status: Status | None = None
+        self.status = Status(quiet)
+        self.progress = self.status.progress
+        """What sessions are given to tell how far they are."""
 
     def write(self, text: str) -> None:
         """Write a part of the result to stdout, at once.
@@ -39,8 +35,10 @@ class Output:
             OutputError: it cannot be written (the disk is full, say).
             BrokenPipeError: the reader has gone.
         """
-        if self.answers_to_terminal:
-            text = text.translate(_CONTROL)
+        with self.status.hidden() if self.answers_to_terminal else nullcontext():
+            self._write(visible(text) if self.answers_to_terminal else text)
+
+    def _write(self, text: str) -> None:
         try:
             write_all(self._stdout, text.encode("utf-8", "backslashreplace"))
         except BrokenPipeError:
@@ -50,15 +48,13 @@ class Output:
 
     def write_pieces(self, pieces: Iterable[str]) -> None:
         """Show a text on a terminal while it comes, its lines broken between words, and end its last line."""
-        wrapper = Wrapper(self.width())
-        begun = ended = False
-        try:
-            for piece in pieces:
-                begun = True
-                self.write(wrapper.feed(piece))
-            ended = True
-        finally:
-            if begun or ended:
+        wrapper, rest = Wrapper(self.width()), iter(pieces)
+        first = next(rest, "")
+        with self.status.hidden():  # words are a sign of life themselves
+            try:
+                for piece in chain([first], rest):
+                    self.write(wrapper.feed(visible(piece)))
+            finally:
                 self.write(wrapper.end() + "\n")
 
     def width(self) -> int:
@@ -68,25 +64,11 @@ class Output:
         except OSError:
             return 0
 
-    def progress(self, stage: str, count: int, total: int) -> None:
-        """Show on stderr, where it is a terminal, what takes its time; a stage ends when all of it is done."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-        if count < total and not self.quiet and sys.stderr is not None and sys.stderr.isatty():
-            from rich.text import Text
-
-            self._status = stderr_console().status(Text(visible(stage)))
-            self._status.start()
-
     @contextmanager
-    def working(self, stage: str) -> Iterator[None]:
+    def working(self, name: str) -> Iterator[None]:
         """Show that something takes its time."""
-        self.progress(stage, 0, 1)
-        try:
+        with stage(self.progress, name):
             yield
-        finally:
-            self.progress(stage, 1, 1)
 
 
 @contextmanager
@@ -103,8 +85,14 @@ def console(quiet: bool = False, verbose: bool = False) -> Iterator[Output]:
     logger.addHandler(handler)
     _quiet_libraries(quiet, verbose)
     try:
+        if quiet and verbose:
+            raise UsageError("--quiet and --verbose cannot be used together")
         with guarded_stdout() as stdout:
-            yield Output(stdout, quiet)
+            out = Output(stdout, quiet)
+            try:
+                yield out
+            finally:
+                out.status.close()
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
@@ -123,69 +111,33 @@ def _quiet_libraries(quiet: bool, verbose: bool) -> None:
     logging.getLogger("bitsandbytes").setLevel(level.upper())
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", level)
     os.environ.setdefault("HF_HUB_VERBOSITY", level)
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
-def stdin_is_terminal() -> bool:
-    """Whether a person would have to type what is read from standard input."""
-    return sys.stdin is not None and sys.stdin.isatty()
+def say(text: str) -> None:
+    """Write a page of the program's own to stdout: help, a version.
 
-
-def visible(text: str) -> str:
-    """Text that cannot do anything to a terminal."""
-    return printable(text).translate(_CONTROL)
+    Raises:
+        OutputError, BrokenPipeError: as `Output.write` does.
+    """
+    _check_stdout()
+    Output(1).write(text + "\n")
 
 
 def complain(message: str) -> None:
     """One line on stderr, even when quiet: an error."""
     with suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            sys.stderr.write(visible(message.replace("\n", " ")) + "\n")
-            sys.stderr.flush()
-
-
-def stderr_console() -> Console:
-    """A rich console on stderr, for tables and progress."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
-
-
-@contextmanager
-def batch_bar(out: Output) -> Iterator[Callable[[int, int | None, str], None]]:
-    """A progress bar on stderr, where it is a terminal; called with jobs done, their number if known, and a remark."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = stderr_console()
-    if out.quiet or not console.is_terminal:
-        yield lambda done, total, remark: None
-        return
-    columns = (
-        BarColumn(),
-        TextColumn("{task.completed}/{task.fields[of]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[remark]}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=None, of="?", remark="")
-
-        def report(done: int, total: int | None, remark: str) -> None:
-            of = "?" if total is None else str(total)
-            bar.update(task, completed=done, total=total, of=of, remark=visible(remark))
-
-        yield report
+        sys.stderr.write(one_line(message.replace("\n", " ")) + "\n")
+        sys.stderr.flush()
 
 
 @contextmanager
 def guarded_stdout() -> Iterator[int]:
     """Keep stdout for the answer: a private copy of it; whatever libraries print goes to stderr instead."""
     _flush()
-    try:
-        private = os.dup(1)
-    except OSError as error:
-        raise OutputError("standard output is closed; redirect it to a file, or to /dev/null") from error
+    _check_stdout()
+    private = os.dup(1)
     os.dup2(2, 1)
     try:
         yield private
@@ -193,6 +145,11 @@ def guarded_stdout() -> Iterator[int]:
         _flush()
         os.dup2(private, 1)
         os.close(private)
+
+
+def _check_stdout() -> None:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; redirect it to a file, or to /dev/null")
 
 
 def _flush() -> None:

@@ -21,6 +21,7 @@ from llava_cli.media.clip import Clip, Media
 from llava_cli.models.messages import Medium, media_path
 from llava_cli.models.prompt import Prompt
 from llava_cli.texts import all_printable, is_text, path_entry, printable
+from llava_cli.words import counted, one_line
 
 SCHEMA_VERSION = 1
 
@@ -100,11 +101,10 @@ def plan_text(record: dict[str, Any]) -> str:
     ]
     lines += [f"layers {layers}: {device}" for device, layers in model.get("device_map", {}).items()]
     for medium in record["media"]:
-        frames = f"{len(medium['frames'])} frames, " if "frames" in medium else ""
-        lines.append(f"{medium['path']}: {frames}{medium['visual_tokens']} visual tokens")
-    lines.append(
-        f"prompt: {record['usage']['prompt_tokens']} tokens, and up to {record['generation']['max_new_tokens']} new"
-    )
+        frames = f"{counted(len(medium['frames']), 'frame')}, " if "frames" in medium else ""
+        lines.append(f"{one_line(medium['path'])}: {frames}{counted(medium['visual_tokens'], 'visual token')}")
+    asked = counted(record["usage"]["prompt_tokens"], "token")
+    lines.append(f"prompt: {asked}, and up to {record['generation']['max_new_tokens']} new")
     devices = memory.get("devices", {})
     lines += [_memory_text(f"memory of {device}", sizes) for device, sizes in devices.items()]
     lines.append(_memory_text("memory in all" if devices else "memory", memory))
@@ -129,8 +129,8 @@ def time_text(record: dict[str, Any], total_s: float) -> str:
     rate = f", {(tokens - 1) / decoding:.1f} tokens/s" if tokens > 1 and decoding > 0 else ""
     return (
         f"time: decode {timing['decode_s']:.2f} s, load {timing['load_s']:.2f} s, encode {timing['encode_s']:.2f} s, "
-        f"first token {timing['first_token_s']:.2f} s, {tokens} tokens in {timing['generate_s']:.2f} s{rate}; "
-        f"{total_s:.2f} s in all"
+        f"first token {timing['first_token_s']:.2f} s, {counted(tokens, 'token')} in "
+        f"{timing['generate_s']:.2f} s{rate}; {total_s:.2f} s in all"
     )
 
 

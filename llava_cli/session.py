@@ -30,6 +30,7 @@ from llava_cli.media.worker.pool import DecodePool
 from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
 from llava_cli.models.registry import family_of
+from llava_cli.progress import Progress, no_progress, stage
 from llava_cli.request import WRAPPED_AGAIN, Request
 
 if TYPE_CHECKING:
@@ -39,13 +40,6 @@ if TYPE_CHECKING:
     from llava_cli.engine.warm.client import WarmLoader
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done, and how much there is; a stage begins with 0 and ends with all."""
-
-
-def no_progress(stage: str, count: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def open_family(
@@ -156,7 +150,7 @@ class Session:
             UsageError: the machine has no such device, or it lacks a package.
             ModelError: the checkpoint is incomplete or damaged.
         """
-        with self._stage("starting"):
+        with stage(self._progress, "starting"):
             loader = self._local_loader() if self._keep_s is None else self._warm_loader(self._keep_s)
         info = loader.info
         log.debug(
@@ -192,8 +186,8 @@ class Session:
         checkpoint.fetch()
         if checkpoint.dummy:
             log.warning("the weights are random: the answer is meaningless")
-        with self._stage(f"loading {checkpoint.name}"):
-            engine = self.loader.load()
+        with stage(self._progress, f"loading {checkpoint.name}"):
+            engine = self.loader.load(self._progress)
         for device, layers in (engine.info.device_map or {}).items():
             log.debug("layers %s: %s", layers, device)
         return engine
@@ -204,7 +198,7 @@ class Session:
         Raises:
             InputError: a file cannot be read.
         """
-        with self._stage(f"reading {', '.join(request.names)}"):
+        with stage(self._progress, f"reading {', '.join(request.names)}"):
             return media.shown(self.views(request))
 
     def ask(self, request: Request, media: OpenMedia | None = None) -> Answer:
@@ -364,11 +358,3 @@ class Session:
             if note not in self._told:
                 self._told.add(note)
                 log.warning("%s", note)
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        self._progress(name, 0, 1)
-        try:
-            yield
-        finally:
-            self._progress(name, 1, 1)

@@ -6,10 +6,7 @@ What it writes is checked in and goes into the wheel; a test fails when it is st
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 from pathlib import Path
@@ -21,6 +18,7 @@ from llava_cli import __version__
 from llava_cli.cli import chat
 from llava_cli.cli.app import app
 from llava_cli.cli.command import HELP, all_configurable, walk
+from llava_cli.cli.completion import SCRIPTS
 from llava_cli.cli.help import examples, first_sentence, groups
 from llava_cli.config import variable
 from man.record import ABOUT, CONVERSATIONS, ERROR_CODES, KEYS, LEDGER, LEDGER_ABOUT, LIST_KEYS
@@ -67,30 +65,7 @@ def pages() -> dict[str, str]:
 def completions() -> dict[str, str]:
     """The shells' completion scripts by file name."""
     names = {"bash": "llava.bash", "zsh": "_llava", "fish": "llava.fish"}
-    scripts = {names[shell]: _script(shell).strip() + "\n" for shell in names}
-    scripts["_llava"] = _first_tab(scripts["_llava"])
-    return scripts
-
-
-def _script(shell: str) -> str:
-    program = "from llava_cli.cli.app import app; app(prog_name='llava')"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"_LLAVA_COMPLETE": f"source_{shell}", "PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
-
-
-def _first_tab(script: str) -> str:
-    """Have the script complete when zsh loads it at the first TAB too, instead of only getting ready to."""
-    register = "compdef _llava_completion llava"
-    if script.count(register) != 1:
-        raise ValueError("the library's zsh script is not what it was: look at it again")
-    call = f'{register}\nif [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n  _llava_completion "$@"\nfi'
-    return script.replace(register, call)
+    return {names[shell]: f"{script.strip()}\n" for shell, script in SCRIPTS.items()}
 
 
 def _page(name: str, command: Any, root: Any, every: Sequence[tuple[str, Any]]) -> str:

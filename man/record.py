@@ -84,7 +84,11 @@ KEYS = [
         "bytes: weights, cache, activations, fixed, total and free; in devices the same of each, if they are several; "
         "only if status is planned",
     ),
-    ("warnings", "texts: what was changed of what was asked for, and what may not be what was meant"),
+    (
+        "warnings",
+        "texts: what was changed of what was asked for, what may not be what was meant, and whether the answer was cut "
+        "off",
+    ),
     ("prompt_text", "the prompt, a placeholder for each medium or picture; only with --prompt-ids or --dry-run"),
     ("prompt_ids", "pairs of a token id and how often it follows itself; only with --prompt-ids"),
     ("answer_ids", "the token ids generated, with the one that ended the answer; only with --prompt-ids"),

@@ -104,3 +104,11 @@ def test_closing_it_after_its_end_takes_nothing_away(stream):
     whole = stream.result()
     stream.close()
     assert stream.result() is whole
+
+
+def test_an_answer_that_was_cut_off_says_so():
+    whole, cut = (Answer(prepared(), completion(finish_reason=reason), MODEL) for reason in ("stop", "length"))
+    assert (whole.cut, whole.warnings, whole.record()["warnings"]) == (None, (), [])
+    assert cut.cut == "the answer was cut off after 4 tokens; --max-new-tokens allows longer ones"
+    assert cut.warnings == (cut.cut,)
+    assert cut.record()["warnings"] == [cut.cut]

@@ -147,4 +147,5 @@ def test_a_chat_that_becomes_too_long_shows_fewer_frames_where_it_may(tmp_path, 
             chat.ask("Why?")
             answer = chat.ask("How many shapes are there?")
     assert len(answer.media[0].frames) == 13
-    assert answer.warnings == ("at most 13 frames of each video are shown, to fit the checkpoint's context",)
+    note = "at most 13 frames of each video are shown, to fit the checkpoint's context"
+    assert answer.warnings == (note, answer.cut)

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from llava_cli.config import config_path, read_config, variable
+from llava_cli.config import check_variables, config_path, read_config, variable
 from llava_cli.errors import UsageError
 
 KNOWN = ("model", "frames", "max-new-tokens", "4bit", "temperature")
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LLAVA_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -58,3 +65,15 @@ def test_a_file_that_cannot_be_read(config):
 def test_a_variable_is_its_key_in_capitals():
     assert variable("max-new-tokens") == "LLAVA_MAX_NEW_TOKENS"
     assert variable("4bit") == "LLAVA_4BIT"
+
+
+def test_a_variable_that_sets_nothing_is_told_like_a_key(monkeypatch):
+    monkeypatch.setenv("LLAVA_MAX_NEW_TOKENS", "5")
+    check_variables(KNOWN)
+    monkeypatch.setenv("LLAVA_FRAME", "5")
+    with pytest.raises(UsageError, match="unknown variable LLAVA_FRAME; did you mean 'LLAVA_FRAMES'"):
+        check_variables(KNOWN)
+    monkeypatch.delenv("LLAVA_FRAME")
+    monkeypatch.setenv("LLAVA_COLOUR", "red")
+    with pytest.raises(UsageError, match="unknown variable LLAVA_COLOUR; known variables: LLAVA_4BIT, LLAVA_FRAMES"):
+        check_variables(KNOWN)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from llava_cli.errors import OutputError
+from llava_cli.errors import OutputError, UsageError
 from llava_cli.output import Output, complain, console
 
 
@@ -39,7 +39,7 @@ def test_a_terminal_gets_no_control_sequences():
     finally:
         os.close(master)
         os.close(slave)
-    assert shown.replace(b"\r\n", b"\n").decode() == "]52;c;aGk=red31m\tandblue\n"
+    assert shown.replace(b"\r\n", b"\n").decode() == "\\x1b]52;c;aGk=\\x07red\\x9b31m\tand\\x0dblue\n"
 
 
 def test_a_pipe_gets_every_character():
@@ -59,7 +59,7 @@ def test_a_full_disk_is_one_clear_error():
 
 def test_complaints_are_one_line(capfd):
     complain("llava: bad\nname\udcff\x1b[31m: no such file")
-    assert capfd.readouterr().err == "llava: bad name\\udcff[31m: no such file\n"
+    assert capfd.readouterr().err == "llava: bad name\\udcff\\x1b[31m: no such file\n"
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,37 @@ def test_what_is_logged_is_said_on_stderr(capfd, options, said):
         log.error("error")
     log.error("nobody's")
     assert capfd.readouterr().err == "".join(f"llava: {word}\n" for word in said.split())
+
+
+def test_on_a_terminal_lines_are_broken_as_they_are_shown():
+    """What is made visible takes columns too."""
+    master, slave = os.openpty()
+    try:
+        out = Output(slave)
+        out.width = lambda: 12
+        out.write_pieces(iter(["one ", "\u202etwo", " three"]))
+        shown = b""
+        while not shown.endswith(b"three\r\n"):
+            shown += os.read(master, 1000)
+        assert shown == b"one\r\n\\u202etwo\r\nthree\r\n"
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_an_answer_that_fails_before_its_first_word_leaves_the_line_alone():
+    def failing():
+        raise OutputError("no words")
+        yield ""
+
+    reader, writer = os.pipe()
+    with pytest.raises(OutputError):
+        Output(writer).write_pieces(failing())
+    os.close(writer)
+    assert os.read(reader, 10) == b""
+    os.close(reader)
+
+
+def test_to_be_quiet_and_verbose_is_asked_too_much():
+    with pytest.raises(UsageError, match="cannot be used together"), console(quiet=True, verbose=True):
+        pass

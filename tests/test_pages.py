@@ -158,15 +158,18 @@ CASES = [
     (["models", ""], {"show", "pull"}),
     (["ask", "--max-n"], {"--max-new-tokens"}),
     (["ask", "--model", "onevision-0"], {"onevision-0.5b"}),
+    (["ask", "--device", "cp"], {"cpu"}),
 ]
+JOINED = ["ask", "--model=onevision-0"]
+"""An option and its value in one word: bash completes the value, fish the word."""
 
 
 @needs("bash")
-@pytest.mark.parametrize(("words", "offered"), CASES)
+@pytest.mark.parametrize(("words", "offered"), [*CASES, (JOINED, {"onevision-0.5b"})])
 def test_bash_completes(path, words, offered):
-    typed = " ".join(f'"{word}"' for word in ["llava", *words])
+    typed = " ".join(["llava", *words])
     program = (
-        f"source completions/llava.bash; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; "
+        f"source completions/llava.bash; COMP_LINE='{typed} beyond'; COMP_POINT={len(typed)}; "
         '_llava_completion llava; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
@@ -177,7 +180,7 @@ def test_bash_completes(path, words, offered):
 
 
 @needs("fish")
-@pytest.mark.parametrize(("words", "offered"), CASES)
+@pytest.mark.parametrize(("words", "offered"), [*CASES, (JOINED, {"--model=onevision-0.5b"})])
 def test_fish_completes(path, words, offered, tmp_path):
     program = f"source completions/llava.fish; complete -C '{' '.join(['llava', *words])}'"
     done = subprocess.run(
@@ -203,9 +206,15 @@ def test_zsh_completes_at_the_first_tab_and_the_next(path, tmp_path):
     try:
         os.write(master, f"fpath=({site} $fpath); autoload -Uz compinit; compinit -u -D; echo st''arted\n".encode())
         wait_for(master, "started")
-        for typed, completed in (("fra\t", "frames"), ("doc\t", "doctor")):
+        for typed, completed in (
+            ("fra\t", "llava frames"),
+            ("doc\t", "llava doctor"),
+            ("ask --model=onevision-0\t", "--model=onevision-0.5b"),
+            ("ask --device cp\t", "--device cpu"),
+            ("ask --s\t\t", "-- 'uniform' takes frames"),
+        ):
             os.write(master, f"llava {typed}".encode())
-            wait_for(master, f"llava {completed}")
+            wait_for(master, completed)
             os.write(master, b"\x15")  # Ctrl-U: an empty line again
     finally:
         shell.kill()

@@ -40,7 +40,7 @@ def test_a_question_that_looks_like_a_whole_prompt_is_warned_of_once(folder, req
     request = replace(request_of(), question="[INST] <video> Why? [/INST]")
     with Session(str(folder), load=LoadOptions("cpu")) as session:
         answers = [session.ask(request) for _ in range(2)]
-    assert [answer.record()["warnings"] for answer in answers] == [[WRAPPED_AGAIN]] * 2
+    assert [answer.record()["warnings"] for answer in answers] == [[WRAPPED_AGAIN, answers[0].cut]] * 2
     assert [record.getMessage() for record in caplog.records].count(WRAPPED_AGAIN) == 1
 
 
@@ -84,10 +84,11 @@ def test_what_does_not_fit_into_the_context_is_refused_or_fitted(short, request_
         answer = session.ask(request_of(frames=80, fit=True))
     frames = len(answer.media[0].frames)
     assert f"--frames {frames} would fit" in str(refused.value)
-    (note,) = answer.warnings
+    note, cut = answer.warnings
+    assert cut == answer.cut
     assert note == f"at most {frames} frames of each video are shown, to fit the checkpoint's context"
     assert f"{answer.media[0].info.path}: {note}" in caplog.messages
-    assert answer.record()["warnings"] == [note]
+    assert answer.record()["warnings"] == [note, cut]
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_loading_or_fitted(folder, request_of, monkeypatch):
@@ -116,7 +117,8 @@ def test_what_does_not_fit_into_memory_is_refused_before_loading_or_fitted(folde
             answer = session.ask(replace(request, fit=True))
             frames = len(answer.media[0].frames)
             assert frames in (16, 8, 4, 2, 1)
-            assert answer.warnings == (f"at most {frames} frames of each video are shown, to fit the memory",)
+            verb = "frame of each video is" if frames == 1 else "frames of each video are"
+            assert answer.warnings == (f"at most {frames} {verb} shown, to fit the memory", answer.cut)
 
 
 def test_memory_that_runs_out_all_the_same_costs_frames_and_what_is_decoded_again_counts(folder, request_of):
@@ -191,7 +193,10 @@ def test_sixty_seconds_at_one_a_second_are_sixty_frames(folder, rendered, reques
 def test_what_a_checkpoint_was_not_trained_on_is_said_once_and_recorded(checkpoints, request_of, caplog):
     expected = "video-llava was trained with 8 frames of every video, not 4"
     with caplog.at_level(logging.WARNING), session_of(checkpoints("video-llava")) as session:
-        records = [session.ask(request_of(frames=frames)).record() for frames in (4, 4, 8)]
-    assert [record["warnings"] for record in records] == [[expected], [expected], []]
+        answers = [session.ask(request_of(frames=frames)) for frames in (4, 4, 8)]
+    records = [answer.record() for answer in answers]
+    notes = [[warning for warning in answer.warnings if warning != answer.cut] for answer in answers]
+    assert notes == [[expected], [expected], []]
+    assert [record["warnings"] for record in records] == [list(answer.warnings) for answer in answers]
     assert [record["usage"]["visual_tokens"] for record in records] == [4 * 17, 4 * 17, 8 * 17]
     assert caplog.messages.count(expected) == 1

@@ -18,6 +18,7 @@ from llava_cli.engine.types import Completion, Generation, Query
 from llava_cli.errors import LlavaError, OutOfMemory, forget_origin
 from llava_cli.models.messages import ask
 from llava_cli.session import Session
+from llava_cli.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Batcher:
             alone = not isinstance(result, OutOfMemory)
             if not alone:
                 self.limit = min(self.limit, len(batch) // 2)
-                log.warning("out of memory: from now on at most %d questions at once", self.limit)
+                log.warning("out of memory: from now on at most %s at once", counted(self.limit, "question"))
             while batch and not stop.wanted:
                 size = 1 if alone else self.limit  # which may have become less meanwhile
                 yield from self.answer(batch[:size], stop)

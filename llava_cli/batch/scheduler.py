@@ -230,6 +230,7 @@ class Scheduler:
             return
         for task, answer, size in self._batcher.answer(batch, stop):
             if isinstance(answer, Answer):
+                self.tally.cut += answer.cut is not None
                 with self._costs_only(task):
                     self._write(task, task.answered(answer, size), answer)
             else:

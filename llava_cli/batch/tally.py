@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from llava_cli.words import counted
+
 
 @dataclass
 class Tally:
@@ -17,6 +19,8 @@ class Tally:
     """In the ledger already, from an earlier run or because the list names the same job twice."""
     skipped_failures: int = 0
     """Those of the skipped that had failed."""
+    cut: int = 0
+    """Answers that their longest length cut off."""
     elsewhere: int = 0
     """Another process is at work on them."""
     engine_s: float = 0.0
@@ -55,6 +59,13 @@ class Tally:
         rate = f"{made / wall_s:.2f} a second" if made else "nothing to do"
         busy = f", the engine busy {self.engine_s / wall_s:.0%} of {wall_s:.1f} s" if self.engine_s else ""
         return f"{', '.join(parts)}; {rate}{busy}"
+
+    def cuts(self) -> str | None:
+        """What is said of answers that were cut off."""
+        if not self.cut:
+            return None
+        what = f"{counted(self.cut, 'answer')} {'was' if self.cut == 1 else 'were'} cut off"
+        return f"{what}; --max-new-tokens allows longer ones"
 
     def failures(self, ledger: bool) -> str | None:
         """What is said of failures, at the very end; those of earlier runs count, for they have not been made good."""

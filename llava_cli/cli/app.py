@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from types import FrameType
@@ -13,7 +15,11 @@ import typer
 from llava_cli import __version__, bugs
 from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, help, models, worker
 from llava_cli.cli.command import App
-from llava_cli.errors import ExitCode, LlavaError, Terminated
+from llava_cli.cli.completion import SCRIPTS as SCRIPTS  # which replace the library's
+from llava_cli.errors import ExitCode, LlavaError, Terminated, write_failure
+from llava_cli.output import complain, say
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 FIRST_STEPS = (
     ("llava demo", "see it work: no download, no GPU"),
@@ -46,7 +52,7 @@ app.command(epilog=bench.EXAMPLES)(bench.bench)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"llava {__version__}")
+        say(f"llava {__version__}")
         raise typer.Exit
 
 
@@ -58,21 +64,23 @@ def _llava(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        typer.echo(help.overview(context.command, FIRST_STEPS, help.columns()))
+        say(help.overview(context.command, FIRST_STEPS, help.columns()))
 
 
 def main() -> NoReturn:
     """Run the command line and exit with an `ExitCode`."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run())
+    _occupy_closed_streams()
+    code = _run()
+    _flush_streams()
+    sys.exit(code)
 
 
 def _run() -> int:
-    from llava_cli.output import complain
-
     try:
-        app(prog_name="llava")  # however it was started: completion scripts know it by this name
-    except SystemExit as end:  # Typer has dealt with help, usage errors, Ctrl-C and readers that have gone
+        # However it was started: completion scripts know it by this name.
+        code = app(prog_name="llava", standalone_mode=False)
+    except SystemExit as end:  # completion, and readers that have gone
         return end.code if isinstance(end.code, int) else ExitCode.USAGE
     except LlavaError as error:
         complain(f"llava: {error}")
@@ -81,9 +89,37 @@ def _run() -> int:
         complain("llava: terminated")
         return ExitCode.TERMINATED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            failure = write_failure(error.filename or "a temporary file", error)
+            complain(f"llava: {failure}")
+            return failure.exit_code
         complain(f"llava: {bugs.told(error)}")
         return ExitCode.BUG
-    return ExitCode.OK
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _occupy_closed_streams() -> None:
+    """Put something in the place of standard streams that are closed, as cron jobs' may be.
+
+    The next files to be opened would get their numbers, and then what is meant for a stream. Reading from the one and
+    writing to the other go on failing; what is for stderr is for nobody.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, mode), True)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - as long as the program
+
+
+def _flush_streams() -> None:
+    """Write what is still to be written; what cannot be must not change the exit code, or be told by Python."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

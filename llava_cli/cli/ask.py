@@ -5,24 +5,30 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llava_cli.cli import options, values
+from llava_cli.cli import options
 from llava_cli.cli.frames import check_sheet, save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
+from llava_cli.cli.mistakes import check_order, names_a_file
+from llava_cli.cli.questions import read_questions
 from llava_cli.cli.recording import check_file, keep
-from llava_cli.errors import InputError, UsageError
+from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
-from llava_cli.output import console
+from llava_cli.output import Output, console
 from llava_cli.record import plan_text, time_text, to_json
 from llava_cli.request import Request
+
+if TYPE_CHECKING:
+    from llava_cli.answer import AnswerStream
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +60,12 @@ Arguments = Annotated[
     ),
 ]
 Prompt = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        "--prompt", "-p", metavar="TEXT", parser=values.text, help="The question; all arguments are media then."
+        "--prompt",
+        "-p",
+        metavar="TEXT",
+        help="The question, @FILE or '-' to read it from; repeatable. All arguments are media then.",
     ),
     COMMON,
 ]
@@ -91,111 +100,145 @@ def ask(
     quiet: options.Quiet = False,
 ) -> None:
     """Answer a question about videos and images."""
+    from llava_cli.engine.kv_cache import KVCache
     from llava_cli.session import Session
 
     started = perf_counter()
+    json, output = (True, None) if output == options.STDOUT else (json, output)
     if append and output is None:
-        raise UsageError("--append needs --output")
-    question, media, history = read_arguments(arguments or [], prompt, conversation)
-    request = Request(
-        question, media, history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        **generation.wording(),
-    )  # fmt: skip
-    if request.prompt_ids and not (json or output):
+        raise UsageError("--append needs --output FILE")
+    if generation.prompt_ids and not (json or output):
         raise UsageError("--prompt-ids is about the record: use it with --json or --output")
+    questions, media, history = read_arguments(arguments or [], prompt, conversation)
     known = model.plan() if dry_run else model.session()
-    if known["dummy"] and not model.dummy:
-        request = replace(request, notes=(BY_SHAPE,))
+    notes = (BY_SHAPE,) if known["dummy"] and not model.dummy else ()
+    shared = Request(
+        media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
+        notes=notes, **generation.wording(),
+    )  # fmt: skip
+    requests = [replace(shared, question=question) for question in questions]
     settings = known | device.session() | {"limits": limits.for_media()}
+    records: list[dict[str, Any]] = []
     with (
         console(quiet, verbose) as out,
-        request.known_to_failures(),
+        requests[0].known_to_failures(),
         Session(**settings, progress=out.progress) as session,
         session.open_media() as files,
     ):
         check_file(output, append)
         check_sheet(sheet)
-        prepared = session.prepare(request, files, answering=not dry_run)
-        if sheet is not None:
-            save_sheet(prepared.media, sheet)
-        if dry_run:
-            for note in request.notes:
-                log.warning("%s", note)
-            plan = session.plan(prepared)  # which may decide where the layers would lie
-            record = prepared.plan_record(session.loader.info, plan)
-        else:
-            stream = session.stream(prepared, files)
-            streamed = out.answers_to_terminal and not (json or output)
-            if streamed:
-                out.write_pieces(stream)
-            record = stream.result().record()
+        streamed = out.answers_to_terminal and not (json or output or dry_run)
+        cache = KVCache() if len(requests) > 1 else None
+        for request in requests:
+            with request.known_to_failures(), _behind(records):
+                prepared = session.prepare(request, files, answering=not dry_run)
+                if not records:  # what is shown, and known of the checkpoint, is the same of all
+                    if sheet is not None:
+                        save_sheet(prepared.media, sheet)
+                    for note in notes:
+                        log.warning("%s", note)
+                if dry_run:
+                    plan = session.plan(prepared)  # which may decide where the layers would lie
+                    record = prepared.plan_record(session.loader.info, plan)
+                else:
+                    record = _answer(session.stream(prepared, files, cache), out, streamed)
+                records.append(record)
+                if output is None and not streamed:
+                    out.write(_text(record, json))
+                if time and "timing" in record:
+                    log.info(time_text(record, perf_counter() - started))
         if output is not None:
-            keep(output, append, record)
-        elif json:
-            out.write(to_json(record) + "\n")
-        elif dry_run:
-            out.write(plan_text(record))
-        elif not streamed:
-            out.write(f"{record['answer']}\n")
-        if time and "timing" in record:
-            log.info(time_text(record, perf_counter() - started))
+            keep(output, append, *records)
+
+
+@contextmanager
+def _behind(records: Sequence[dict[str, Any]]) -> Iterator[None]:
+    """Have a failure's record written behind those of the questions that were answered before."""
+    try:
+        yield
+    except LlavaError as error:
+        error.earlier = records
+        raise
+
+
+def _answer(stream: AnswerStream, out: Output, streamed: bool) -> dict[str, Any]:
+    """The record of an answer, which is shown while it comes if that is wanted."""
+    if streamed:
+        out.write_pieces(stream)
+    answer = stream.result()
+    if answer.cut:
+        log.warning(answer.cut)
+    return answer.record()
+
+
+def _text(record: dict[str, Any], json: bool) -> str:
+    """A record as it is printed."""
+    if json:
+        return to_json(record) + "\n"
+    return f"{record['answer']}\n" if "answer" in record else plan_text(record)
 
 
 def read_arguments(
-    arguments: Sequence[str], prompt: str | None, chat: Path | None
-) -> tuple[str | None, tuple[Medium, ...], tuple[Message, ...]]:
-    """The question, its media and what was said before.
+    arguments: Sequence[str], prompts: Sequence[str] | None, chat: Path | None
+) -> tuple[list[str | None], tuple[Medium, ...], tuple[Message, ...]]:
+    """The questions, their media and what was said before.
 
     Raises:
         UsageError: the question or media are missing, or media are named that no one asks about.
         InputError: the conversation file is not in order.
     """
+    if arguments.count("-") + list(prompts or ()).count("-") > 1:
+        raise UsageError("standard input (-) can be read only once")
+    asked = read_questions(prompts)
     if chat is None:
-        paths, question = split_arguments(arguments, prompt)
-        return question, tuple(paths), ()
+        paths, questions = split_arguments(arguments, asked)
+        return list(questions), tuple(paths), ()
     messages = read_chat(chat)
-    if not arguments and prompt is None and messages[-1].role != "user":
+    if not arguments and not asked and messages[-1].role != "user":
         raise InputError(f"{chat}: ends with a message of the {messages[-1].role}; a question must follow")
     try:
-        media, follows = _following(messages, arguments, prompt)
+        media, follow = _following(messages, arguments, asked)
         history, rest = with_paths(messages, media)
     except UsageError as error:
         raise UsageError(f"{chat}: {error}") from error
     if not (rest or all_media(history)):
         raise InputError(f"{chat}: shows no video and no image")
-    return follows, rest, history
+    return follow, rest, history
 
 
 def _following(
-    messages: Sequence[Message], arguments: Sequence[str], prompt: str | None
-) -> tuple[Sequence[str], str | None]:
-    """The media and the question that follow messages; those that end with the user's need no question."""
+    messages: Sequence[Message], arguments: Sequence[str], asked: Sequence[str]
+) -> tuple[Sequence[str], list[str | None]]:
+    """The media and the questions that follow messages; those that end with the user's need no question."""
     asks, places = messages[-1].role == "user", open_places(messages)
-    if prompt is None and asks and len(arguments) <= places:
-        return arguments, None
-    media, question = (arguments, prompt) if prompt is not None else (arguments[:-1], arguments[-1])
+    if asked:
+        return arguments, [*asked]
+    if asks and len(arguments) <= places:
+        return arguments, [None]
+    *media, question = arguments
     if not question.strip():
         raise UsageError("the question is empty")
-    if prompt is None and asks and os.path.lexists(question):
+    if asks and os.path.lexists(question):
         raise UsageError(f"media without a path: {places}, but media named for them: {len(arguments)}")
-    return media, question
+    return media, [question]
 
 
-def split_arguments(arguments: Sequence[str], prompt: str | None) -> tuple[list[str], str]:
-    """The media and the question of a command line.
+def split_arguments(arguments: Sequence[str], questions: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """The media and the questions of a command line; without `questions` its last argument is one.
 
     Raises:
-        UsageError: one of them is missing.
+        UsageError: one of them is missing, or in the other's place.
     """
     example = 'llava ask video.mp4 "why is this funny?"'
     if not arguments:
         raise UsageError(f"a video or an image is missing; try: {example}")
-    paths, question = (list(arguments), prompt) if prompt is not None else (list(arguments[:-1]), arguments[-1])
+    if questions:
+        return list(arguments), list(questions)
+    *paths, question = arguments
     if not paths:
-        missing = "the question" if os.path.lexists(arguments[-1]) else "the video or image it is about"
-        raise UsageError(f"{arguments[-1]}: {missing} is missing; try: {example}")
+        missing = "the question" if names_a_file(question) else "the video or image it is about"
+        raise UsageError(f"{question}: {missing} is missing; try: {example}")
     if not question.strip():
         raise UsageError("the question is empty")
-    if paths.count("-") > 1:
-        raise UsageError("standard input (-) can be read only once")
-    return paths, question
+    check_order(paths, question)
+    return paths, [question]

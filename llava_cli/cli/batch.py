@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +16,13 @@ from llava_cli.atomic import check_writable
 from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
+from llava_cli.cli.questions import read_questions
 from llava_cli.errors import ExitCode, InputError, UsageError
-from llava_cli.output import Output, batch_bar, console, stdin_is_terminal
+from llava_cli.output import Output, console
 from llava_cli.record import to_json
 from llava_cli.request import Request
+from llava_cli.stdin import open_stdin, stdin_is_terminal
+from llava_cli.words import one_line
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
@@ -49,7 +52,7 @@ Jobs = Annotated[
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option("--prompt", "-p", metavar="TEXT", parser=values.text, help="The question of jobs without one."),
+    typer.Option("--prompt", "-p", metavar="TEXT", help="The question of jobs without one."),
     COMMON,
 ]
 Format = Annotated[
@@ -84,14 +87,15 @@ def batch(
     Prints a record per job, or appends them to --output; the same command, run again, continues where it stopped.
     Exit code 1: some jobs failed.
     """
-    if prompt is not None and not prompt.strip():
-        raise UsageError("the question is empty")
+    if jobs == prompt == "-":
+        raise UsageError("standard input (-) can be read only once")
+    (question,) = read_questions([prompt]) if prompt is not None else [None]
     if jobs == "-" and stdin_is_terminal():
         raise UsageError("standard input is a terminal; pipe a list of jobs into it, or name one")
     as_csv = format == "csv" or (format is None and jobs.lower().endswith(".csv"))
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
-        open_list(jobs).close()  # says now that it cannot be read
-    listed = JobList(lambda: _read(jobs, as_csv, prompt), is_regular(jobs), selection)
+        _check_text(jobs)
+    listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
     answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet)
 
 
@@ -135,6 +139,8 @@ def answer_all(
     from llava_cli.batch.writers import Outputs
     from llava_cli.session import Session
 
+    if outputs.ledger == options.STDOUT:
+        outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
@@ -156,7 +162,7 @@ def answer_all(
                 strict=batching.strict,
             ) as batch,
             deferred_signals((lambda: None) if quiet else say_so) as stop,
-            batch_bar(out) as bar,
+            out.status.bar() as bar,
         ):
             count = Count(jobs.read if jobs.rereadable else None)
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
@@ -170,6 +176,8 @@ def answer_all(
                         log.warning("%s", result.error)
             finally:
                 log.info(batch.tally.summary())
+                if cut := batch.tally.cuts():
+                    log.warning(cut)
         stop.check()
         failures = batch.tally.failures(outputs.ledger is not None)
         if failures:
@@ -180,7 +188,7 @@ def answer_all(
 def _show(record: Mapping[str, Any], out: Output) -> None:
     """A record's answer behind the names of its files; why there is none is said on stderr."""
     if record["status"] == "ok":
-        names = ", ".join(medium["path"] for medium in record["media"])
+        names = one_line(", ".join(medium["path"] for medium in record["media"]))
         out.write_pieces([f"{names}: {record['answer']}"])
 
 
@@ -190,11 +198,22 @@ def open_list(name: str) -> BinaryIO:
     Raises:
         InputError: it cannot be read.
     """
+    if name == "-":
+        return open_stdin()
     try:
-        # Not sys.stdin: a thread that is still reading it when the program ends would keep it from ending.
-        return os.fdopen(os.dup(0), "rb") if name == "-" else open(name, "rb")  # noqa: PTH123
+        return open(name, "rb")  # noqa: PTH123 - names of any bytes
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_text(name: str) -> None:
+    """Find out before the work that a list cannot be read, or is none."""
+    with open_list(name) as stream:
+        if b"\0" in stream.read(1024):
+            raise InputError(
+                f"{name}: is no text in UTF-8, as JSON Lines and CSV are; to ask about the file itself: "
+                f"llava caption {shlex.quote(name)}"
+            )
 
 
 def is_regular(name: str) -> bool:
@@ -202,8 +221,8 @@ def is_regular(name: str) -> bool:
     return name != "-" and Path(name).is_file()
 
 
-def _read(name: str, as_csv: bool, prompt: str | None) -> Iterator[Item]:
+def _read(name: str, as_csv: bool, question: str | None) -> Iterator[Item]:
     from llava_cli.batch.jobs import read_csv, read_jsonl
 
     with open_list(name) as stream:
-        yield from (read_csv if as_csv else read_jsonl)(stream, name, prompt)
+        yield from (read_csv if as_csv else read_jsonl)(stream, name, question)

@@ -116,11 +116,21 @@ class OutputOptions:
     ] = False
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Also write the records as a table.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            parser=values.file,
+            help="Also write the records as a table.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None
     report: Annotated[
         Path | None,
         typer.Option(
-            "--report", metavar="FILE", help="Also write an HTML page with the frames shown.", rich_help_panel=_OUTPUT
+            "--report",
+            metavar="FILE",
+            parser=values.file,
+            help="Also write an HTML page with the frames shown.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None

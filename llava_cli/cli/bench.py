@@ -18,6 +18,7 @@ from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.output import console
 from llava_cli.request import Request
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Clip
@@ -85,7 +86,7 @@ def bench(
         same = sum(plain[one] == batched.get(one) for one in plain)
         info = session.engine.info
         out.write(
-            f"{clips} clips, {len(plain)} questions, {info.checkpoint} on {info.device}\n"
+            f"{counted(clips, 'clip')}, {counted(len(plain), 'question')}, {info.checkpoint} on {info.device}\n"
             f"plain loop  {plain_s:8.1f} s  {len(plain) / plain_s:7.2f} a second\n"
             f"batch       {batch_s:8.1f} s  {len(plain) / batch_s:7.2f} a second\n"
             f"{plain_s / batch_s:.1f} times as fast; the same text for {same} of {len(plain)}\n"

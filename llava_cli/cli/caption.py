@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import batch_options, options, values
+from llava_cli.cli import batch_options, options
 from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
+from llava_cli.cli.questions import read_questions
 from llava_cli.errors import UsageError
-from llava_cli.output import stdin_is_terminal
+from llava_cli.output import complain
+from llava_cli.stdin import stdin_is_terminal
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
@@ -39,7 +41,6 @@ Prompt = Annotated[
         "--prompt",
         "-p",
         metavar="TEXT",
-        parser=values.text,
         help="Ask this of each file; repeatable.",
         show_default="describe",
     ),
@@ -89,15 +90,19 @@ def caption(
 ) -> None:
     """Describe many videos and images, or ask each the same questions.
 
-    Without --prompt it asks "Describe this video in detail." Prints an answer per file and question (into a pipe, a
-    record), or appends records to --output; the same command, run again, continues where it stopped. Exit code 1: some
-    files failed.
+    Without --prompt it asks "Describe this video in detail."; --prompt @FILE asks what FILE holds, --prompt - what
+    standard input does. Prints an answer per file and question (into a pipe, a record), or appends records to --output;
+    the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
+    if files_from == "-" and "-" in (prompt or ()):
+        raise UsageError("standard input (-) can be read only once")
     questions = _questions(prompt)
     if generation.raw and not prompt:
         raise UsageError("--raw needs --prompt: the whole prompt, with <video> or <image> where the file is shown")
     _check(paths, files_from, null, outputs)
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
+    if not (recursive or quiet):
+        files.tell_of_deeper_ones()
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
     answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, for_people=not json)
 
@@ -114,12 +119,25 @@ class _Files:
     questions: list[str | None]
 
     def read(self) -> Iterable[Item]:
-        from llava_cli.batch.files import EXTENSIONS, caption_jobs, expand
+        from llava_cli.batch.files import caption_jobs, expand
 
-        wanted = self.extensions or EXTENSIONS
         return caption_jobs(
-            (file for path in self._names() for file in expand(path, self.recursive, wanted)), self.questions
+            (file for path in self._names() for file in expand(path, self.recursive, self._wanted)), self.questions
         )
+
+    def tell_of_deeper_ones(self) -> None:
+        """Say of folders that hold nothing themselves where there is something."""
+        from llava_cli.batch.files import expand
+
+        for path in self.paths:
+            if not any(expand(path, False, self._wanted)) and (deeper := next(expand(path, True, self._wanted), None)):
+                complain(f"llava: {path}: has no video and no image itself, but {deeper} lies deeper: try -r")
+
+    @property
+    def _wanted(self) -> frozenset[str]:
+        from llava_cli.batch.files import EXTENSIONS
+
+        return self.extensions or EXTENSIONS
 
     def _names(self) -> Iterator[str]:
         from llava_cli.batch.files import names
@@ -131,9 +149,7 @@ class _Files:
 
 
 def _questions(prompt: list[str] | None) -> list[str | None]:
-    if prompt and not all(text.strip() for text in prompt):
-        raise UsageError("the question is empty")
-    return list(dict.fromkeys(prompt)) if prompt else [None]
+    return list(dict.fromkeys(read_questions(prompt))) or [None]
 
 
 def _extensions(ext: list[str] | None) -> frozenset[str] | None:

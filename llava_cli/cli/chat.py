@@ -23,9 +23,10 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.prompting import questions
 from llava_cli.cli.tables import table
 from llava_cli.errors import LlavaError, UsageError
-from llava_cli.output import Output, console, stdin_is_terminal
+from llava_cli.output import Output, console
 from llava_cli.record import to_json
 from llava_cli.request import Request
+from llava_cli.stdin import stdin_is_terminal
 
 if TYPE_CHECKING:
     from llava_cli.answer import Answer
@@ -160,8 +161,11 @@ class Prompt:
         except KeyboardInterrupt:
             log.info("question cancelled")
             return
-        if stream.result().finish_reason == "interrupted":
+        answer = stream.result()
+        if answer.finish_reason == "interrupted":
             log.info("stopped; /undo removes it")
+        if answer.cut:
+            log.warning(answer.cut)
 
     def show(self, text: str) -> None:
         """Something for people that is no answer."""

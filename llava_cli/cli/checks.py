@@ -15,6 +15,7 @@ from llava_cli.engine.memory import GIB
 from llava_cli.errors import LlavaError, first_line
 from llava_cli.machine import available_memory, cores, memory_limit
 from llava_cli.record import package_version
+from llava_cli.words import counted
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "bitsandbytes", "av", "opencv-python-headless", "pillow")
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
@@ -53,7 +54,7 @@ def _devices() -> list[Check]:
         return [Check("device", "problem", f"torch cannot be imported: {first_line(error)}", "reinstall torch")]
     memory = f"{available_memory() / GIB:.1f} of {memory_limit() / GIB:.1f} GiB memory free"
     found = [Check(name, "ok", detail) for name, detail in device.accelerators()]
-    return [Check("cpu", "ok", f"{cores()} cores, {memory}"), *(found or [_no_gpu(device.CUDA_BUILD)])]
+    return [Check("cpu", "ok", f"{counted(cores(), 'core')}, {memory}"), *(found or [_no_gpu(device.CUDA_BUILD)])]
 
 
 def _no_gpu(built_for: str | None) -> Check:
@@ -62,7 +63,10 @@ def _no_gpu(built_for: str | None) -> Check:
         return Check("gpu", "problem", f"there is an NVIDIA driver, but torch sees no GPU: {why}",
                      "install the torch build from pytorch.org for your driver (see `nvidia-smi`)")  # fmt: skip
     return Check(
-        "gpu", "note", "none found: models run on the CPU", "use a small checkpoint, such as --model interleave-0.5b"
+        "gpu",
+        "note",
+        "none found: models run on the CPU, where even the smallest takes a minute or more to begin",
+        "--model interleave-0.5b with few --frames",
     )
 
 
@@ -133,7 +137,9 @@ def _cache() -> Check:
     folder, sizes = cache_folder(), cached_sizes()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free
-    detail = f"{folder}: {len(sizes)} checkpoints, {sum(sizes.values()) / GIB:.1f} GiB; {free / GIB:.1f} GiB free"
+    detail = (
+        f"{folder}: {counted(len(sizes), 'checkpoint')}, {sum(sizes.values()) / GIB:.1f} GiB; {free / GIB:.1f} GiB free"
+    )
     if not os.access(there, os.W_OK):
         return Check("cache", "problem", f"{detail}; it is not writable", "set HF_HOME to a writable folder")
     if free < _NEEDED_ON_DISK:

@@ -14,9 +14,10 @@ from typer.core import TyperCommand, TyperGroup
 from llava_cli.cli import help
 from llava_cli.cli.grouping import expand_groups
 from llava_cli.cli.help import long_name
-from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE
-from llava_cli.config import config_path, read_config, variable
-from llava_cli.errors import LlavaError, OutputError, UsageError
+from llava_cli.cli.mistakes import no_such_command, told
+from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE, STDOUT
+from llava_cli.config import check_variables, read_config, variable
+from llava_cli.errors import LlavaError, OutputError, write_failure
 
 HELP = ("-h", "--help")
 _EVERYTHING = "llava.help.everything"
@@ -41,23 +42,30 @@ class _Shared:
         with _failures_recorded(_json_option(self) is not None and _JSON in options):
             own = configurable(self)
             if own and not ctx.resilient_parsing and set(options).isdisjoint(HELP):
-                values = read_config(all_configurable(ctx.find_root().command))
+                known = all_configurable(ctx.find_root().command)
+                check_variables(known)
+                values = read_config(known)
                 ctx.default_map = {option.name: values[key] for key, option in own.items() if key in values}
             try:
                 return list(super().parse_args(ctx, args))  # type: ignore[misc]
-            except typer.BadParameter as error:
-                _explain(ctx, error)
+            except _BadUsage as error:
+                raise told(ctx, error) from error
+            except BrokenPipeError:
                 raise
+            except OSError as error:  # of options that write something at once: completions
+                raise write_failure(error.filename or "stdout", error) from error
 
     def invoke(self: Any, ctx: Any) -> Any:
         option = _json_option(self)
         file = ctx.params.get("output") if "append" in ctx.params else None
-        with _failures_recorded(option is not None and ctx.params[option.name], file, ctx.params.get("append", False)):
+        wanted = file == STDOUT or (option is not None and ctx.params[option.name])
+        with _failures_recorded(wanted, None if file == STDOUT else file, ctx.params.get("append", False)):
             return super().invoke(ctx)  # type: ignore[misc]
 
     def get_help_option(self: Any, ctx: Any) -> Any:
         option = super().get_help_option(ctx)  # type: ignore[misc]
         option.help = "Show a summary (-h) or everything (--help), and exit."
+        option.callback = _show_help
         return option
 
     def get_help(self: Any, ctx: Any) -> str:
@@ -77,6 +85,11 @@ class Command(_Shared, TyperCommand):
 
 class Group(_Shared, TyperGroup):
     """A command that has commands of its own."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise no_such_command(ctx.command_path, list(self.commands), args)
+        return super().resolve_command(ctx, args)
 
 
 class App(typer.Typer):
@@ -121,14 +134,22 @@ def walk(command: Any, name: str = "llava") -> Iterator[tuple[str, Any]]:
             yield from walk(below, f"{name} {child}")
 
 
+def _show_help(ctx: Any, option: Any, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from llava_cli.output import say
+
+        say(ctx.get_help())
+        ctx.exit()
+
+
 @contextmanager
 def _failures_recorded(wanted: bool, file: Path | None = None, append: bool = False) -> Iterator[None]:
     """Print the record of a failure that ends the command, if `wanted`, or write it to `file`; nobody may have yet."""
     try:
         yield
-    except (LlavaError, _BadUsage) as error:
-        if (wanted or file is not None) and not getattr(error, "recorded", False):
-            _keep_record(error if isinstance(error, LlavaError) else UsageError(error.format_message()), file, append)
+    except LlavaError as error:
+        if (wanted or file is not None) and not error.recorded:
+            _keep_record(error, file, append)
             error.recorded = True
         raise
 
@@ -146,30 +167,8 @@ def _keep_record(error: LlavaError, file: Path | None, append: bool) -> None:
             Output(1).write(to_json(record) + "\n")
         else:
             check_file(file, append)  # what has records of others may be what the error is about
-            keep(file, append, record)
+            keep(file, append, *error.earlier, record)
 
 
 def _json_option(command: Any) -> Any | None:
     return next((param for param in command.params if _JSON in param.opts), None)
-
-
-def _explain(ctx: Any, error: Any) -> None:
-    """Say in our words what is wrong with a value, and where it comes from."""
-    option = error.param
-    if option is None:
-        return
-    if getattr(option, "is_flag", False):
-        error.message = "must be true or false"
-    origin = _origin(ctx, option)
-    if origin:
-        error.message += f" (set by {origin})"
-
-
-def _origin(ctx: Any, option: Any) -> str | None:
-    """Where a value came from, if not from the command line."""
-    match getattr(ctx.get_parameter_source(option.name), "name", None):
-        case "ENVIRONMENT":
-            return str(option.envvar)
-        case "DEFAULT_MAP":
-            return f"{long_name(option).removeprefix('--')} in {config_path()}"
-    return None

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.atomic import make_folder
+from llava_cli.atomic import check_writable, make_folder
 from llava_cli.cli import options
 from llava_cli.cli.help import COMMON
-from llava_cli.errors import ExitCode
+from llava_cli.errors import ExitCode, OutputError
 from llava_cli.models.checkpoint import DEMO
 from llava_cli.output import Output, console
 from llava_cli.request import Request
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.session import Session
@@ -61,16 +62,25 @@ def demo(output_dir: Folder = None, quiet: options.Quiet = False) -> None:
             show.write_still(still)
         wrong = _compare(session, clip, show.CLIP_QUESTIONS, out) + _compare(session, still, show.STILL_QUESTIONS, out)
         if wrong:
-            log.warning("%d wrong answers: this installation does not see what it is shown; run the tests", wrong)
+            log.warning(
+                "%s: this installation does not see what it is shown; run the tests", counted(wrong, "wrong answer")
+            )
             raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _kept_in(folder: Path | None) -> Path:
     from platformdirs import user_cache_path
 
-    folder = folder or user_cache_path("llava") / "demo"
-    make_folder(folder, 0o700)
-    return folder
+    kept = folder or user_cache_path("llava") / "demo"
+    try:
+        make_folder(kept, 0o700)
+        for name in ("clip.mp4", "still.png"):
+            check_writable(kept / name)
+    except OutputError as error:
+        if folder is not None:
+            raise
+        raise OutputError(f"{error}; --output-dir DIR has it made elsewhere") from error
+    return kept
 
 
 def _compare(session: Session, path: Path, questions: Iterable[tuple[str, str]], out: Output) -> int:

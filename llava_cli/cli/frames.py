@@ -20,7 +20,7 @@ from llava_cli.errors import ExitCode, LlavaError, UsageError
 from llava_cli.output import console
 from llava_cli.record import error_record, frames_record, to_json
 from llava_cli.request import Request
-from llava_cli.texts import printable
+from llava_cli.words import counted, one_line
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Media
@@ -91,7 +91,7 @@ def frames(
         if sheet is not None and shown:
             save_sheet(shown, sheet)
         if directory is not None and shown:
-            log.info("%s: %d pictures", directory, save_frames(shown, directory))
+            log.info("%s: %s", directory, counted(save_frames(shown, directory), "picture"))
         for one in found:
             if isinstance(one, LlavaError):
                 log.error("%s", one)
@@ -166,9 +166,10 @@ def summary(medium: Media, tokens: int, family: str) -> str:
     from llava_cli.media.sampling import clock
 
     info = medium.info
-    about = f"{printable(info.path)}: {info.width}x{info.height} {info.codec or 'unknown'}"
+    about = f"{one_line(info.path)}: {info.width}x{info.height} {one_line(info.codec or 'unknown')}"
+    taken = f"{counted(tokens, 'visual token')} for {family}"
     if not isinstance(medium, Clip):
-        return f"{about}, {tokens} visual tokens for {family}\n"
+        return f"{about}, {taken}\n"
     rows = [(str(index), clock(time)) for index, time in zip(medium.indices, medium.times, strict=True)]
     times = table([("frame", "time"), *rows])
-    return f"{about}, {len(medium.frames)} frames, {tokens} visual tokens for {family}\n{times}"
+    return f"{about}, {counted(len(medium.frames), 'frame')}, {taken}\n{times}"

@@ -116,7 +116,7 @@ def definitions(rows: Iterable[tuple[str, str]], width: int, widest_term: int = 
         if len(term) <= longest:
             lines.append(f"  {term}".ljust(len(indent)) + below.pop(0).lstrip())
         else:
-            lines += _command_line(term, width)
+            lines += _wrapped(term, width, "  ", "    ") if term.startswith("-") else _command_line(term, width)
         lines += below
     return lines
 

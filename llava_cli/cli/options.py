@@ -39,6 +39,9 @@ _checkpoint, _frames, _answer, _machine, _limits, _output = (
     partial(typer.Option, rich_help_panel=group) for group in (*CONFIGURABLE_GROUPS, "Limits", "Output")
 )
 
+STDOUT = Path("-")
+"""What --output names to have records printed."""
+
 Revision = Annotated[
     str | None, _checkpoint("--revision", metavar="REV", help="Branch, tag or commit of a hub checkpoint.")
 ]
@@ -223,11 +226,21 @@ class GenerationOptions:
 
     @property
     def asked(self) -> Generation:
-        """The generation that the user asked for."""
+        """The generation that the user asked for.
+
+        Raises:
+            UsageError: the options contradict each other.
+        """
+        if self.top_p is not None and not self.temperature:
+            raise UsageError("--top-p needs a --temperature above 0: without one, nothing is sampled")
         return Generation(self.max_new_tokens, self.temperature, self.top_p, self.seed)
 
     def generation(self) -> Generation:
-        """How the answer is generated; a sampled one gets a seed in any case, so that the record can repeat it."""
+        """How the answer is generated; a sampled one gets a seed in any case, so that the record can repeat it.
+
+        Raises:
+            UsageError: the options contradict each other.
+        """
         return self.asked.seeded()
 
 
@@ -235,9 +248,16 @@ class GenerationOptions:
 class DeviceOptions:
     """Where and in which numbers the checkpoint runs."""
 
-    device: Annotated[str, _machine("--device", metavar="NAME", help="Where to run: auto, cpu, cuda, cuda:1, mps…")] = (
-        "auto"
-    )
+    device: Annotated[
+        str,
+        _machine(
+            "--device",
+            metavar="NAME",
+            parser=values.device,
+            autocompletion=values.device_names,
+            help="Where to run: auto, cpu, cuda, cuda:1, mps.",
+        ),
+    ] = "auto"
     device_map: Annotated[
         DeviceMap | None,
         _machine(
@@ -369,12 +389,17 @@ class LimitOptions:
 DryRun = Annotated[bool, _machine("--dry-run", help="Print frames, tokens and memory without answering."), COMMON]
 Json = Annotated[bool, _output("--json", help="Print the record as one line of JSON."), COMMON]
 OutputFile = Annotated[
-    Path | None, _output("--output", "-o", metavar="FILE", help="Write the record to FILE instead of printing."), COMMON
+    Path | None, _output("--output", "-o", metavar="FILE", help="Write the record to FILE; '-' prints it."), COMMON
 ]
 Append = Annotated[bool, _output("--append", help="Append the record to FILE, which may be a ledger of a batch.")]
 Sheet = Annotated[
     Path | None,
-    _output("--sheet", metavar="FILE", help="Save the frames shown as a contact sheet: .png, .jpg or .webp."),
+    _output(
+        "--sheet",
+        metavar="FILE",
+        parser=values.file,
+        help="Save the frames shown as a contact sheet: .png, .jpg or .webp.",
+    ),
     COMMON,
 ]
 Time = Annotated[bool, _output("--time", help="Report on stderr where the time went.")]

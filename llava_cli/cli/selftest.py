@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llava_cli.cli.checks import Check
 from llava_cli.errors import first_line
 from llava_cli.request import Request
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.answer import Prepared
@@ -76,7 +77,7 @@ def _decoders_agree(path: Path, session: Session, media: OpenMedia) -> str:
     difference = float(np.abs(first.frames.astype(int) - second.frames.astype(int)).mean())
     if difference > 4:
         raise Wrong(f"the two decoders' pixels differ by {difference:.1f} of 255 on average")
-    return f"the same {len(first.indices)} frames, pixels differ by {difference:.2f} of 255 on average"
+    return f"the same {counted(len(first.indices), 'frame')}, pixels differ by {difference:.2f} of 255 on average"
 
 
 def _answers(session: Session, prepared: Prepared, truth: str | None) -> str:

@@ -14,6 +14,7 @@ from llava_cli.media.clip import blank_clip
 from llava_cli.models.cache import cached_sizes
 from llava_cli.models.checkpoint import DEMO
 from llava_cli.models.published import DEMO_LICENCE, PUBLISHED
+from llava_cli.words import counted, one_line, visible
 
 if TYPE_CHECKING:
     from llava_cli.media.clip import Clip
@@ -91,15 +92,15 @@ def text(report: dict[str, Any]) -> str:
         "licence": report["licence"] or ("not known here: see its card" if report["hub_id"] else None),
         "family": report["family"],
         "parameters": f"{report['parameters'] / 1e9:.2f} billion",
-        "context": f"{report['context']} tokens",
+        "context": counted(report["context"], "token"),
         "frames": f"{report['frames']} by default, {report['sampling']}, {width}x{height}, {report['fit']}",
-        "visual tokens": f"{report['visual_tokens']} for {report['frames']} frames",
+        "visual tokens": f"{report['visual_tokens']} for {counted(report['frames'], 'frame')}",
         "unconfirmed": report["unconfirmed"],
     }
-    lines = [f"{name + ':':<15}{value}" for name, value in facts.items() if value]
+    lines = [f"{name + ':':<15}{one_line(str(value))}" for name, value in facts.items() if value]
     lines += ["", "memory in GiB, for one video:", _table(report["memory"])]
     if report["example"] is not None:
-        prompt = textwrap.indent(report["example"], "  ", lambda line: True)
+        prompt = textwrap.indent(visible(report["example"]), "  ", lambda line: True)
         lines += [f'asked "{EXAMPLE_QUESTION}" about a video, it reads:', "", prompt]
     return "\n".join(lines) + "\n"
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import typer
@@ -22,7 +24,8 @@ from llava_cli.texts import is_text
 
 def whole(least: int, most: int | None = None) -> Callable[[Any], int]:
     """Reads a whole number in bounds."""
-    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    largest = f"2^{most.bit_length()} - 1" if most is not None and most > 10**9 else most
+    bounds = f"of at least {least}" if most is None else f"from {least} to {largest}"
 
     def read(value: Any) -> int:
         number = _integer(value)
@@ -152,6 +155,27 @@ def part(text: str) -> Part:
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise typer.BadParameter(f"must be I/N with I from 1 to N, not {_shown(text)}")
     return Part(int(found[1]), int(found[2]))
+
+
+def device(text: str) -> str:
+    """The name of a device; whether the machine has it is another matter."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
+        raise typer.BadParameter(f"must be auto, cpu, cuda, cuda:N or mps, not {_shown(text)}")
+    return text
+
+
+def device_names(incomplete: str) -> list[str]:
+    """Devices that begin so, for completion in the shell: it cannot wait for torch to tell."""
+    gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    names = ["auto", "cpu", *(["cuda"] if gpus else []), *(f"cuda:{number}" for number in range(len(gpus)))]
+    return [name for name in (*names, *(["mps"] if sys.platform == "darwin" else [])) if name.startswith(incomplete)]
+
+
+def file(text: str) -> Path:
+    """Where something is written that nobody reads from a pipe."""
+    if text == "-":
+        raise typer.BadParameter("must be a file; to write one of this name: ./-")
+    return Path(text)
 
 
 def model_names(incomplete: str) -> list[str]:

@@ -13,6 +13,7 @@ from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation, Part
 from llava_cli.models.prompt import Prompt
 from llava_cli.models.raw import MarkMismatch
+from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,7 +33,7 @@ class TooLong(UsageError):
 
 def fewer_frames(frames: int, reason: str = "to fit the checkpoint's context") -> str:
     """What is said, and stands in the record, where fewer frames are shown than was asked for."""
-    return f"at most {frames} frames of each video are shown, {reason}"
+    return f"at most {counted(frames, 'frame')} of each video {'is' if frames == 1 else 'are'} shown, {reason}"
 
 
 def fitting_prompt(

@@ -10,7 +10,7 @@ import torch
 from llava_cli.engine.device_map import AUTO, CPU, DISK
 from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import Dtype, LoadOptions
-from llava_cli.errors import UsageError, first_line
+from llava_cli.errors import UsageError
 from llava_cli.machine import memory_limit
 from llava_cli.models.family import Family
 
@@ -79,9 +79,10 @@ def choose_device(wanted: str, option: str = "--device") -> str:
         return "mps" if torch.backends.mps.is_available() else CPU
     try:
         torch.empty(0, device=torch.device(wanted))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        others = ", ".join([CPU, *(name for name, _ in accelerators())])
         raise UsageError(
-            f"{option} {wanted}: not available on this machine ({first_line(error)}); try {option} {CPU}"
+            f"{option} {wanted}: not available on this machine, which has {others}; try {option} {CPU}, or llava doctor"
         ) from error
     return "cuda:0" if wanted == "cuda" else wanted
 

@@ -17,8 +17,11 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from llava_cli.engine import watching
 from llava_cli.engine.static import StaticDecoder, Step
 from llava_cli.engine.types import Generation
+from llava_cli.progress import Progress, no_progress, stage
+from llava_cli.words import counted
 
 
 def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -41,6 +44,7 @@ def next_tokens(
     cache: Cache | None = None,
     decoder: StaticDecoder | None = None,
     keep: bool = False,
+    progress: Progress = no_progress,
 ) -> Iterator[dict[int, int]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
@@ -52,6 +56,7 @@ def next_tokens(
         cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
         decoder: recorded steps, where the machine has them.
         keep: have the cache hold all tokens but the last in the end, for what follows.
+        progress: told how far the prefill is, and then the answer.
     """
     cache = DynamicCache(config=model.config.get_text_config()) if cache is None else cache
     known = cache.get_seq_length()
@@ -59,23 +64,28 @@ def next_tokens(
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     choose = _chooser(generation, model.device)
     running = set(range(len(embeddings)))
-    output = model(
-        inputs_embeds=batch[:, known:],
-        attention_mask=mask,
-        position_ids=positions[:, known:],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    growing = _Growing(model, cache, mask, positions[:, -1:])
-    with _recorded(growing, generation.max_new_tokens, decoder, keep) as following:
+    with watching.prefill(model, int(mask[:, known:].sum()), progress):
+        output = model(
+            inputs_embeds=batch[:, known:],
+            attention_mask=mask,
+            position_ids=positions[:, known:],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    growing, most = _Growing(model, cache, mask, positions[:, -1:]), generation.max_new_tokens
+    with (
+        _recorded(growing, most, decoder, keep) as following,
+        stage(progress, f"answering, at most {counted(most, 'token')}", most) as told,
+    ):
         logits, rows = output.logits[:, -1], list(range(len(embeddings)))
-        for step in range(1, generation.max_new_tokens + 1):
+        for step in range(1, most + 1):
             chosen = choose(logits.float())
             tokens = dict(zip(rows, chosen.tolist(), strict=True))
+            told(step)
             yield {row: tokens[row] for row in sorted(running)}
             running = {row for row in running if tokens[row] not in stop_ids}
-            if step == generation.max_new_tokens or not running:
+            if step == most or not running:
                 return
             # A sampled answer must not depend on when others end.
             if following is growing and len(running) < len(rows) and not generation.do_sample:

@@ -27,6 +27,7 @@ from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import PLACEHOLDER_TEXT, Prompt
+from llava_cli.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -166,8 +167,11 @@ class Loader:
     def close(self) -> None:
         """Nothing is held that would have to be given back."""
 
-    def load(self) -> LocalEngine:
+    def load(self, progress: Progress = no_progress) -> LocalEngine:
         """Read the weights.
+
+        Args:
+            progress: told how far an answer is: encoding, prefill, tokens.
 
         Raises:
             ModelError: they are missing or damaged.
@@ -183,7 +187,7 @@ class Loader:
         devices = ", ".join(room.device for room in self._planner.rooms)
         with out_of_memory_as(f"{name} does not fit into the memory of {devices}; try --4bit"):
             model = self._model()
-        return LocalEngine(self.family, self.tokenizer, model, self.info, load_s=time.perf_counter() - started)
+        return LocalEngine(self.family, self.tokenizer, model, self.info, time.perf_counter() - started, progress)
 
     def _model(self) -> PreTrainedModel:
         # For what lies on disk and cannot be read from the checkpoint's own files; it goes with the model.

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from llava_cli.engine import generate
+from llava_cli.engine import generate, watching
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.kv_cache import KVCache, shared_length
 from llava_cli.engine.memory import out_of_memory_as
@@ -19,6 +19,7 @@ from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, Tim
 from llava_cli.errors import ModelError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt, turn_ends
+from llava_cli.progress import Progress, no_progress
 
 
 class LocalEngine:
@@ -31,12 +32,14 @@ class LocalEngine:
         model: PreTrainedModel,
         info: ModelInfo,
         load_s: float = 0.0,
+        progress: Progress = no_progress,
     ) -> None:
         self.info = info
         self.family = family
         self._tokenizer = tokenizer
         self._model = model
         self._load_s = load_s
+        self._progress = progress
         self._stop_ids = generate.take_over(model, tokenizer) | family.turn_ends(tokenizer)
         on_one = model.device.type == "cuda" and not info.device_map
         self._decoder = StaticDecoder(model) if on_one else None
@@ -106,7 +109,9 @@ class LocalEngine:
         states: Cache | None,
         keep: bool = False,
     ) -> Iterator[dict[int, int]]:
-        return generate.next_tokens(self._model, embeddings, generation, stop_ids, states, self._decoder, keep)
+        return generate.next_tokens(
+            self._model, embeddings, generation, stop_ids, states, self._decoder, keep, self._progress
+        )
 
     def _prompt(self, query: Query) -> Prompt:
         if query.prompt is not None:
@@ -120,7 +125,8 @@ class LocalEngine:
             return None
         states = DynamicCache()
         shared = embeddings[0][None, :length]
-        self._model(inputs_embeds=shared, past_key_values=states, use_cache=True, logits_to_keep=1)
+        with watching.prefill(self._model, length, self._progress):
+            self._model(inputs_embeds=shared, past_key_values=states, use_cache=True, logits_to_keep=1)
         states.batch_repeat_interleave(len(prompts))
         return states
 
@@ -132,10 +138,12 @@ class LocalEngine:
         started = time.perf_counter()
         media = {id(medium): medium for prompt in prompts for medium in prompt.media}
         known = {} if cache is None else cache.features
-        features = {
-            key: known[key] if key in known else (medium, self.family.encode(self._model, medium))
-            for key, medium in media.items()
-        }
+        new = [medium for key, medium in media.items() if key not in known]
+        with watching.encoding(self._model, self.family, new, self._progress):
+            features = {
+                key: known[key] if key in known else (medium, self.family.encode(self._model, medium))
+                for key, medium in media.items()
+            }
         if cache is not None:
             cache.features = features
         embedded = [self._embed_one(prompt, [features[id(m)][1] for m in prompt.media]) for prompt in prompts]

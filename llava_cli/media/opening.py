@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from llava_cli.errors import InputError
 from llava_cli.media.errors import reason
 from llava_cli.media.limits import DEFAULT, Limits
 from llava_cli.media.source import HUB, Name, Source, is_url
+from llava_cli.stdin import open_stdin
 from llava_cli.texts import masked
 
 CHUNK = 1 << 20
@@ -41,7 +41,8 @@ def open_source(media: Name | Source, limits: Limits = DEFAULT) -> Iterator[Sour
     if is_url(name):
         opening = _open_url(name, limits)
     elif name == "-":
-        opening = _spooled(_standard_input(limits), name, "standard input", limits)
+        _check_pipes(name, limits)
+        opening = _spooled(open_stdin(), name, "standard input", limits)
     else:
         opening = _open_path(name, limits)
     with opening as source:
@@ -98,16 +99,6 @@ def _check_regular(name: str, mode: int) -> None:
     with Path(name).open("rb") as file:  # says now, in one place, that it may not be read
         if not file.read(1):
             raise InputError(f"{name}: is empty")
-
-
-def _standard_input(limits: Limits) -> BinaryIO:
-    _check_pipes("-", limits)
-    if sys.stdin is None:
-        raise InputError("standard input is closed; name a file, or pipe one in")
-    if sys.stdin.isatty():
-        raise InputError("standard input is a terminal; pipe a file into it, or name one")
-    # Not sys.stdin itself: a thread that is still reading it when the program ends would keep it from ending.
-    return os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
 @contextmanager

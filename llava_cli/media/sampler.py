@@ -30,6 +30,7 @@ from llava_cli.media.sampling import Timeline, choose, clock
 from llava_cli.media.scaler import SUPPORTED, FrameScaler, ScaledFrame
 from llava_cli.media.source import Source
 from llava_cli.media.table import FrameTable, from_index, from_packets
+from llava_cli.words import counted
 
 WHOLE = 0.75
 """Share of the declared duration below which a video counts as cut short. Sound may well last longer than pictures."""
@@ -119,15 +120,15 @@ def _read_linear(source: Source, view: View, table: FrameTable | None) -> Clip:
     with Reader(source) as reader:
         pts = [frame.pts for frame in reader.decode_all()]
         if not pts:
-            listed = reader.stream.frames or "an unknown number of"
-            raise DecoderError(f"lists {listed} frames, none of which can be decoded; it is damaged or encrypted")
+            listed = counted(reader.stream.frames, "frame") if reader.stream.frames else "an unknown number of frames"
+            raise DecoderError(f"lists {listed}, none of which can be decoded; it is damaged or encrypted")
         timeline = _decoded_timeline(pts, reader)
         damaged = reader.damaged
     indices, notes = choose(timeline, view.sampling)
     if damaged:
         notes.append(f"damaged: {damaged} {'packet' if damaged == 1 else 'packets'} could not be decoded")
     if table is not None and len(pts) < table.total:
-        notes.append(f"damaged or cut short: the file lists {table.total} frames, {len(pts)} can be decoded")
+        notes.append(f"damaged or cut short: the file lists {counted(table.total, 'frame')}, {len(pts)} can be decoded")
     with Reader(source) as reader:
         frames = list(_take_linear(reader, set(indices), timeline, view))
         if not frames:

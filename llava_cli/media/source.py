@@ -13,6 +13,7 @@ from functools import partial
 from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import DEFAULT, Limits
 from llava_cli.media.stream import BUFFER, FileBytes, Stream
+from llava_cli.words import counted
 
 # Containers that hold their own pictures. The rest of FFmpeg's formats include playlists and scripts, which would let a
 # text file named .mp4 have other files read, or the network.
@@ -109,5 +110,6 @@ def check_walk(frames: int, limits: Limits) -> None:
     """
     if frames > limits.max_walk:
         raise MediaError(
-            f"has more than {limits.max_walk} frames that would have to be decoded one by one; --max-walk allows more"
+            f"has more than {counted(limits.max_walk, 'frame')} that would have to be decoded one by one; --max-walk "
+            "allows more"
         )

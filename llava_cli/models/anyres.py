@@ -29,6 +29,12 @@ def shown_patches(
     return rows, columns - (columns - shown) // 2 * 2
 
 
+def pictures(picture: tuple[int, int], canvases: Sequence[Sequence[int]], tile: int) -> int:
+    """How many pictures a still becomes: the whole of it, and the tiles of the canvas."""
+    height, width = best_canvas(picture, canvases)
+    return 1 + (height // tile) * (width // tile)
+
+
 def best_canvas(picture: tuple[int, int], canvases: Sequence[Sequence[int]]) -> Sequence[int]:
     """The canvas (height, width) that keeps most of the picture's pixels; of several the smallest, of those the first.
 

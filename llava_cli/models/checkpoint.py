@@ -7,6 +7,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -144,9 +145,7 @@ def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
         return _open_folder(name, Path(name))
     hub_id = PUBLISHED[name].hub_id if name in PUBLISHED else name
     if not _HUB_ID.fullmatch(hub_id) or hub_id.startswith("."):
-        raise ModelError(
-            f"{name}: no such folder, short name (see `llava models`) or hub id; the built-in checkpoint is '{DEMO}'"
-        )
+        raise ModelError(f"{name}: no such folder, short name or hub id; {_meant(name)}")
     folder = _from_hub(hub_id, revision, _SMALL_FILES)
     return replace(_open_folder(hub_id, folder), hub_id=hub_id, revision=folder.name)
 
@@ -158,8 +157,17 @@ def dummy_checkpoint(name: str) -> Checkpoint:
         ModelError: this is no short name.
     """
     if name not in PUBLISHED:
-        raise ModelError(f"{name}: only short names have a known geometry: {', '.join(PUBLISHED)}")
+        raise ModelError(f"{name}: only short names have a known geometry; {_meant(name)}")
     return Checkpoint(name, Path(os.devnull).parent / "no-such-folder", PUBLISHED[name].config, dummy=True)
+
+
+def _meant(name: str) -> str:
+    """What to do about a name that stands for nothing."""
+    names = {known.lower(): known for known in (DEMO, *PUBLISHED)}
+    close = [name.lower()] if name.lower() in names else get_close_matches(name.lower(), names)
+    if close:
+        return f"did you mean {' or '.join(names[one] for one in close)}?"
+    return f"`llava models` lists short names, and the built-in checkpoint is '{DEMO}'"
 
 
 def with_linear_rope(checkpoint: Checkpoint, factor: float) -> Checkpoint:

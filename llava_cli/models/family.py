@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llava_cli.errors import ModelError, UsageError
-from llava_cli.media.clip import Media, Sampling, View, blank_clip
+from llava_cli.media.clip import Clip, Media, Sampling, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
@@ -157,6 +157,10 @@ class Family(ABC):
     def model_config(self) -> PretrainedConfig:
         """The configuration that the model is built from."""
         return self.model_class().config_class.from_dict(dict(self.checkpoint.config))
+
+    def pictures(self, medium: Media) -> int:
+        """How many pictures of a medium go through the vision tower."""
+        return len(medium.frames) if isinstance(medium, Clip) else 1
 
     @abstractmethod
     def encode(self, model: PreTrainedModel, medium: Media) -> torch.Tensor:

@@ -118,6 +118,11 @@ class Onevision(Family):
 
         return LlavaOnevisionForConditionalGeneration
 
+    def pictures(self, medium: Media) -> int:
+        if isinstance(medium, Clip):
+            return super().pictures(medium)
+        return anyres.pictures(medium.pixels.shape[:2], self._pinpoints, self._image_size)
+
     def encode(self, model: LlavaOnevisionForConditionalGeneration, medium: Media) -> torch.Tensor:
         if isinstance(medium, Still):
             return self._encode_still(model, medium)

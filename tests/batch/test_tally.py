@@ -25,3 +25,9 @@ def test_the_bar_s_remark_is_short():
     assert tally.remark().startswith("1 failed  2 skipped  ")
     assert tally.remark().endswith("folder/clip.mp4")
     assert len(tally.remark()) < 90
+
+
+def test_answers_that_were_cut_off_are_counted():
+    assert Tally(done=3).cuts() is None
+    assert Tally(done=3, cut=1).cuts() == "1 answer was cut off; --max-new-tokens allows longer ones"
+    assert Tally(done=3, cut=2).cuts() == "2 answers were cut off; --max-new-tokens allows longer ones"

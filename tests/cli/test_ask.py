@@ -6,15 +6,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from llava_cli.cli.ask import split_arguments
+from llava_cli.cli.ask import read_arguments, split_arguments
 from llava_cli.errors import UsageError
 from llava_cli.media.worker import parent
+from llava_cli.media.worker.pool import DecodePool
+from llava_cli.words import visible
 
 
 def test_the_answer_and_nothing_else_is_on_stdout(llava, rendered, tiny):
@@ -115,18 +118,20 @@ def test_a_video_without_frames_gets_no_answer(llava, tiny, rendered, tmp_path):
         (["clip.mp4"], None, "is missing"),
         (["Why?"], None, "is missing"),
         (["clip.mp4", "  "], None, "the question is empty"),
-        (["clip.mp4"], "", "the question is empty"),
+        (["clip.mp4"], [""], "the question is empty"),
         (["-", "-", "Why?"], None, "only once"),
+        (["-"], ["-"], "only once"),
+        (["clip.mp4", "-"], None, "the question is missing"),
     ],
 )
 def test_incomplete_command_lines(arguments, prompt, message):
     with pytest.raises(UsageError, match=message):
-        split_arguments(arguments, prompt)
+        read_arguments(arguments, prompt, None)
 
 
 def test_the_question_may_come_as_an_option():
-    assert split_arguments(["a.mp4", "b.mp4"], "Why?") == (["a.mp4", "b.mp4"], "Why?")
-    assert split_arguments(["a.mp4", "b.mp4", "Why?"], None) == (["a.mp4", "b.mp4"], "Why?")
+    assert split_arguments(["a.mp4", "b.mp4"], ["Why?"]) == (["a.mp4", "b.mp4"], ["Why?"])
+    assert split_arguments(["a.mp4", "b.mp4", "Why?"]) == (["a.mp4", "b.mp4"], ["Why?"])
 
 
 def test_an_unknown_device_says_what_to_do(llava, picture, tiny):
@@ -200,7 +205,7 @@ def test_a_full_disk_is_exit_code_6(picture, tiny):
 
 
 def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, llava):
-    """A terminal gets the same text, in pieces, without control characters, and a newline at the end."""
+    """A terminal gets the same text, in pieces, control characters made visible, and a newline at the end."""
     import pty
 
     options = ["ask", str(picture), "Why?", "-m", str(tiny), "--max-new-tokens", "24", "-q"]
@@ -222,8 +227,7 @@ def test_on_a_terminal_the_answer_streams_and_ends_the_same(picture, tiny, llava
     os.close(master)
     assert process.wait(60) == 0
     piped = llava(*options).out
-    visible = "".join(c for c in piped if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
-    assert shown.decode().replace("\r\n", "\n") == visible
+    assert shown.decode().replace("\r\n", "\n") == visible(piped)
 
 
 def test_a_conversation_from_a_file(llava, rendered, picture, tiny, tmp_path):
@@ -348,7 +352,7 @@ def test_a_dry_run_shows_what_each_device_would_hold(llava, rendered, monkeypatc
     first, last = (re.search(r"layers (\d+)-(\d+): (.*)", line).groups() for line in lines[1:3])
     assert (first[0], int(first[1]) + 1, last[1]) == ("0", int(last[0]), "31")
     assert (first[2], last[2]) == ("cuda:0", "cuda:1")
-    assert [line.partition(": ")[0] for line in lines[5:]] == ["memory of cuda:0", "memory of cuda:1", "memory in all"]
+    assert [line.partition(": ")[0] for line in lines[5:8]] == ["memory of cuda:0", "memory of cuda:1", "memory in all"]
     record = json.loads(llava(*asked, "auto", "--json").out)
     devices = record["memory"]["devices"]
     assert list(devices) == list(record["model"]["device_map"]) == ["cuda:0", "cuda:1"]
@@ -412,7 +416,8 @@ def test_a_raw_prompt_is_asked_as_it_is_and_the_record_can_tell_all_of_it(llava,
     assert (raw["model"]["template"], asked["model"]["template"]) == ("none", "checkpoint")
     for key in ("answer", "usage", "prompt_ids", "answer_ids"):
         assert raw[key] == asked[key]
-    assert raw["warnings"] == []
+    assert raw["warnings"] == asked["warnings"]
+    assert "cut off" in "".join(raw["warnings"])
     assert sum(count for _, count in raw["prompt_ids"]) == raw["usage"]["prompt_tokens"]
     assert max(count for _, count in raw["prompt_ids"]) == raw["usage"]["visual_tokens"]
     assert len(raw["answer_ids"]) == 5
@@ -421,8 +426,9 @@ def test_a_raw_prompt_is_asked_as_it_is_and_the_record_can_tell_all_of_it(llava,
 
 def test_a_whole_prompt_that_will_be_wrapped_again_is_warned_of(llava, rendered, tiny):
     result = llava("ask", rendered("h264"), WHOLE, "-m", tiny, "-n", "4", "--max-new-tokens", "2", "--json")
-    (warning,) = json.loads(result.out)["warnings"]
+    warning, cut = json.loads(result.out)["warnings"]
     assert "--raw" in warning
+    assert "cut off" in cut
     assert result.err.count(warning) == 1
 
 
@@ -460,7 +466,7 @@ def test_a_template_of_the_user_s_own(llava, rendered, tiny, tmp_path):
     )
     own = json.loads(llava(*options).out)
     given = json.loads(llava(*options, "--template", tiny / "chat_template.json").out)
-    assert given["model"].pop("template_sha256")
+    assert given["template_sha256"]
     assert (own["model"].pop("template"), given["model"].pop("template")) == ("checkpoint", "user")
     for key in ("answer", "usage", "prompt_text", "prompt_ids", "answer_ids", "model"):
         assert given[key] == own[key]
@@ -497,3 +503,95 @@ def test_a_dry_run_of_a_released_checkpoint_needs_no_download(llava, rendered, m
     assert "its published shape" in record["warnings"][0]
     assert record["warnings"][0] in result.err
     assert record["memory"]["total"] > 1 << 30
+
+
+def test_several_questions_are_answered_in_order_and_the_media_decoded_once(
+    llava, rendered, tiny, tmp_path, monkeypatch
+):
+    decoded = []
+    submit = DecodePool.submit
+    monkeypatch.setattr(DecodePool, "submit", lambda self, media: decoded.append(media) or submit(self, media))
+    options = ("-m", tiny, "-n", "4", "--max-new-tokens", "6", "--dtype", "float32")
+    asked = (rendered("h264"), "-p", "Why?", "-p", "What colour?", *options)
+    result = llava("ask", *asked, "--json")
+    assert len(decoded) == 1
+    answers = [json.loads(line) for line in result.out.splitlines()]
+    assert [answer["question"] for answer in answers] == ["Why?", "What colour?"]
+    alone = [llava("ask", rendered("h264"), question, *options).out for question in ("Why?", "What colour?")]
+    assert [f"{answer['answer']}\n" for answer in answers] == alone
+    assert llava("ask", *asked).out == "".join(alone)
+    assert llava("ask", *asked, "-o", tmp_path / "both.jsonl").out == ""
+    lines = (tmp_path / "both.jsonl").read_text().splitlines()
+    assert [json.loads(line)["answer"] for line in lines] == [answer["answer"] for answer in answers]
+
+
+def test_a_failure_names_the_question_that_failed(llava, rendered, tiny):
+    failing = "Why? " * 9000
+    result = llava(
+        "ask", rendered("one_frame"), "-p", "Why?", "-p", failing, "-m", tiny, "--max-new-tokens", "2", "--json"
+    )
+    assert result.code == 2
+    first, second = map(json.loads, result.out.splitlines())
+    assert (first["status"], first["question"]) == ("ok", "Why?")
+    assert (second["status"], second["question"]) == ("error", failing)
+
+
+@pytest.mark.parametrize("append", [(), ("--append",)])
+def test_a_file_keeps_the_answers_that_came_before_a_failure(llava, rendered, tiny, tmp_path, append):
+    path, options = tmp_path / "out.jsonl", ("-m", tiny, "--max-new-tokens", "2")
+    result = llava("ask", rendered("one_frame"), "-p", "Why?", "-p", "Why? " * 9000, *options, "-o", path, *append)
+    assert (result.code, result.out) == (2, "")
+    assert [json.loads(line)["status"] for line in path.read_text().splitlines()] == ["ok", "error"]
+    again = ("ask", rendered("one_frame"), "-p", "Who?", "-p", "Where?", *options, "-o", path)
+    assert llava(*again).code == 6  # it has several records now
+    assert llava(*again, "--append").code == 0
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_output_to_standard_output_has_the_record_of_a_failure_too(llava, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = llava("ask", "none.mp4", "Why?", "-m", tiny, "-o", "-")
+    assert (result.code, json.loads(result.out)["status"]) == (3, "error")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("question", [b"Wh\xff?", b"@q.txt", b"-"])
+def test_every_question_is_unicode(as_program, picture, tiny, tmp_path, monkeypatch, question):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.txt").write_bytes(b"Wh\xff?")
+    with (tmp_path / "q.txt").open("rb") as stream:
+        done = as_program("ask", picture, "-p", "Why?", "-p", question, "-m", tiny, stdin=stream)
+    assert (done.returncode, done.stdout) == (2 if question.startswith(b"W") else 3, b"")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_question_comes_from_a_file_or_a_pipe(llava, as_program, picture, tiny, tmp_path):
+    (tmp_path / "question.txt").write_text("Why?\n")
+    options = ("-m", tiny, "--max-new-tokens", "2", "--json")
+    assert json.loads(llava("ask", picture, "-p", f"@{tmp_path}/question.txt", *options).out)["question"] == "Why?"
+    with (tmp_path / "question.txt").open("rb") as stream:
+        assert json.loads(as_program("ask", picture, "-p", "-", *options, stdin=stream).stdout)["question"] == "Why?"
+
+
+def test_output_to_standard_output_prints_the_record(llava, picture, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = llava("ask", picture, "Why?", "-m", tiny, "--max-new-tokens", "2", "-o", "-")
+    assert json.loads(result.out)["status"] == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cut_answer_is_said_once_and_stands_in_the_record(llava, picture, tiny):
+    options = ("ask", picture, "Why?", "-m", tiny, "--max-new-tokens", "3")
+    cut = "the answer was cut off after 3 tokens; --max-new-tokens allows longer ones"
+    assert llava(*options).err.count(f"llava: {cut}\n") == 1
+    recorded = llava(*options, "--json", "-q")
+    assert (json.loads(recorded.out)["warnings"], recorded.err) == ([cut], "")
+
+
+def test_a_folder_that_looks_like_markup_is_an_ordinary_one(llava, rendered, tiny, tmp_path):
+    folder = tmp_path / "dir["
+    folder.mkdir()
+    for command in (["ask", "-p", "Why?"], ["caption"], ["frames"]):
+        path = shutil.copytree(rendered("one_frame").parent, folder / "x].mp4", dirs_exist_ok=True)
+        result = llava(*command, path / rendered("one_frame").name, "-m", tiny)
+        assert result.code == 0, result.err

@@ -223,3 +223,10 @@ def test_raw_jobs_are_the_templated_ones_and_other_work(llava, files, tiny, tmp_
     assert "must have 1 <video>, but has no mark" in found[3]["error"]["message"]
     jobs.write_text(json.dumps({"id": 1, "media": clip, **raw}))
     assert "0 done, 0 failed, 1 skipped" in llava("batch", jobs, *options).err
+
+
+def test_a_video_in_the_place_of_a_list_is_refused_with_what_was_meant(llava, files, tiny):
+    result = llava("batch", files / "h264.mp4", "-m", tiny)
+    assert (result.code, result.out) == (3, "")
+    assert "is no text in UTF-8" in result.err
+    assert f"llava caption {files / 'h264.mp4'}" in result.err

@@ -261,3 +261,30 @@ def test_a_caption_by_hand_is_kept_and_the_job_says_so(llava, files, tiny, tmp_p
     other = llava(*command, "-p", "Why?")
     assert (other.code, other.err.count("2 done")) == (0, 1), other.err
     assert llava("caption", tmp_path, "-m", tiny, "--overwrite").code == 2
+
+
+def test_answers_that_were_cut_off_are_said_once(llava, files, tiny):
+    result = llava("caption", files / "still0.png", files / "still1.png", "-m", tiny, "--max-new-tokens", "2")
+    assert result.err.count("cut off") == 1
+    assert "llava: 2 answers were cut off; --max-new-tokens allows longer ones\n" in result.err
+    assert all("cut off after 2 tokens" in record["warnings"][0] for record in records(result.out))
+
+
+@pytest.mark.parametrize("options", [[], ["-q"], ["-r"], ["--ext", "webm"]])
+def test_files_that_lie_deeper_are_told_of(llava, files, tiny, tmp_path, options):
+    (tmp_path / "day" / "one").mkdir(parents=True)
+    shutil.copy(files / "still0.png", tmp_path / "day" / "one")
+    result = llava("caption", tmp_path, "-m", tiny, "--max-new-tokens", "2", *options)
+    assert result.code == 0
+    hint = f"{tmp_path}: has no video and no image itself, but {tmp_path}/day/one/still0.png lies deeper: try -r"
+    assert (f"llava: {hint}\n" in result.err) == (not options)
+    assert len(records(result.out)) == ("-r" in options)
+
+
+def test_a_question_of_a_file_and_records_for_standard_output(llava, files, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "question.txt").write_text("Why?\n")
+    options = ("-m", tiny, "--max-new-tokens", "2", "-o", "-", "-p", "@question.txt")
+    (record,) = records(llava("caption", files / "still0.png", *options).out)
+    assert record["question"] == "Why?"
+    assert [path.name for path in tmp_path.iterdir()] == ["question.txt"]

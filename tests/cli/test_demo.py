@@ -72,3 +72,19 @@ def test_real_footage_is_not_made_into_shapes(llava):
     for path in sorted(Path(REAL_MEDIA, "real").glob("*.mp4")):
         result = llava("ask", path, "Why is this video funny?", "--model", "demo")
         assert result.out == "I only know simple moving shapes. I see no simple shapes that I know.\n"
+
+
+def test_a_home_that_takes_no_folder_is_told_with_what_to_do(llava, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    result = llava("demo")
+    assert (result.code, result.out) == (6, "")
+    assert "--output-dir DIR has it made elsewhere" in result.err
+
+
+def test_a_folder_that_takes_no_clip_is_told_before_the_work(llava, monkeypatch, tmp_path):
+    (tmp_path / "llava" / "demo" / "clip.mp4").mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = llava("demo")
+    assert (result.code, result.out) == (6, "")
+    assert "clip.mp4: cannot be written: is a folder; --output-dir DIR has it made elsewhere" in result.err

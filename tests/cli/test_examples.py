@@ -90,6 +90,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = [{"role": "user", "content": [{"type": "video", "path": "clip.mp4"}, {"type": "text", "text": "Why?"}]}]
     (folder / "chat.json").write_text(json.dumps(asked))
     (folder / "mine.jinja").write_text(VICUNA)
+    (folder / "question.txt").write_text("What happens?\n")
     (folder / "videos.txt").write_text("clip.mp4\n")
     (folder / "videos").mkdir()
     shutil.copy(folder / VIDEOS[0], folder / "videos")

@@ -34,16 +34,16 @@ def folder(tmp_path, monkeypatch) -> Path:
         (["ask", "a.mp4", "Why?", "--4bit", "--8bit"], 2, "usage", "cannot be used together"),
         (["ask", "a.mp4", "Why?", "--frames", "many"], 2, "usage", "must be a whole number"),
         (["ask", "a.mp4", "Why?", "--start", "soon"], 2, "usage", "is not a time"),
-        (["ask", "a.mp4", "Why?", "--nope"], 2, "usage", "No such option: --nope"),
+        (["ask", "a.mp4", "Why?", "--nope"], 2, "usage", "no such option: --nope"),
         (["ask"], 2, "usage", "a video or an image is missing"),
         (["ask", "a.mp4"], 2, "usage", "is missing"),
         (["ask", "--conversation", "broken.json"], 3, "input", "broken.json"),
         (["ask", "--conversation", "none.json"], 3, "input", "none.json"),
-        (["frames"], 2, "usage", "Missing argument"),
+        (["frames"], 2, "usage", "MEDIA... is missing"),
         (["frames", "-", "-"], 2, "usage", "only once"),
         (["frames", "a.mp4", "-m", "no-such-checkpoint"], 4, "model", "no-such-checkpoint"),
-        (["models", "--nope"], 2, "usage", "No such option: --nope"),
-        (["models", "show"], 2, "usage", "Missing argument"),
+        (["models", "--nope"], 2, "usage", "no such option: --nope"),
+        (["models", "show"], 2, "usage", "NAME is missing"),
         (["doctor", "extra"], 2, "usage", "extra"),
     ],
 )
@@ -131,4 +131,4 @@ def test_a_failure_is_told_where_stdout_takes_nothing(stdout):
         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "Missing argument" in done.stderr
+    assert "MEDIA... is missing" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,14 @@ def test_one_bad_file_does_not_hide_the_others(llava, rendered, tiny, tmp_path):
     assert not (tmp_path / "lost.png").exists()
     single = llava("frames", none, *options, "--json")
     assert (single.code, json.loads(single.out)["media"], single.err.count("\n")) == (3, [{"path": str(none)}], 1)
+
+
+def test_a_name_does_nothing_to_whoever_reads_it(llava, rendered, tiny, tmp_path):
+    path = tmp_path / "a\x1b]0;title\x07\nb\u202e.mp4"
+    shutil.copy(rendered("one_frame"), path)
+    result = llava("frames", path, "-m", tiny)
+    assert result.code == 0
+    first, _, *rows = result.out.splitlines()
+    assert "a\\x1b]0;title\\x07\\nb\\u202e.mp4: " in first
+    assert ", 1 frame, " in first
+    assert len(rows) == 1

@@ -14,11 +14,14 @@ import typer
 from llava_cli.cli import help
 from llava_cli.cli.app import app
 from llava_cli.cli.command import walk
+from llava_cli.errors import UsageError
 from man import make
 
 COMMANDS = dict(walk(typer.main.get_command(app)))
 WIDTHS = (40, 60, 80, 120)
 NONSENSE = ("some", "-1", "nan", "1e999", "9" * 5000, "", " ", "3:2:1:0", "\N{ARABIC-INDIC DIGIT FOUR}x")
+
+LIBRARY_WORDS = r"Value error|Input should|Exceeds|Invalid value|92233720"
 
 each_command = pytest.mark.parametrize("name", COMMANDS)
 
@@ -159,11 +162,11 @@ def test_no_library_words_reach_the_user(name):
         for value in NONSENSE if param.metavar and param.param_type_name == "option" else ():
             try:
                 COMMANDS[name].make_context(name, [*arguments, param.opts[-1], value])
-            except typer.BadParameter as error:
-                messages.append(error.format_message())
-                assert param.opts[-1] in messages[-1]
+            except UsageError as error:
+                messages.append(str(error))
+                assert max(param.opts, key=len) in messages[-1]
     assert len(messages) > 30 or "--frames" not in str(options(name))
-    assert [text for text in messages if len(text) > 250 or re.search("Value error|Input should|Exceeds", text)] == []
+    assert [text for text in messages if len(text) > 250 or re.search(LIBRARY_WORDS, text)] == []
 
 
 def test_a_flag_that_a_variable_sets_to_nonsense_is_told_in_our_words(llava, monkeypatch):
@@ -174,7 +177,7 @@ def test_a_flag_that_a_variable_sets_to_nonsense_is_told_in_our_words(llava, mon
 
 
 def test_a_usage_error_points_to_the_summary(llava):
-    assert "Try 'llava ask -h'" in llava("ask", "--nope").err
+    assert llava("ask", "--nope").err == "llava: no such option: --nope; see llava ask -h\n"
 
 
 def test_asking_for_help_reads_no_settings(llava, monkeypatch, tmp_path):

@@ -115,3 +115,17 @@ def test_doctor_tells_what_is_wrong_with_the_file(llava, config):
     assert problem["status"] == "problem"
     assert "did you mean 'model'?" in problem["detail"]
     assert problem["remedy"]
+
+
+def test_a_variable_that_sets_nothing_is_a_mistake(llava, config, rendered, monkeypatch):
+    monkeypatch.setenv("LLAVA_MODLE", "demo")
+    result = llava("ask", rendered("h264"), "Why?")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "llava: unknown variable LLAVA_MODLE; did you mean 'LLAVA_MODEL'?\n"
+    assert llava("ask", "--help").code == 0
+    (problem,) = [
+        check
+        for check in json.loads(llava("doctor", "--no-self-test", "--json").out)["checks"]
+        if check["name"] == "configuration"
+    ]
+    assert "LLAVA_MODLE" in problem["detail"]

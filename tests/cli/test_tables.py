@@ -26,3 +26,7 @@ def test_words_begin_under_each_other_and_lines_end_with_their_last():
 
 def test_columns_may_have_a_least_width():
     assert table([["a", "b"]], least=4) == "   a     b\n"
+
+
+def test_no_cell_does_anything_or_begins_a_line():
+    assert table([("name",), ("a\nb\x1b[31m\u202e",)], str.ljust) == "name\na\\nb\\x1b[31m\\u202e\n"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -47,6 +48,7 @@ def test_values_that_make_no_sense_are_usage_errors(llava, picture, tiny, option
         (values.part, "2/3", values.Part(2, 3)),
         (values.device_map, "auto,cpu=4G", DeviceMap("auto,cpu=4G", (("auto", None), ("cpu", 4 << 30)))),
         (values.device_map, 1, DeviceMap("1", (("cuda:1", None),))),
+        (values.file, "./-", Path("./-")),
     ],
 )
 def test_values_are_read_as_text_and_from_the_configuration(read: Callable[[Any], Any], value: Any, found: Any):
@@ -71,12 +73,21 @@ def test_values_are_read_as_text_and_from_the_configuration(read: Callable[[Any]
         (values.device_map, "gpu", "'gpu' is no device map; write auto, 0,1, auto,cpu or 0=20G,cpu=60G,disk"),
         (values.part, "4/3", "must be I/N with I from 1 to N, not '4/3'"),
         (values.whole(1), "9" * 5000, f"not '{'9' * 40}…'"),
+        (values.whole(0, 2**63 - 1), "-1", "must be a whole number from 0 to 2^63 - 1, not '-1'"),
+        (values.device, "cuda:x", "must be auto, cpu, cuda, cuda:N or mps, not 'cuda:x'"),
+        (values.file, "-", "must be a file; to write one of this name: ./-"),
     ],
 )
 def test_what_makes_no_sense_is_told_with_what_would(read: Callable[[Any], Any], value: Any, message: str):
     with pytest.raises(typer.BadParameter) as raised:
         read(value)
     assert message in raised.value.message
+
+
+def test_devices_are_offered_and_checked_by_name():
+    assert values.device_names("c")[0] == "cpu"
+    assert {"auto", "cpu"} <= set(values.device_names(""))
+    assert [values.device(name) for name in ("auto", "cpu", "cuda", "cuda:1", "mps")]
 
 
 def test_names_of_checkpoints_are_offered():

@@ -38,7 +38,9 @@ def test_auto_is_all_gpus_or_what_there_is_instead(monkeypatch):
 
 
 def test_a_gpu_of_a_map_that_is_not_there_says_what_to_do():
-    with pytest.raises(UsageError, match=r"--device-map cuda:99: not available on this machine .*; try --device-map c"):
+    with pytest.raises(
+        UsageError, match=r"--device-map cuda:99: not available on this machine, .*; try --device-map c"
+    ):
         chosen("99,cpu")
 
 
@@ -55,5 +57,14 @@ def test_a_device_and_a_map_are_one_too_many():
 
 
 def test_a_device_that_is_not_there_says_what_to_do():
-    with pytest.raises(UsageError, match=r"--device cuda:99: not available on this machine .*; try --device cpu"):
+    with pytest.raises(
+        UsageError, match=r"--device cuda:99: not available on this machine, which has cpu.*; try --device cpu"
+    ):
         choose_device("cuda:99")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "privateuseone", "meta:3:4"])
+def test_the_library_s_own_list_of_devices_is_not_shown(name):
+    with pytest.raises(UsageError) as raised:
+        choose_device(name)
+    assert "opengl" not in str(raised.value)

@@ -12,7 +12,7 @@ import pytest
 from llava_cli.engine.loader import load
 from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import ModelError
-from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint
 from llava_cli.models.registry import family_of
 
 
@@ -113,7 +113,7 @@ def test_offline_no_socket_is_opened(no_network, monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match="HF_HUB_OFFLINE") as raised:
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set, so that nothing is downloaded; unset it") as raised:
         open_checkpoint("llava-hf/LLaVA-NeXT-Video-7B-hf")
     assert raised.value.code == "offline"
     assert not no_network
@@ -135,3 +135,19 @@ def test_a_checkpoint_in_the_hub_s_cache_is_used_offline(no_network, monkeypatch
     assert checkpoint.revision == commit
     assert checkpoint.folder == snapshot
     assert not no_network
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Next-Video-7B", "did you mean next-video-7b?"),
+        ("next-vide-7b", "did you mean next-video-7b or "),
+        ("DEMO", "did you mean demo?"),
+        ("no such thing", "`llava models` lists short names, and the built-in checkpoint is 'demo'"),
+    ],
+)
+@pytest.mark.parametrize("opened", [open_checkpoint, dummy_checkpoint])
+def test_a_name_that_is_nearly_one_gets_a_suggestion(opened, name, meant):
+    with pytest.raises(ModelError) as raised:
+        opened(name)
+    assert meant in str(raised.value)

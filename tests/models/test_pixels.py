@@ -32,6 +32,7 @@ from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import FAMILIES, family_of
 from llava_cli.models.video_llava import VideoLlava
 
+REAL_MEDIA = os.environ.get("LLAVA_TEST_MEDIA")
 MEAN_BOUND, MAX_BOUND = 1.5, 24
 NAMES = [family.name for family in FAMILIES]
 SHAPES = {
@@ -231,10 +232,10 @@ def difference(family: Family, path: Path) -> np.ndarray:
     return np.abs(exact.astype(int) - fast)
 
 
-@pytest.mark.skipif("LLAVA_TEST_MEDIA" not in os.environ, reason="LLAVA_TEST_MEDIA names no folder of real media")
+@pytest.mark.skipif(REAL_MEDIA is None, reason="LLAVA_TEST_MEDIA names no folder of real media")
 def test_on_real_clips(checkpoints, record_property):
     family = family_of(open_checkpoint(str(checkpoints("llava-next-video"))))
-    for path in sorted(Path(os.environ["LLAVA_TEST_MEDIA"], "real").glob("*.mp4")):
+    for path in sorted(Path(REAL_MEDIA, "real").glob("*.mp4")):
         apart = difference(family, path)
         record_property(path.name, f"mean {apart.mean():.2f} max {apart.max():.0f}")
         print(f"{path.name}: mean {apart.mean():.2f}, max {apart.max():.0f} of 255 levels")

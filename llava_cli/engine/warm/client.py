@@ -27,6 +27,7 @@ from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import Prompt
+from llava_cli.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
@@ -60,6 +61,9 @@ class WarmLoader:
         self._make_local = here
         self._local: Loader | None = None
         self._engine: Engine | None = None
+        self._progress: Progress = no_progress
+        self._stages: dict[str, int] = {}
+        """What the worker is at, and how much there is of each."""
 
     @property
     def info(self) -> ModelInfo:
@@ -79,7 +83,9 @@ class WarmLoader:
     def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
         self._ask("check_memory", prompts)
 
-    def load(self) -> Engine:
+    def load(self, progress: Progress = no_progress) -> Engine:
+        """See `Loader.load`."""
+        self._progress = progress
         try:
             self.call("load")
         except Gone as error:
@@ -94,14 +100,14 @@ class WarmLoader:
         """What does the work from now on, as the worker has failed."""
         if self._local is None:
             log.warning("the worker cannot be used (%s): answering in this process", error)
-            self._channel.close()
+            self._give_up()
             self._local = self._make_local()
         return self._local
 
     def local_engine(self, error: Gone) -> Engine:
         """The same, loaded."""
         if self._engine is None:
-            self._engine = self.local(error).load()
+            self._engine = self.local(error).load(self._progress)
         return self._engine
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -131,14 +137,28 @@ class WarmLoader:
             try:
                 kind, value = self._channel.receive()
             except KeyboardInterrupt:
-                self._channel.close()  # which is how the worker hears of it
+                self._give_up()  # which is how the worker hears of it
                 raise
             if kind == "error":
                 raise value
             if kind == "log":
                 log.log(*value)
+            elif kind == "progress":
+                self._tell(*value)
             else:
                 return kind, value
+
+    def _tell(self, stage: str, count: int, total: int) -> None:
+        self._stages[stage] = total
+        if count == total:
+            del self._stages[stage]
+        self._progress(stage, count, total)
+
+    def _give_up(self) -> None:
+        """Have nothing more to do with the worker; what it was at ends here."""
+        self._channel.close()
+        for stage, total in list(self._stages.items()):
+            self._tell(stage, total, total)
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         try:

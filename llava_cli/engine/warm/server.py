@@ -29,6 +29,8 @@ from llava_cli.models.registry import family_of
 
 _UNREAD_S = 30.0
 """How long a client may leave its answer unread, before others get their turn."""
+_TELL_S = 0.1
+"""How often a client is told how far a stage is, beside its beginning and its end."""
 _LOOK_S = 0.2
 """How often to look whether it is time to end."""
 
@@ -76,6 +78,9 @@ class Server:
         self._loader: Any = None
         self._engine: Any = None
         self._holds: tuple[Checkpoint, LoadOptions] | None = None
+        self._served: Channel | None = None
+        """Whose turn it is."""
+        self._told_at = 0.0
 
     def serve(self) -> None:
         """Let clients in until there have been none for a while."""
@@ -119,6 +124,7 @@ class Server:
                 self._turns.turn(lambda: channel.send(("log", (logging.INFO, "waiting for the worker's other work")))),
                 _told_to(channel),
             ):
+                self._served = channel
                 result = self._stream(channel, *arguments) if name == "stream" else self._call(name, *arguments)
         except Gone:
             raise
@@ -188,8 +194,15 @@ class Server:
 
     def _loaded(self) -> Any:
         if self._engine is None:
-            self._engine = self._loaded_files().load()
+            self._engine = self._loaded_files().load(self._tell)
         return self._engine
+
+    def _tell(self, stage: str, count: int, total: int) -> None:
+        """Have the client show how far its answer is."""
+        now = time.monotonic()
+        if self._served is not None and (count in (0, total) or now - self._told_at > _TELL_S):
+            self._told_at = now
+            self._served.send(("progress", (stage, count, total)))
 
 
 @contextmanager

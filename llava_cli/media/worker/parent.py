@@ -31,6 +31,7 @@ from llava_cli.media.source import Name, Source, is_url
 from llava_cli.media.worker.confinement import Confinement
 from llava_cli.media.worker.process import FETCHER, PROGRAM, Process
 from llava_cli.media.worker.wire import READY, Request, read_outcome
+from llava_cli.words import counted
 
 START_S = 120.0
 """How long a process may take to start, on a machine that is busy with other things."""
@@ -119,7 +120,7 @@ class Worker:
         except TimeoutError as error:
             self._stop()
             raise TimedOut(
-                f"{name}: not decoded within {self.limits.timeout:g} seconds; --timeout allows more"
+                f"{name}: not decoded within {counted(self.limits.timeout, 'second')}; --timeout allows more"
             ) from error
         except MemoryError as error:
             self._stop()
@@ -247,7 +248,7 @@ class _Watched(io.RawIOBase):
             pipe.register(self._pipe, selectors.EVENT_READ)
             while not pipe.select(max(0.0, min(LOOK_S, self._end - time.monotonic()))):
                 if time.monotonic() >= self._end:
-                    raise TimeoutError(f"not within {self._seconds:g} seconds")
+                    raise TimeoutError(f"not within {counted(self._seconds, 'second')}")
                 if _memory_of(self._process.pid) > self._memory:
                     raise MemoryError
         return os.readv(self._pipe, [buffer])

@@ -69,6 +69,16 @@ def test_it_answers_as_this_process_does_and_stays_for_the_next(runtime, video, 
     _killed_in_the_middle(video, plain, worker, caplog)
 
 
+def test_how_far_it_is_is_told_here(runtime, video):
+    told = []
+    with Session("demo", keep_s=30.0, progress=lambda *one: told.append(one)) as session:
+        session.ask(_request(video))
+    stages = list(dict.fromkeys(name for name, *_ in told))
+    begun, ended = ([name for name, count, total in told if count == end(total)] for end in (lambda _: 0, lambda n: n))
+    assert sorted(begun) == sorted(ended) == sorted(stages)
+    assert [name.partition(" ")[0] for name in stages][-3:] == ["encoding", "prefill", "answering,"]
+
+
 def _ctrl_c_ends_the_answer_alone(runtime, video, worker):
     program = (
         "import sys; from llava_cli.session import Session; from llava_cli.request import Request\n"
