@@ -154,7 +154,8 @@ def test_a_missing_checkpoint_is_exit_code_4(llava, picture):
 
 def test_the_second_decoder_is_said_and_recorded(llava, rendered, tiny, monkeypatch):
     broken = "import av\ndef broken(*_, **__): raise av.error.InvalidDataError(1, 'made to fail')\nav.open = broken\n"
-    monkeypatch.setattr(parent, "PROGRAM", broken + parent.PROGRAM.replace("; ", "\n"))
+    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{broken}from llava_cli.media.worker.child{after}")
     result = llava("ask", rendered("h264"), "Why?", "-m", tiny, "--json", "-n", "4", "--max-new-tokens", "2")
     assert result.code == 0, result.err
     assert "OpenCV" in result.err

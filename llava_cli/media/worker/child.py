@@ -7,7 +7,7 @@ first request it confines itself: it is handed each file open, and a file on the
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import math
 import os
@@ -30,13 +30,17 @@ from llava_cli.media.worker.confinement import Confinement, confine
 from llava_cli.media.worker.serving import keep_to_itself, take_requests
 from llava_cli.media.worker.wire import READY, Request, dump_error, dump_media
 
-LATE = ("PIL.ImageColor", "PIL.ImageOps", "PIL.ImagePalette", "encodings.ascii", "encodings.latin_1", "PIL.ImageCms")
-"""What is else imported when a file is the first to need it; and so is most of PyAV."""
-PROGRAMS = ("av.__main__", "av.datasets")
+LATE = ("PIL.ImageCms", "PIL.ImageColor", "PIL.ImageOps", "PIL.ImagePalette", "encodings.ascii", "encodings.latin_1")
+"""What is else imported when a file is the first to need it."""
 
 PICTURE = b"P6 8 8 255\n" + bytes(8 * 8 * 3)
 VIDEO = b"YUV4MPEG2 W8 H8 F1:1\n" + b"FRAME\n" + bytes(8 * 8 * 3 // 2)
-"""The simplest files there are."""
+READERS = {
+    "llava_cli.media.picture.read_picture": PICTURE,
+    "llava_cli.media.sampler.read_clip": VIDEO,
+    "llava_cli.media.opencv.read_clip": VIDEO,
+}
+"""Each decoder, and the simplest file that it reads."""
 
 
 def main() -> None:
@@ -56,21 +60,29 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Import all that decoding takes, and have libraries open what they open the first time they are used."""
-    with suppress(ImportError):  # told where a file needs it
-        import av
+    """Import all that decoding takes, and have libraries open what they open the first time they are used.
 
-        from llava_cli.media import opencv, picture, sampler
-
-        parts = [module.name for module in pkgutil.walk_packages(av.__path__, "av.")]
-        for module in (*LATE, *(part for part in parts if part not in PROGRAMS)):
+    What is missing or broken is told where a file needs it.
+    """
+    for module in (*LATE, *_parts_of_pyav()):
+        with suppress(ImportError):
             importlib.import_module(module)
-        view = View((8, 8), "crop", Sampling(frames=1))
-        for sample, read in ((PICTURE, picture.read_picture), (VIDEO, sampler.read_clip), (VIDEO, opencv.read_clip)):
+    for reader, sample in READERS.items():
+        with suppress(Exception):
+            module, _, function = reader.rpartition(".")
+            read = getattr(importlib.import_module(module), function)
             file = os.memfd_create("sample")
             write_all(file, sample)
-            read(HeldSource("", "", held=file), view)
+            read(HeldSource("", "", held=file), View((8, 8), "crop", Sampling(frames=1)))
             os.close(file)
+
+
+def _parts_of_pyav() -> list[str]:
+    """Its modules, which import one another when a file is the first to need it."""
+    found = importlib.util.find_spec("av")
+    paths = found.submodule_search_locations if found else None
+    names = {module.name for module in pkgutil.walk_packages(paths, "av.")} if paths else set()
+    return sorted(names - {"av.__main__", "av.datasets"})
 
 
 def _outcome(line: bytes, descriptor: int) -> tuple[bytes | memoryview, ...]:

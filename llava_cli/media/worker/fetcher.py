@@ -10,22 +10,24 @@ import traceback
 from contextlib import closing, suppress
 from typing import Any
 
+from llava_cli.atomic import write_all
 from llava_cli.media.errors import MediaError
 from llava_cli.media.web.borrowed import ASKED
 from llava_cli.media.web.ranges import Parts
 from llava_cli.media.worker.confinement import confine_downloads
 from llava_cli.media.worker.serving import keep_to_itself, take_requests
-from llava_cli.media.worker.wire import Request
+from llava_cli.media.worker.wire import TAKEN, Request
 
 
 def main() -> None:
     """Serve requests until standard input ends. The socket that comes with each leads to the process that decodes."""
-    given = socket.socket(fileno=os.dup(0))
+    answers, given = os.dup(1), socket.socket(fileno=os.dup(0))
     keep_to_itself()
     confine_downloads()
     requests = take_requests(given)
     while True:
         line, descriptor = requests.get()
+        write_all(answers, TAKEN)
         request = Request.parse(line)
         with socket.socket(fileno=descriptor) as channel, closing(Parts(request.path, request.limits)) as parts:
             lend(parts, channel)

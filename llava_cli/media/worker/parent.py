@@ -30,7 +30,7 @@ from llava_cli.media.sampling import check
 from llava_cli.media.source import Name, Source, is_url
 from llava_cli.media.worker.confinement import Confinement
 from llava_cli.media.worker.process import FETCHER, PROGRAM, Process
-from llava_cli.media.worker.wire import READY, Request, read_outcome
+from llava_cli.media.worker.wire import READY, TAKEN, Request, read_outcome
 from llava_cli.words import counted
 
 START_S = 120.0
@@ -152,15 +152,21 @@ class Worker:
 
     def _download(self, request: bytes, channel: int) -> None:
         """Have another process download for the one that has the other end of a socket."""
-        try:
-            if self._fetcher is None or self._fetcher.returncode is not None:
-                self._end_fetcher()
-                self._fetcher = Process(FETCHER)
-                if self._killed:  # meanwhile
-                    self._fetcher.kill()
-            self._fetcher.send(request, channel)
-        except OSError as error:
-            raise NotStarted(f"the process that reads URLs does not start ({reason(error)})") from error
+        why = "it ends"
+        for _ in range(TRIES):
+            try:
+                if self._fetcher is None or self._fetcher.returncode is not None:
+                    self._end_fetcher()
+                    self._fetcher = Process(FETCHER)
+                    if self._killed:  # meanwhile
+                        self._fetcher.kill()
+                self._fetcher.send(request, channel)
+                if _watched(self._fetcher, START_S).readline() == TAKEN:
+                    return
+            except OSError as error:
+                why = reason(error)
+            self._end_fetcher()
+        raise NotStarted(f"the process that reads URLs does not start ({why})")
 
     def kill(self) -> None:
         """End the process for good, from any thread; what it is decoding is given up as a crash."""

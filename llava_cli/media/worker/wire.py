@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 READY = b"ready "
 """What the decoding process says first; then, as JSON, what the system holds it to."""
 
+TAKEN = b"taken\n"
+"""What the process that downloads says of each request: one that is about to end still looks alive."""
+
 LONGEST = 1 << 24
 """Bytes of a line."""
 
