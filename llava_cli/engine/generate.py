@@ -21,6 +21,10 @@ from llava_cli.engine.static import StaticDecoder, Step
 from llava_cli.engine.types import Generation
 
 
+class Senseless(Exception):
+    """What a model says of the next token is no numbers, or the same of all."""
+
+
 def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The ids that end an answer; after this, no other setting of the checkpoint's own reaches generation.
 
@@ -47,6 +51,9 @@ def next_tokens(
 
     An answer ends with a stop token or with its last allowed one.
 
+    Raises:
+        Senseless: the model prefers no token to others.
+
     Args:
         embeddings: of each prompt [tokens, hidden size].
         cache: keys and values of what all prompts begin with, for as many prompts. It is extended in place.
@@ -71,8 +78,13 @@ def next_tokens(
     with _recorded(growing, generation.max_new_tokens, decoder, keep) as following:
         logits, rows = output.logits[:, -1], list(range(len(embeddings)))
         for step in range(1, generation.max_new_tokens + 1):
-            chosen = choose(logits.float())
-            tokens = dict(zip(rows, chosen.tolist(), strict=True))
+            logits = logits.float()
+            usable = _usable(logits)
+            chosen = choose(logits.where(usable[:, None], 0))
+            numbers, fine = torch.stack([chosen, usable.long()]).tolist()  # one wait for the device, not two
+            if not all(fine):
+                raise Senseless
+            tokens = dict(zip(rows, numbers, strict=True))
             yield {row: tokens[row] for row in sorted(running)}
             running = {row for row in running if tokens[row] not in stop_ids}
             if step == generation.max_new_tokens or not running:
@@ -128,6 +140,13 @@ def _recorded(
     finally:
         if keep:
             step.give_back(growing.cache, prompts)
+
+
+def _usable(logits: torch.Tensor) -> torch.Tensor:
+    """Which prompts' logits [prompts, vocabulary] are numbers, and not all the same: [prompts]."""
+    least, most = logits.aminmax(dim=-1)
+    spread = most - least  # not a number, or infinite, if any of them is
+    return (spread > 0) & (spread < torch.inf)
 
 
 def _chooser(generation: Generation, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

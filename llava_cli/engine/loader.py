@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.engine.context import fitting_prompt
@@ -16,10 +15,12 @@ from llava_cli.engine.dummy import random_weights
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import MemoryPlan, free_memory, is_out_of_memory, out_of_memory_as, plan
 from llava_cli.engine.types import LoadOptions, ModelInfo, Quantization
+from llava_cli.engine.weights import open_weights
 from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import PLACEHOLDER_TEXT, Prompt
+from llava_cli.models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -49,7 +50,13 @@ class Loader:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's tokenizer, which keeps placeholders apart."""
-        return _tokenizer(self.family.checkpoint.tokenizer_folder)
+        from transformers import AddedToken
+
+        tokenizer = load_tokenizer(self.family.checkpoint.tokenizer_folder)
+        missing = [token for token in PLACEHOLDER_TEXT.values() if token not in tokenizer.get_added_vocab()]
+        added = [AddedToken(token, special=True, normalized=False) for token in missing]
+        tokenizer.add_tokens(added, special_tokens=True)
+        return tokenizer
 
     @cached_property
     def model_config(self) -> PretrainedConfig:
@@ -166,18 +173,20 @@ class Loader:
     def _model(self) -> PreTrainedModel:
         name = self.family.checkpoint.name
         try:
-            model, report = self.family.model_class().from_pretrained(
-                **self._weights(),
-                config=self.model_config,
-                dtype=self.dtype,
-                device_map={"": self.device},
-                attn_implementation=self.options.attention,
-                quantization_config=self._quantization_config(),
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+            with self._weights() as weights:
+                model, report = self.family.model_class().from_pretrained(
+                    None,
+                    state_dict=weights,
+                    key_mapping=self.family.key_mapping,
+                    config=self.model_config,
+                    dtype=self.dtype,
+                    device_map={"": self.device},
+                    attn_implementation=self.options.attention,
+                    quantization_config=self._quantization_config(),
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                )
         except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
             if is_out_of_memory(error) or isinstance(error, ModelError):
                 raise
@@ -188,15 +197,14 @@ class Loader:
             raise ModelError(f"{name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {wrong[0]}")
         if self.quantization == "4bit":
             _keep_from_packing(model)
+        if said := self.family.checkpoint.generation:
+            model.generation_config.eos_token_id = said.ids("eos_token_id")
         return model.eval()
 
-    def _weights(self) -> dict[str, Any]:
-        """Where the weights come from, as arguments of `from_pretrained`."""
+    def _weights(self) -> AbstractContextManager[Mapping[str, Any]]:
+        """The weights by their names."""
         checkpoint = self.family.checkpoint
-        if checkpoint.dummy:
-            return {"pretrained_model_name_or_path": None, "state_dict": random_weights(self.skeleton)}
-        checkpoint.check_weights()
-        return {"pretrained_model_name_or_path": checkpoint.folder, "key_mapping": self.family.key_mapping}
+        return nullcontext(random_weights(self.skeleton)) if checkpoint.dummy else open_weights(checkpoint.weights())
 
     def _quantization_config(self) -> Any:
         from transformers import BitsAndBytesConfig
@@ -220,26 +228,6 @@ class Loader:
 def load(family: Family, options: LoadOptions) -> LocalEngine:
     """Load a checkpoint whose files are on this machine (see `Checkpoint.fetch`). Raises as `Loader` does."""
     return Loader(family, options).load()
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    from transformers import AddedToken, PreTrainedTokenizerFast, Qwen2Tokenizer
-
-    # The first class keeps the file's own pipeline, where the model-specific ones rebuild it and differ in spaces. Of
-    # the families here only Qwen's tokenizers were ever released as a vocabulary and merges alone.
-    if (folder / "tokenizer.json").is_file():
-        tokenizer_class = PreTrainedTokenizerFast
-    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        tokenizer_class = Qwen2Tokenizer
-    else:
-        raise ModelError(f"{folder}: has no tokenizer.json")
-    try:
-        tokenizer = tokenizer_class.from_pretrained(folder)
-    except Exception as error:  # the tokenizers library raises bare Exceptions for damaged files
-        raise ModelError(f"{folder}: its tokenizer cannot be read: {first_line(error)}") from error
-    missing = [token for token in PLACEHOLDER_TEXT.values() if token not in tokenizer.get_added_vocab()]
-    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
-    return tokenizer
 
 
 def _keep_from_packing(model: PreTrainedModel) -> None:

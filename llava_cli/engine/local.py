@@ -104,7 +104,21 @@ class LocalEngine:
         states: Cache | None,
         keep: bool = False,
     ) -> Iterator[dict[int, int]]:
-        return generate.next_tokens(self._model, embeddings, generation, stop_ids, states, self._decoder, keep)
+        """As `generate.next_tokens`.
+
+        Raises:
+            ModelError: nothing can be made of what the model says.
+        """
+        try:
+            yield from generate.next_tokens(self._model, embeddings, generation, stop_ids, states, self._decoder, keep)
+        except generate.Senseless as error:
+            other = "bfloat16" if self.info.dtype == "float16" else "float32"
+            remedy = f"; numbers may have become too large for {self.info.dtype}: try --dtype {other}"
+            raise ModelError(
+                f"{self.info.checkpoint}: its weights make no sense of this: every next word is as likely as any other, "
+                f"or its likelihood is no number{'' if self.info.dtype == 'float32' else remedy}",
+                code="senseless",
+            ) from error
 
     def _prompt(self, query: Query) -> Prompt:
         if query.prompt is not None:
