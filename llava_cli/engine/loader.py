@@ -20,6 +20,7 @@ from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import PLACEHOLDER_TEXT, Prompt
+from llava_cli.models.rendering import parent as rendering
 from llava_cli.models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Loader:
     def __init__(self, family: Family, options: LoadOptions) -> None:
         self.family = family
         self.options = options
+        rendering.start()  # while the model is built
         self.device = choose_device(options.device)
         if options.attention == "flash_attention_2" and not has_flash_attention():
             raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")

@@ -79,7 +79,8 @@ class Family(ABC):
             section, _, key = path.rpartition(".")
             (self.config.object(section) if section else self.config).choice(key, supported[0], supported)
         states = self.vision.integer("num_hidden_layers") + 1  # what goes into each layer, and what leaves the last
-        self.config.indices("vision_feature_layer", -1, states)
+        if self.config.indices("vision_feature_layer", -1, states) == [0]:
+            raise ModelError(f"{self.config.source} says vision_feature_layer = 0, which no layer has made")
         self._settings = settings(self.config)
 
     @staticmethod
@@ -226,6 +227,11 @@ class Family(ABC):
         if own is not None:
             try:
                 return prompts.render(tokenizer, own, self.instructed(ask).turns, self.placeholders), "checkpoint", ()
+            except prompts.TemplateTooCostly as error:
+                raise ModelError(
+                    f"{self.checkpoint.name}: its chat template {error}: it is damaged, or hostile; --template has "
+                    "another used"
+                ) from error
             except prompts.TemplateMismatch as error:
                 # Language models' own templates, which know no media, are brought along by many: nothing is amiss.
                 if _NAMES_MEDIA.search(own):
