@@ -132,7 +132,8 @@ class Loader:
         except ModelError:
             raise
         except Exception as error:  # the library checks field by field, with exceptions of many kinds
-            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {first_line(error)}") from error
+            told = " ".join(str(error).split()) or type(error).__name__
+            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {told}") from error
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens)."""
@@ -188,6 +189,7 @@ class Loader:
                     local_files_only=True,
                     trust_remote_code=False,
                     output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # told below, by name
                 )
         except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
             if is_out_of_memory(error) or isinstance(error, ModelError):

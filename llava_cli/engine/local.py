@@ -112,11 +112,12 @@ class LocalEngine:
         try:
             yield from generate.next_tokens(self._model, embeddings, generation, stop_ids, states, self._decoder, keep)
         except generate.Senseless as error:
-            other = "bfloat16" if self.info.dtype == "float16" else "float32"
-            remedy = f"; numbers may have become too large for {self.info.dtype}: try --dtype {other}"
+            dtype = self.info.dtype
+            wider = "bfloat16" if dtype == "float16" else "float32"
+            remedy = "" if dtype == "float32" else f", or numbers are too large for {dtype}: try --dtype {wider}"
             raise ModelError(
-                f"{self.info.checkpoint}: its weights make no sense of this: every next word is as likely as any other, "
-                f"or its likelihood is no number{'' if self.info.dtype == 'float32' else remedy}",
+                f"{self.info.checkpoint}: gives no answer: what it says of the next word is no number, or the same of "
+                f"every word; its weights are damaged{remedy}",
                 code="senseless",
             ) from error
 

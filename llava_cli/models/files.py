@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files in a checkpoint's folder. Whoever made it may mean harm: only plain ones are read, of a sane size, in it."""
+"""The files in a checkpoint's folder. Only plain ones are read, of a sane size: whoever made it may mean harm."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ range, and the rest is as if it were not there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import ModelError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 _Check = Callable[[Fields, str], Any]
-_Table = Mapping[str, _Check]
+_Table = dict[str, _Check]
 
 # The largest dense language models have some 130 layers, 18,000 wide, and 300,000 words.
 _LAYERS, _HEADS, _WIDTH, _WORDS = 512, 1024, 1 << 19, 1 << 21

@@ -56,7 +56,9 @@ def test_a_link_that_leads_out_is_refused(folder, target):
     (folder / "circle2").symlink_to("circle")
     (folder / "model.safetensors").symlink_to(target)
     for read in (files.find, files.read, files.read_json, files.read_text):
-        with pytest.raises(ModelError, match=r"model\.safetensors: (is a link that leads out|cannot be read|is no plain)"):
+        with pytest.raises(
+            ModelError, match=r"model\.safetensors: (is a link that leads out|cannot be read|is no plain)"
+        ):
             read(folder, "model.safetensors")
     with pytest.raises(ModelError):
         files.weights(folder)
@@ -138,7 +140,7 @@ def test_a_shard_that_is_a_link_out_of_the_folder_is_refused(folder):
 
 @pytest.mark.parametrize("pickle", ["pytorch_model.bin", "model.bin"])
 def test_pickles_are_named_as_what_they_are(folder, pickle):
-    with pytest.raises(ModelError, match="has no safetensors weights$"):
+    with pytest.raises(ModelError, match=r"has no safetensors weights$"):
         files.weights(folder)
     (folder / pickle).touch()
     with pytest.raises(ModelError, match="never loaded: convert them"):

@@ -7,7 +7,6 @@ It imports Jinja and little else. Once it is ready it can open nothing any more:
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import traceback

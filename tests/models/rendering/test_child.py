@@ -13,7 +13,9 @@ from llava_cli.models.rendering.parent import _PROGRAM, READY
 def said_to(*requests: dict[str, object], before: str = "") -> list[bytes]:
     lines = "".join(json.dumps({"seconds": 10, "variables": {}} | request) + "\n" for request in requests)
     program = [sys.executable, "-I", "-c", before + _PROGRAM, *sys.path]
-    return subprocess.run(program, input=lines.encode(), capture_output=True, check=True, timeout=120).stdout.splitlines()
+    return subprocess.run(
+        program, input=lines.encode(), capture_output=True, check=True, timeout=120
+    ).stdout.splitlines()
 
 
 def test_it_answers_each_request_with_a_line():

@@ -18,7 +18,7 @@ PUBLISHED = [
     onevision.QWEN, interleave.QWEN,
 ]  # fmt: skip
 ODD = [
-    "  {% for m in messages %}\n  {%- if loop.index0 == 1 %}{% break %}{% endif %}\n    {{ m | tojson }}\n  {% endfor %}\n",
+    " {% for m in messages %}\n {%- if loop.index0 == 1 %}{% break %}{% endif %}\n  {{ m | tojson }}\n {% endfor %}\n",
     "{{ messages | tojson(indent=2) }}{{ {'b': '<é>', 'a': 1} | tojson(sort_keys=true, ensure_ascii=true) }}",
     "{{ strftime_now('%Y') }}{{ bos_token }}{{ eos_token }}{{ pad_token }}{{ nothing }}{{ tools }}{{ documents }}",
     "{% set ns = namespace(a=1, b='x') %}{% set ns.a = 2 %}{{ ns.a }}{{ ns.b }}{{ dict(a=1) }}",
@@ -72,5 +72,5 @@ def test_templates_fail_where_they_fail_in_transformers(template):
 
 
 def test_an_exception_of_a_template_says_what_the_template_says():
-    with pytest.raises(TemplateError, match="^roles must alternate$"):
+    with pytest.raises(TemplateError, match=r"^roles must alternate$"):
         compiled(FAILING[0]).render()

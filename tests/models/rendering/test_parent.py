@@ -108,7 +108,7 @@ def test_the_process_can_open_nothing(renderer, monkeypatch, attempt):
         "import socket, subprocess; from llava_cli.models.rendering.environment import _environment as e; "
         f"e().globals['escape'] = lambda: {attempt}; ",
     )
-    with pytest.raises(TemplateFailed, match="Too many open files|No module named"):
+    with pytest.raises(TemplateFailed, match=r"Too many open files|No module named"):
         renderer.ask("{{ escape() }}", {})
 
 
