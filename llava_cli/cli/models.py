@@ -124,7 +124,7 @@ def pull(name: Name, revision: options.Revision = None, quiet: options.Quiet = F
     with console(quiet) as out:
         checkpoint = open_family(name, revision).checkpoint
         checkpoint.fetch()
-        checkpoint.check_weights()
+        checkpoint.weights()
         out.write(f"{checkpoint.folder}\n")
 
 

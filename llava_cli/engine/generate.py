@@ -24,6 +24,10 @@ from llava_cli.progress import Progress, no_progress, stage
 from llava_cli.words import counted
 
 
+class Senseless(Exception):
+    """What a model says of the next token is no numbers, or the same of all."""
+
+
 def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The ids that end an answer; after this, no other setting of the checkpoint's own reaches generation.
 
@@ -50,6 +54,9 @@ def next_tokens(
     its place.
 
     An answer ends with a stop token or with its last allowed one.
+
+    Raises:
+        Senseless: the model prefers no token to others.
 
     Args:
         embeddings: of each prompt [tokens, hidden size].
@@ -80,8 +87,13 @@ def next_tokens(
     ):
         logits, rows = output.logits[:, -1], list(range(len(embeddings)))
         for step in range(1, most + 1):
-            chosen = choose(logits.float())
-            tokens = dict(zip(rows, chosen.tolist(), strict=True))
+            logits = logits.float()
+            usable = _usable(logits)
+            chosen = choose(logits.where(usable[:, None], 0))
+            numbers, fine = torch.stack([chosen, usable.long()]).tolist()  # one wait for the device, not two
+            if not all(fine):
+                raise Senseless
+            tokens = dict(zip(rows, numbers, strict=True))
             told(step)
             yield {row: tokens[row] for row in sorted(running)}
             running = {row for row in running if tokens[row] not in stop_ids}
@@ -138,6 +150,13 @@ def _recorded(
     finally:
         if keep:
             step.give_back(growing.cache, prompts)
+
+
+def _usable(logits: torch.Tensor) -> torch.Tensor:
+    """Which prompts' logits [prompts, vocabulary] are numbers, and not all the same: [prompts]."""
+    least, most = logits.aminmax(dim=-1)
+    spread = most - least  # not a number, or infinite, if any of them is
+    return (spread > 0) & (spread < torch.inf)
 
 
 def _chooser(generation: Generation, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -23,10 +23,13 @@ from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import MemoryPlan, is_out_of_memory, out_of_memory_as
 from llava_cli.engine.planning import Planner
 from llava_cli.engine.types import LoadOptions, ModelInfo, Quantization
+from llava_cli.engine.weights import link_weights
 from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import PLACEHOLDER_TEXT, Prompt
+from llava_cli.models.rendering import parent as rendering
+from llava_cli.models.tokenizer import load_tokenizer
 from llava_cli.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Loader:
     def __init__(self, family: Family, options: LoadOptions) -> None:
         self.family = family
         self.options = options
+        rendering.start()  # while the model is built
         limits = chosen_devices(options)
         self.device = next(iter(limits))
         """The one, or of several the one where all lies that is no layer of the language model."""
@@ -63,7 +67,13 @@ class Loader:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's tokenizer, which keeps placeholders apart."""
-        return _tokenizer(self.family.checkpoint.tokenizer_folder)
+        from transformers import AddedToken
+
+        tokenizer = load_tokenizer(self.family.checkpoint.tokenizer_folder)
+        missing = [token for token in PLACEHOLDER_TEXT.values() if token not in tokenizer.get_added_vocab()]
+        added = [AddedToken(token, special=True, normalized=False) for token in missing]
+        tokenizer.add_tokens(added, special_tokens=True)
+        return tokenizer
 
     @cached_property
     def model_config(self) -> PretrainedConfig:
@@ -139,7 +149,8 @@ class Loader:
         except ModelError:
             raise
         except Exception as error:  # the library checks field by field, with exceptions of many kinds
-            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {first_line(error)}") from error
+            told = " ".join(str(error).split()) or type(error).__name__
+            raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {told}") from error
 
     def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens).
@@ -190,39 +201,41 @@ class Loader:
         return LocalEngine(self.family, self.tokenizer, model, self.info, time.perf_counter() - started, progress)
 
     def _model(self) -> PreTrainedModel:
-        # For what lies on disk and cannot be read from the checkpoint's own files; it goes with the model.
-        on_disk = any(room.device == DISK for room in self._planner.rooms)
-        folder = tempfile.mkdtemp(prefix="llava-") if on_disk else None
+        # For links to the weights, which layers on disk go on being read through, and for those that no file has.
+        folder = Path(tempfile.mkdtemp(prefix="llava-"))
+        model = None
         try:
             model = self._read(folder)
-        except BaseException:
-            if folder is not None:
+        finally:
+            if model is not None and any(room.device == DISK for room in self._planner.rooms):
+                weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+            else:
                 shutil.rmtree(folder, ignore_errors=True)
-            raise
-        if folder is not None:
-            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        if said := self.family.checkpoint.generation:
+            model.generation_config.eos_token_id = said.ids("eos_token_id")
         if self.quantization == "4bit":
             _keep_from_packing(model)
         return model.eval()
 
-    def _read(self, offload_folder: str | None) -> PreTrainedModel:
+    def _read(self, folder: Path) -> PreTrainedModel:
         name = self.family.checkpoint.name
         try:
             with warnings.catch_warnings():
                 # Of weights that belong to no module of their own; they are where the map says all the same.
                 warnings.filterwarnings("ignore", message="The following device_map keys do not match any submodules")
                 model, report = self.family.model_class().from_pretrained(
-                    **self._weights(),
+                    **self._weights(folder),
                     config=self.model_config,
                     dtype=self.dtype,
                     device_map=self._planner.device_map,
-                    offload_folder=offload_folder,
+                    offload_folder=folder,
                     attn_implementation=self.options.attention,
                     quantization_config=self._quantization_config(),
                     use_safetensors=True,
                     local_files_only=True,
                     trust_remote_code=False,
                     output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # told below, by name
                 )
         except Exception as error:  # the safetensors library raises bare Exceptions for damaged files
             if is_out_of_memory(error) or isinstance(error, ModelError):
@@ -234,13 +247,13 @@ class Loader:
             raise ModelError(f"{name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {wrong[0]}")
         return model
 
-    def _weights(self) -> dict[str, Any]:
+    def _weights(self, folder: Path) -> dict[str, Any]:
         """Where the weights come from, as arguments of `from_pretrained`."""
         checkpoint = self.family.checkpoint
         if checkpoint.dummy:
             return {"pretrained_model_name_or_path": None, "state_dict": random_weights(self.skeleton)}
-        checkpoint.check_weights()
-        return {"pretrained_model_name_or_path": checkpoint.folder, "key_mapping": self.family.key_mapping}
+        link_weights(checkpoint.weights(), folder)
+        return {"pretrained_model_name_or_path": folder, "key_mapping": self.family.key_mapping}
 
     def _quantization_config(self) -> Any:
         from transformers import BitsAndBytesConfig
@@ -268,26 +281,6 @@ def _rope_scaling(factor: float | None) -> str | None:
 def load(family: Family, options: LoadOptions) -> LocalEngine:
     """Load a checkpoint whose files are on this machine (see `Checkpoint.fetch`). Raises as `Loader` does."""
     return Loader(family, options).load()
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    from transformers import AddedToken, PreTrainedTokenizerFast, Qwen2Tokenizer
-
-    # The first class keeps the file's own pipeline, where the model-specific ones rebuild it and differ in spaces. Of
-    # the families here only Qwen's tokenizers were ever released as a vocabulary and merges alone.
-    if (folder / "tokenizer.json").is_file():
-        tokenizer_class = PreTrainedTokenizerFast
-    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        tokenizer_class = Qwen2Tokenizer
-    else:
-        raise ModelError(f"{folder}: has no tokenizer.json")
-    try:
-        tokenizer = tokenizer_class.from_pretrained(folder)
-    except Exception as error:  # the tokenizers library raises bare Exceptions for damaged files
-        raise ModelError(f"{folder}: its tokenizer cannot be read: {first_line(error)}") from error
-    missing = [token for token in PLACEHOLDER_TEXT.values() if token not in tokenizer.get_added_vocab()]
-    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in missing], special_tokens=True)
-    return tokenizer
 
 
 def _keep_from_packing(model: PreTrainedModel) -> None:

@@ -109,9 +109,24 @@ class LocalEngine:
         states: Cache | None,
         keep: bool = False,
     ) -> Iterator[dict[int, int]]:
-        return generate.next_tokens(
-            self._model, embeddings, generation, stop_ids, states, self._decoder, keep, self._progress
-        )
+        """As `generate.next_tokens`.
+
+        Raises:
+            ModelError: nothing can be made of what the model says.
+        """
+        try:
+            yield from generate.next_tokens(
+                self._model, embeddings, generation, stop_ids, states, self._decoder, keep, self._progress
+            )
+        except generate.Senseless as error:
+            dtype = self.info.dtype
+            wider = "bfloat16" if dtype == "float16" else "float32"
+            remedy = "" if dtype == "float32" else f", or numbers are too large for {dtype}: try --dtype {wider}"
+            raise ModelError(
+                f"{self.info.checkpoint}: gives no answer: what it says of the next word is no number, or the same of "
+                f"every word; its weights are damaged{remedy}",
+                code="senseless",
+            ) from error
 
     def _prompt(self, query: Query) -> Prompt:
         if query.prompt is not None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import Any
 
 from llava_cli.errors import ModelError
 from llava_cli.hub import asking_hub
-from llava_cli.models import library
+from llava_cli.models import files, library
 from llava_cli.models.fields import Fields
 from llava_cli.models.published import PUBLISHED
 
@@ -55,22 +54,21 @@ class Checkpoint:
         """A JSON file of the checkpoint; {} where there is none.
 
         Raises:
-            ModelError: the file is damaged.
+            ModelError: the file is damaged, or no plain file.
         """
-        try:
-            content = json.loads((self.folder / filename).read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{self.folder / filename}: cannot be read as JSON: {error}") from error
-        if not isinstance(content, dict):
-            raise ModelError(f"{self.folder / filename}: is not a JSON object")
-        return content
+        return files.read_json(self.folder, filename)
 
     @property
     def fields(self) -> Fields:
         """What `config.json` says, to be checked."""
         return Fields(self.config, f"{self.name}: config.json", library=lambda: library.defaults(self.config))
+
+    @property
+    def generation(self) -> Fields | None:
+        """How the checkpoint wants answers to be generated, where it says that."""
+        filename = "generation_config.json"
+        own = self.read_json(filename)
+        return Fields(own, f"{self.name}: {filename}") if own else None
 
     @cached_property
     def preprocessor(self) -> Fields:
@@ -95,13 +93,9 @@ class Checkpoint:
 
         The processor's template comes first: a tokenizer's is often the language model's and knows no media.
         """
-        try:
-            jinja = (self.folder / "chat_template.jinja").read_text("utf-8")
-        except FileNotFoundError:
-            jinja = None
         candidates = (
             self.read_json("chat_template.json").get("chat_template"),
-            jinja,
+            files.read_text(self.folder, "chat_template.jinja"),
             self.read_json("processor_config.json").get("chat_template"),
             self.read_json("tokenizer_config.json").get("chat_template"),
         )
@@ -121,16 +115,13 @@ class Checkpoint:
         if self.hub_id is not None:
             _from_hub(self.hub_id, self.revision, _ALL_FILES)
 
-    def check_weights(self) -> None:
-        """Make sure that there are weights, and that they are safetensors: pickles run code.
+    def weights(self) -> list[Path]:
+        """The files of the weights: safetensors only, since pickles run code.
 
         Raises:
-            ModelError: there are none.
+            ModelError: there are none, or they are not all here.
         """
-        if any(self.folder.glob("*.safetensors")):
-            return
-        remedy = "; pickled weights (*.bin) are never loaded: convert them" if any(self.folder.glob("*.bin")) else ""
-        raise ModelError(f"{self.name}: has no safetensors weights{remedy}")
+        return files.weights(self.folder)
 
 
 def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -19,6 +20,7 @@ from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.messages import Conversation, Modality, Part
 from llava_cli.models.pixels import Preprocessing
 from llava_cli.models.raw import raw_spans
+from llava_cli.models.settings import IMAGE_SIZE, check_heads, settings
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 # No released checkpoint asks for more than 64.
 MOST_FRAMES = 10_000
-
+# Along an edge; that of the finest tower in use is 96.
+_MOST_PATCHES = 128
+# Of all frames together, before anybody asked for more of them.
+_MOST_PIXELS = 1 << 28
 
 # In which published chat templates show what a turn holds, before its texts.
 _ORDER: tuple[Modality, ...] = ("image", "video")
@@ -78,7 +83,9 @@ class Family(ABC):
             section, _, key = path.rpartition(".")
             (self.config.object(section) if section else self.config).choice(key, supported[0], supported)
         states = self.vision.integer("num_hidden_layers") + 1  # what goes into each layer, and what leaves the last
-        self.config.indices("vision_feature_layer", -1, states)
+        if self.config.indices("vision_feature_layer", -1, states) == [0]:
+            raise ModelError(f"{self.config.source} says vision_feature_layer = 0, which no layer has made")
+        self._settings = settings(self.config)
 
     @staticmethod
     @abstractmethod
@@ -103,12 +110,18 @@ class Family(ABC):
     @cached_property
     def _image_size(self) -> int:
         """Edge in pixels of what the vision tower sees."""
-        return self.vision.integer("image_size", most=4096)
+        return self.vision.integer("image_size", most=IMAGE_SIZE)
 
     @cached_property
     def _patches(self) -> int:
         """Patches along that edge."""
-        return self._image_size // self.vision.integer("patch_size", most=self._image_size)
+        least = -(-self._image_size // _MOST_PATCHES)
+        return self._image_size // self.vision.integer("patch_size", least=least, most=self._image_size)
+
+    def _own_frames(self, usual: int) -> int:
+        """How many frames the checkpoint's files ask for; `usual` where they do not say it."""
+        most = min(MOST_FRAMES, _MOST_PIXELS // self._image_size**2)
+        return self.checkpoint.video_preprocessor.integer("num_frames", usual, most=most)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -156,7 +169,9 @@ class Family(ABC):
 
     def model_config(self) -> PretrainedConfig:
         """The configuration that the model is built from."""
-        return self.model_class().config_class.from_dict(dict(self.checkpoint.config))
+        config = self.model_class().config_class.from_dict(copy.deepcopy(self._settings))
+        check_heads(config, self.config.source)
+        return config
 
     def pictures(self, medium: Media) -> int:
         """How many pictures of a medium go through the vision tower."""
@@ -235,6 +250,11 @@ class Family(ABC):
         if own is not None:
             try:
                 return prompts.render(tokenizer, own, self.instructed(ask).turns, self.placeholders), "checkpoint", ()
+            except prompts.TemplateTooCostly as error:
+                raise ModelError(
+                    f"{self.checkpoint.name}: its chat template {error}: it is damaged, or hostile; --template has "
+                    "another used"
+                ) from error
             except prompts.TemplateMismatch as error:
                 # Language models' own templates, which know no media, are brought along by many: nothing is amiss.
                 if _NAMES_MEDIA.search(own):

@@ -16,6 +16,9 @@ LIBRARY: Any = object()
 
 _MOST = 2**31 - 1
 _LARGEST = 1e9
+_MOST_IDS = 64
+_MOST_SIZES, _MOST_PIXELS, _MOST_UNITS = 1000, 1 << 26, 400
+"""Of a list of sizes: how many, and how large each may be, in pixels and in units."""
 _Choice = TypeVar("_Choice")
 
 
@@ -77,12 +80,32 @@ class Fields:
         value: _Choice = self._checked(key, default, lambda v: v in choices, expected)
         return value
 
+    def choices(self, key: str, choices: Sequence[str], most: int) -> list[str]:
+        """At most so many of some values, in any order."""
+        names = self._checked(
+            key,
+            [],
+            lambda v: _is_list(v) and len(v) <= most and all(one in choices for one in v),
+            f"a list of {' and '.join(choices)}",
+        )
+        return list(names)
+
+    def ids(self, key: str) -> list[int]:
+        """Ids of tokens: one, or a list of some; -1 is none."""
+
+        def valid(value: Any) -> bool:
+            some = value if _is_list(value) else [value]
+            return len(some) <= _MOST_IDS and all(_is_whole(one) and -1 <= one <= _MOST for one in some)
+
+        value = self._checked(key, [], valid, "the id of a token, or a list of such")
+        return [value] if _is_whole(value) else list(value)
+
     def indices(self, key: str, default: int, length: int) -> list[int]:
         """A place, or several, in a list of this length; negative ones count from its end."""
 
         def valid(value: Any) -> bool:
             places = value if _is_list(value) and value else [value]
-            return all(_is_whole(place) and -length <= place < length for place in places)
+            return len(places) <= length and all(_is_whole(place) and -length <= place < length for place in places)
 
         value = self._checked(key, default, valid, f"from {-length} to {length - 1}, or a list of such numbers")
         return [value] if _is_whole(value) else list(value)
@@ -110,11 +133,16 @@ class Fields:
     def sizes(self, key: str, default: Sequence[Sequence[int]] = LIBRARY, unit: int = 1) -> list[list[int]]:
         """At least one pair of whole numbers, each a multiple of `unit`."""
 
-        def valid(value: Any) -> bool:
-            return _is_list(value, 2) and all(_is_whole(edge) and edge > 0 and edge % unit == 0 for edge in value)
+        def valid(size: Any) -> bool:
+            if not (_is_list(size, 2) and all(_is_whole(edge) and edge > 0 and edge % unit == 0 for edge in size)):
+                return False
+            area = size[0] * size[1]
+            return area <= _MOST_PIXELS and (unit == 1 or area // unit**2 <= _MOST_UNITS)
 
-        expected = f"a list of pairs of multiples of {unit}"
-        sizes = self._checked(key, default, lambda v: _is_list(v) and all(map(valid, v)) and len(v) > 0, expected)
+        expected = f"a list of pairs of multiples of {unit}, of which each makes a picture of a sane size"
+        sizes = self._checked(
+            key, default, lambda v: _is_list(v) and 0 < len(v) <= _MOST_SIZES and all(map(valid, v)), expected
+        )
         return [list(size) for size in sizes]
 
     def edges(self, key: str, edge: int) -> tuple[str, ...]:

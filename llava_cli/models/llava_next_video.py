@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.errors import ModelError
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, pixels
-from llava_cli.models.family import MOST_FRAMES, Family
+from llava_cli.models.family import Family
 from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY, VICUNA
 
@@ -84,7 +84,7 @@ class LlavaNextVideo(Family):
 
     @cached_property
     def view(self) -> View:
-        frames = self.checkpoint.video_preprocessor.integer("num_frames", _FRAMES, most=MOST_FRAMES)
+        frames = self._own_frames(_FRAMES)
         # The 34B's context does not hold as many frames as it was trained with.
         frames = max(1, min(frames, (self.context - _TEXT_TOKENS) // self._tokens_per_frame))
         return self._view(Sampling("uniform", frames))

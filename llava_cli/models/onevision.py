@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.media.clip import Clip, Media, Sampling, Still, View
 from llava_cli.models import anyres, original, pixels
 from llava_cli.models.checkpoint import Checkpoint
-from llava_cli.models.family import MOST_FRAMES, Family
+from llava_cli.models.family import Family
 from llava_cli.models.prompt import Placeholder
 from llava_cli.models.templates import BODY
 
@@ -79,8 +79,7 @@ class Onevision(Family):
 
     @property
     def view(self) -> View:
-        frames = self.checkpoint.video_preprocessor.integer("num_frames", self._frames, most=MOST_FRAMES)
-        return self._view(Sampling("linspace", frames))
+        return self._view(Sampling("linspace", self._own_frames(self._frames)))
 
     @property
     def _frames(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from llava_cli.errors import ModelError
 from llava_cli.models.fields import Fields
 from llava_cli.models.published import SIGLIP_384
+from llava_cli.models.settings import IMAGE_SIZE
 
 WEIGHT_NAMES = {
     r"^model\.vision_tower\.vision_tower\.vision_model\.": "model.vision_tower.",
@@ -90,7 +91,7 @@ def _canvases(fields: Fields) -> list[list[int]]:
     key = "image_grid_pinpoints"
     said = fields.values[key]
     if isinstance(said, str):
-        tile = fields.object("vision_config").integer("image_size", _TILE, most=4096)
+        tile = fields.object("vision_config").integer("image_size", _TILE, most=IMAGE_SIZE)
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             said = _tiled(said, tile) or ast.literal_eval(said)
     sizes = replace(fields, values={key: said}).sizes(key)

@@ -8,14 +8,15 @@ template wrote (control tokens, placeholders) and what the user wrote stay apart
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from llava_cli.errors import ModelError, first_line
+from llava_cli.errors import ModelError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Modality, Turn
+from llava_cli.models.rendering import parent as rendering
+from llava_cli.models.tokenizer import failures_told
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 # Private-use characters: a template has no reason to write them, and the user's own never get near it.
 _MARK = "\ue000{}\ue001"
 _SPAN = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
-
-# How the library names a template in tracebacks, before and after it could be compiled.
-_TEMPLATE_FILES = ("<unknown>", "<template>")
 
 PLACEHOLDER_TEXT: dict[Modality, str] = {"video": "<video>", "image": "<image>"}
 
@@ -86,6 +84,10 @@ class TemplateMismatch(Exception):
     """A chat template did not render the media or the texts that it was given; the message says what it does."""
 
 
+class TemplateTooCostly(TemplateMismatch):
+    """A chat template takes more time or memory than any innocent one does."""
+
+
 def render(
     tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], placeholders_of: PlaceholdersOf
 ) -> list[Span]:
@@ -114,16 +116,18 @@ def _filled(
 
     Raises:
         TemplateMismatch: it fails; told with the line.
+        ModelError: there is no process that could render it.
     """
+    variables = {**tokenizer.special_tokens_map, "messages": messages, "add_generation_prompt": answering}
     try:
-        rendered = tokenizer.apply_chat_template(
-            messages, chat_template=template, tokenize=False, add_generation_prompt=answering
-        )
-    except Exception as error:  # templates can fail in any way that code can
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in _TEMPLATE_FILES]
-        place = f" in line {lines[-1]}" if lines else ""
-        raise TemplateMismatch(f"fails{place}: {first_line(error)}") from error
-    return str(rendered)
+        return rendering.render(template, variables | {"tools": None, "documents": None})
+    except rendering.TooCostly as error:
+        raise TemplateTooCostly(str(error)) from error
+    except rendering.TemplateFailed as error:
+        place = f" in line {error.line}" if error.line else ""
+        raise TemplateMismatch(f"fails{place}: {error}") from error
+    except rendering.NotStarted as error:
+        raise ModelError(str(error)) from error
 
 
 def turn_ends(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
@@ -214,7 +218,9 @@ def encode(
     placeholders = [span for span in spans if isinstance(span, Placeholder)]
     places: list[range] = []
     ids: list[int] = []
-    for token in _tokenize(tokenizer, spans):
+    with failures_told("the checkpoint's tokenizer fails"):
+        tokens = _tokenize(tokenizer, spans)
+    for token in tokens:
         if token not in markers:
             ids.append(token)
             continue

@@ -8,9 +8,12 @@ import os
 from pathlib import Path
 
 from llava_cli.errors import UsageError, first_line
+from llava_cli.models.rendering import parent as rendering
 
 _LONGEST = 80
 """How much of what is neither a file nor a template is quoted."""
+_MOST_BYTES = 4 * rendering.MOST_TEMPLATE + 4
+"""Of a file; one that has more is too long in any case."""
 
 
 def read_template(given: str | os.PathLike[str]) -> str:
@@ -33,7 +36,8 @@ def read_template(given: str | os.PathLike[str]) -> str:
 
 def _content(path: Path) -> str:
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode("utf-8")
         content = json.loads(text)["chat_template"] if path.suffix == ".json" else text
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
@@ -48,22 +52,12 @@ def _content(path: Path) -> str:
 
 def _check(name: str, text: str) -> None:
     """Compile a template, with the tags that chat templates may have beside Jinja's own."""
-    from jinja2 import Environment, TemplateSyntaxError, nodes
-    from jinja2.ext import Extension
-    from jinja2.parser import Parser
-
-    class Generation(Extension):
-        """Marks what the assistant says, for those who train."""
-
-        tags = {"generation"}
-
-        def parse(self, parser: Parser) -> list[nodes.Node]:
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
     try:
-        Environment(extensions=["jinja2.ext.loopcontrols", Generation]).from_string(text)  # noqa: S701 - never rendered
-    except TemplateSyntaxError as error:
-        raise UsageError(f"{name}: line {error.lineno}: {error.message}") from error
-    except Exception as error:  # what the compiler makes may be no Python
-        raise UsageError(f"{name}: cannot be compiled: {first_line(error)}") from error
+        rendering.check(text)
+    except rendering.TooCostly as error:
+        raise UsageError(f"{name}: {error}") from error
+    except rendering.TemplateFailed as error:  # what Jinja makes of it may be no Python
+        told = f"line {error.line}" if error.line else "cannot be compiled"
+        raise UsageError(f"{name}: {told}: {error}") from error
+    except rendering.NotStarted as error:
+        raise UsageError(f"{name}: cannot be looked through: {error}") from error

@@ -74,7 +74,7 @@ def test_layers_on_disk_are_read_from_the_checkpoint_s_own_files_and_nothing_is_
     engine = spread_loader(folder, 0).load()
     assert text_of(engine, [clip(8, 56, 56)])
     (offloaded,) = scratch.iterdir()
-    assert not any(offloaded.iterdir())
+    assert all(path.is_symlink() or path.suffix == ".json" for path in offloaded.iterdir())
     del engine
     gc.collect()
     assert not any(scratch.iterdir())

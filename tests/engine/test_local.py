@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from answering import GREEDY, answers_of, streamed, text_of
@@ -86,3 +88,38 @@ def test_running_out_of_memory_is_its_own_error(engine, monkeypatch):
     monkeypatch.setattr(engine.family, "encode", exhausted)
     with pytest.raises(OutOfMemory, match="--frames"):
         text_of(engine, [clip(8, 56, 56)])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 0.0])
+@pytest.mark.parametrize("generation", [GREEDY, Generation(4, temperature=1.0, seed=1)])
+def test_what_is_no_number_is_no_answer(engine, monkeypatch, number, generation):
+    """Nor is what is the same of every word: it would read as an empty answer, or as the first word for ever."""
+    spoil_words(engine, monkeypatch, lambda logits: torch.full_like(logits, number))
+    asked = messages.ask("Why?", [clip(4, 56, 56)])
+    for attempt in (
+        lambda: answers_of(engine, [asked, asked], generation),
+        lambda: streamed(engine, asked, generation),
+    ):
+        with pytest.raises(ModelError, match=r"gives no answer: .*weights are damaged$") as failure:
+            attempt()
+        assert failure.value.code == "senseless"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_word_alone_that_is_no_number_is_enough(engine, monkeypatch, number):
+    spoil_words(engine, monkeypatch, lambda logits: logits.index_fill(-1, torch.tensor([7]), number))
+    with pytest.raises(ModelError, match="gives no answer"):
+        text_of(engine, [clip(4, 56, 56)])
+
+
+def test_where_numbers_are_too_large_for_their_kind_another_is_named(engine, monkeypatch):
+    monkeypatch.setattr(engine, "info", replace(engine.info, dtype="float16"))
+    spoil_words(engine, monkeypatch, lambda logits: logits * torch.nan)
+    with pytest.raises(ModelError, match="too large for float16: try --dtype bfloat16"):
+        text_of(engine, [clip(4, 56, 56)])
+
+
+def spoil_words(engine, monkeypatch, spoil) -> None:
+    """Have the model say something else of the next word than it does."""
+    words = engine._model.lm_head.forward
+    monkeypatch.setattr(engine._model.lm_head, "forward", lambda states: spoil(words(states)))

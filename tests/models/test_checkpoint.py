@@ -70,7 +70,7 @@ def test_only_known_families_are_loaded(tmp_path, model_type):
 def test_pickled_weights_are_refused(folder):
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
     with pytest.raises(ModelError, match="never loaded"):
-        open_checkpoint(str(folder)).check_weights()
+        open_checkpoint(str(folder)).weights()
 
 
 def test_damaged_weights_are_told(tmp_path):

@@ -146,8 +146,8 @@ def test_without_a_vision_config_nothing_is_assumed(name):
 @pytest.mark.parametrize(
     ("name", "path", "value"),
     [
-        ("next-video-7b", "text_config.num_attention_heads", 0),
-        ("interleave-7b", "text_config.hidden_size", "4096"),
+        ("next-video-7b", "text_config.pad_token_id", 10**6),
+        ("interleave-7b", "text_config.pad_token_id", 10**6),
         ("onevision-7b", "vision_config.num_attention_heads", 7),
     ],
 )
