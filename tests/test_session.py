@@ -77,10 +77,11 @@ def test_what_does_not_fit_into_the_context_is_refused_or_fitted(short, request_
         answer = session.ask(request_of(frames=80, fit=True))
     frames = len(answer.media[0].frames)
     assert f"--frames {frames} would fit" in str(refused.value)
-    (note,) = answer.warnings
+    note, cut = answer.warnings
+    assert cut == answer.cut
     assert note == f"at most {frames} frames of each video are shown, to fit the checkpoint's context"
     assert f"{answer.media[0].info.path}: {note}" in caplog.messages
-    assert answer.record()["warnings"] == [note]
+    assert answer.record()["warnings"] == [note, cut]
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_loading_or_fitted(folder, request_of, monkeypatch):
@@ -109,7 +110,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_loading_or_fitted(folde
             answer = session.ask(replace(request, fit=True))
             frames = len(answer.media[0].frames)
             assert frames in (16, 8, 4, 2, 1)
-            assert answer.warnings == (f"at most {frames} frames of each video are shown, to fit the memory",)
+            assert answer.warnings[0] == f"at most {frames} frames of each video are shown, to fit the memory"
 
 
 def test_memory_that_runs_out_all_the_same_costs_frames_and_what_is_decoded_again_counts(folder, request_of):
