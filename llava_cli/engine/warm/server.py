@@ -122,9 +122,8 @@ class Server:
         try:
             with (
                 self._turns.turn(lambda: channel.send(("log", (logging.INFO, "waiting for the worker's other work")))),
-                _told_to(channel),
+                self._serving(channel),
             ):
-                self._served = channel
                 result = self._stream(channel, *arguments) if name == "stream" else self._call(name, *arguments)
         except Gone:
             raise
@@ -197,8 +196,17 @@ class Server:
             self._engine = self._loaded_files().load(self._tell)
         return self._engine
 
+    @contextmanager
+    def _serving(self, channel: Channel) -> Iterator[None]:
+        """Have the client say what this process would say on stderr, and show how far its answer is."""
+        self._served = channel
+        try:
+            with _told_to(channel):
+                yield
+        finally:
+            self._served = None
+
     def _tell(self, stage: str, count: int, total: int) -> None:
-        """Have the client show how far its answer is."""
         now = time.monotonic()
         if self._served is not None and (count in (0, total) or now - self._told_at > _TELL_S):
             self._told_at = now

@@ -31,7 +31,7 @@ def _request(video, question="Describe the video.", **options):
     return Request(question, (video,), generation=LONG, **options)
 
 
-def _warm(keep_s=30.0):
+def _warm(keep_s=300.0):
     return Session("demo", keep_s=keep_s)
 
 
@@ -82,7 +82,7 @@ def test_how_far_it_is_is_told_here(runtime, video):
 def _ctrl_c_ends_the_answer_alone(runtime, video, worker):
     program = (
         "import sys; from llava_cli.session import Session; from llava_cli.request import Request\n"
-        "with Session('demo', keep_s=30.0) as session:\n"
+        "with Session('demo', keep_s=300.0) as session:\n"
         "    for piece in session.stream_of(Request('Describe the video.', (sys.argv[1],))): print(piece, flush=True)"
     )
     for end in (signal.SIGINT, signal.SIGKILL):
