@@ -126,6 +126,7 @@ ERROR_CODES = [
     ("changed", "a file was changed while it was read; the next run takes it as it is then"),
     ("job", "a line of a list is no job; the message has its number"),
     ("model", "the checkpoint cannot be found or used"),
+    ("senseless", "its weights yield no numbers, or the same of every word"),
     ("not_found", "it is not on the hub, or private"),
     ("gated", "its terms have to be accepted first"),
     ("offline", "the hub cannot be reached"),

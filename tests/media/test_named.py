@@ -19,10 +19,10 @@ def test_what_is_not_said_is_left_open():
 
 
 def test_what_is_said_of_one_medium_comes_before_what_holds_for_all():
-    for_all = FrameChoice(8, fps=2.0, start=1.0, exact_pixels=True)
+    for_all = FrameChoice(8, fps=2.0, start=1.0, fast_pixels=True)
     assert WHOLE.over(for_all) == for_all
-    assert Excerpt(start=0.0, end=3.0).over(for_all) == FrameChoice(8, fps=2.0, start=0.0, end=3.0, exact_pixels=True)
-    assert Excerpt(sampling="linspace").over(for_all) == FrameChoice(8, None, "linspace", 1.0, exact_pixels=True)
+    assert Excerpt(start=0.0, end=3.0).over(for_all) == FrameChoice(8, fps=2.0, start=0.0, end=3.0, fast_pixels=True)
+    assert Excerpt(sampling="linspace").over(for_all) == FrameChoice(8, None, "linspace", 1.0, fast_pixels=True)
     assert Excerpt(fps=1.0).over(Excerpt(1.0, 2.0)) == Excerpt(1.0, 2.0, fps=1.0)
 
 

@@ -159,9 +159,7 @@ def test_offline_the_cache_is_used_and_nothing_is_asked(hub: Hub) -> None:
     hub.requests.clear()
     hub.patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert read(name) == b"x"
-    fails(
-        other, "not in the local cache, and the hub cannot be reached; check the network or HF_HUB_OFFLINE", "offline"
-    )
+    fails(other, "not in the local cache, and HF_HUB_OFFLINE is set, so that nothing is downloaded", "offline")
     assert not hub.requests
 
 
