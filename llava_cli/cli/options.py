@@ -398,7 +398,7 @@ Sheet = Annotated[
         "--sheet",
         metavar="FILE",
         parser=values.file,
-        help="Save the frames shown as a contact sheet: .png, .jpg or .webp.",
+        help="Save the frames shown as a sheet: .png, .jpg or .webp.",
     ),
     COMMON,
 ]

@@ -37,7 +37,7 @@ Examples:
 
   llava worker stop
 
-  llava worker stop 0f3a5c7e9b1d2f40
+  llava worker list
 """
 
 app = App(no_args_is_help=True)

@@ -23,7 +23,7 @@ from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import MemoryPlan, is_out_of_memory, out_of_memory_as
 from llava_cli.engine.planning import Planner
 from llava_cli.engine.types import LoadOptions, ModelInfo, Quantization
-from llava_cli.engine.weights import link_weights
+from llava_cli.engine.weights import link_weights, open_weights
 from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
 from llava_cli.models.messages import Conversation
@@ -201,30 +201,31 @@ class Loader:
         return LocalEngine(self.family, self.tokenizer, model, self.info, time.perf_counter() - started, progress)
 
     def _model(self) -> PreTrainedModel:
-        # For links to the weights, which layers on disk go on being read through, and for those that no file has.
-        folder = Path(tempfile.mkdtemp(prefix="llava-"))
-        model = None
+        # Layers on disk are read when they are needed, through links to the weights; it goes with the model.
+        on_disk = any(room.device == DISK for room in self._planner.rooms)
+        folder = Path(tempfile.mkdtemp(prefix="llava-")) if on_disk else None
         try:
             model = self._read(folder)
-        finally:
-            if model is not None and any(room.device == DISK for room in self._planner.rooms):
-                weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
-            else:
+        except BaseException:
+            if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if folder is not None:
+            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
         if said := self.family.checkpoint.generation:
             model.generation_config.eos_token_id = said.ids("eos_token_id")
         if self.quantization == "4bit":
             _keep_from_packing(model)
         return model.eval()
 
-    def _read(self, folder: Path) -> PreTrainedModel:
+    def _read(self, folder: Path | None) -> PreTrainedModel:
         name = self.family.checkpoint.name
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), self._weights(folder) as weights:
                 # Of weights that belong to no module of their own; they are where the map says all the same.
                 warnings.filterwarnings("ignore", message="The following device_map keys do not match any submodules")
                 model, report = self.family.model_class().from_pretrained(
-                    **self._weights(folder),
+                    **weights,
                     config=self.model_config,
                     dtype=self.dtype,
                     device_map=self._planner.device_map,
@@ -247,13 +248,18 @@ class Loader:
             raise ModelError(f"{name}: {len(wrong)} weights are missing or of the wrong shape, e.g. {wrong[0]}")
         return model
 
-    def _weights(self, folder: Path) -> dict[str, Any]:
-        """Where the weights come from, as arguments of `from_pretrained`."""
-        checkpoint = self.family.checkpoint
+    @contextmanager
+    def _weights(self, folder: Path | None) -> Iterator[dict[str, Any]]:
+        """Where the weights come from, as arguments of `from_pretrained`; by links in a folder where there is one."""
+        checkpoint, named = self.family.checkpoint, {"key_mapping": self.family.key_mapping}
         if checkpoint.dummy:
-            return {"pretrained_model_name_or_path": None, "state_dict": random_weights(self.skeleton)}
-        link_weights(checkpoint.weights(), folder)
-        return {"pretrained_model_name_or_path": folder, "key_mapping": self.family.key_mapping}
+            yield {"pretrained_model_name_or_path": None, "state_dict": random_weights(self.skeleton)}
+        elif folder is not None:
+            link_weights(checkpoint.weights(), folder)
+            yield {"pretrained_model_name_or_path": folder, **named}
+        else:
+            with open_weights(checkpoint.weights()) as weights:
+                yield {"pretrained_model_name_or_path": None, "state_dict": weights, **named}
 
     def _quantization_config(self) -> Any:
         from transformers import BitsAndBytesConfig

@@ -14,7 +14,7 @@ from llava_cli.cli.command import App
 from llava_cli.cli.options import Json
 from llava_cli.errors import InputError
 
-ASKED = ["question", "system", "messages", "choice", "fit", "generation"]
+ASKED = ["question", "system", "messages", "template_sha256", "choice", "fit", "raw", "generation"]
 KEYS = ["schema_version", "id", "status", *ASKED, "error", "model", "media", "versions"]
 
 
@@ -55,7 +55,7 @@ def test_a_failure_before_the_first_step_is_a_record_too(llava, folder, argument
     assert message in record["error"]["message"]
     assert record["error"]["message"] in " ".join(recorded.err.split())
     assert record["error"]["code"] == name
-    assert [record[key] for key in ("id", *ASKED, "media")] == [None] * 7 + [[]]
+    assert [record[key] for key in ("id", *ASKED, "media")] == [None] * (len(ASKED) + 1) + [[]]
     named = None if "-m" not in arguments else arguments[-1]
     assert (record["model"] or {}).get("checkpoint") == named
 

@@ -99,7 +99,7 @@ def test_claims(tmp_path: Path) -> None:
     pool = DecodePool(1, Limits(max_memory=500 << 20))
     try:
         with pytest.raises(InputError, match="--max-memory"):
-            pool.submit([str(path)] * 11, VIEW).result(60)
+            pool.submit([(str(path), VIEW)] * 11).result(60)
     finally:
         pool.close()
 

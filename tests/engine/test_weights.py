@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from llava_cli.engine.weights import link_weights
+from llava_cli.engine.weights import link_weights, open_weights
 
 
 def test_weights_of_several_files_are_found_whatever_their_names(tmp_path):
@@ -24,6 +24,16 @@ def test_weights_of_several_files_are_found_whatever_their_names(tmp_path):
     assert set(weights) == {"a", "b"}
     assert torch.equal(weights["a"], torch.arange(6.0).view(2, 3))
     assert weights["b"].dtype == torch.bfloat16
+
+
+def test_weights_of_several_files_are_read_when_they_are_needed(tmp_path):
+    paths = [tmp_path / "first", tmp_path / "second.safetensors"]
+    save_file({"a": torch.arange(6.0).view(2, 3)}, paths[0])
+    save_file({"b": torch.ones(2, dtype=torch.bfloat16)}, paths[1])
+    with open_weights(paths) as weights:
+        assert set(weights) == {"a", "b"}
+        assert torch.equal(weights["a"][:], torch.arange(6.0).view(2, 3))
+        assert weights["b"].get_dtype() == "BF16"
 
 
 def header(said: object, data: bytes = b"") -> bytes:
@@ -49,3 +59,5 @@ def test_headers_that_lie_are_errors(tmp_path, content):
     (tmp_path / "links").mkdir()
     with pytest.raises(Exception, match=r"."):
         link_weights([path], tmp_path / "links")
+    with pytest.raises(Exception, match=r"."), open_weights([path]):
+        pass
