@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,20 @@ def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> No
     """Variables of the tests' own among them, which commands would refuse as unknown."""
     for name in [name for name in os.environ if name.startswith("LLAVA_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_of_the_tests_alone() -> Iterator[None]:
+    """Commands with --keep find no worker of whoever runs the tests, and leave none."""
+    from llava_cli.engine.warm.manage import stop, workers
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tempfile.mkdtemp(prefix="llava-")  # short: sockets stand in it
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
+        for worker in workers():
+            stop(worker)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
