@@ -81,19 +81,21 @@ class Renderer:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._lock = threading.Lock()
-        self._refused: dict[str, str] = {}
+        self._refused: dict[tuple[str, bool], str] = {}
+        """What is not tried again, and why; a template that can be compiled may still be endless."""
 
     def ask(self, template: str, variables: Mapping[str, Any] | None) -> str:
         """See `render` and `check`."""
         if len(template) > MOST_TEMPLATE:
             raise TooCostly(f"has more than {MOST_TEMPLATE} characters")
         with self._lock:
-            if template in self._refused:
-                raise TooCostly(self._refused[template])
+            work = template, variables is None
+            if work in self._refused:
+                raise TooCostly(self._refused[work])
             try:
                 return self._asked({"template": template, "variables": variables, "seconds": SECONDS})
             except TooCostly as error:
-                self._refused[template] = str(error)
+                self._refused[work] = str(error)
                 raise
 
     def close(self) -> None:
