@@ -10,8 +10,16 @@ from llava_cli.errors import InputError, ModelError
 from llava_cli.hub import asking_hub
 
 
-def test_the_error_is_of_the_kind_that_was_asked_for_and_names_what_else_may_be_done():
-    message = r"^a/b: not in the local cache, and the hub cannot be reached; check the network, or go home$"
+@pytest.mark.parametrize(
+    ("offline", "why"),
+    [
+        (False, "the hub cannot be reached; check the network"),
+        (True, "HF_HUB_OFFLINE is set, so that nothing is downloaded; unset it"),
+    ],
+)
+def test_the_error_is_of_the_kind_that_was_asked_for_and_names_what_else_may_be_done(monkeypatch, offline, why):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    message = rf"^a/b: not in the local cache, and {why}, or go home$"
     with pytest.raises(ModelError, match=message) as raised, asking_hub(ModelError, "a/b", None, ", or go home"):
         raise errors.LocalEntryNotFoundError("no\nsuch entry")
     assert raised.value.code == "offline"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from media.spoiling import bad, spoilt, taken_over
 from media.web_server import ANY, serving
 from PIL import Image
 from promises import noted_in
+from safetensors.numpy import load_file, save_file
 
 from llava_cli.errors import InputError
 from llava_cli.media import Clip, Sampling, View
@@ -194,3 +196,51 @@ def test_passwords(llava: Callable[..., object], tmp_path: Path, command: str) -
     assert "never sent" in said + written
     assert "***@127.0.0.1" in said + written
     assert "secret" not in said + written
+
+
+def copied(tiny: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny, tmp_path / "checkpoint"))
+
+
+@threat("A checkpoint brings code, pickles, or links to other files.")
+@pytest.mark.parametrize("name", ["weights.bin", "../weights.safetensors", "linked.safetensors"])
+def test_other_files(llava, tiny: Path, picture: Path, tmp_path: Path, name: str) -> None:
+    """More are in tests/models/test_hostile.py, with a pickle that would tell that it ran."""
+    folder = copied(tiny, tmp_path)
+    shutil.move(folder / "model.safetensors", tmp_path / "weights.safetensors")
+    (folder / "weights.bin").write_bytes(b"no pickle is opened")
+    (folder / "linked.safetensors").symlink_to(tmp_path / "weights.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    result = llava("ask", picture, "Why?", "-m", folder)
+    assert (result.code, result.out, result.err.count("\n")) == (4, "", 1)
+
+
+@threat("A checkpoint's settings ask for terabytes, or for more code from a hub.")
+def test_settings(llava, tiny: Path, picture: Path, tmp_path: Path) -> None:
+    folder = copied(tiny, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    more = {"attn_implementation": "owner/kernel", "auto_map": {"AutoModel": "owner/code--model.Model"}}
+    (folder / "config.json").write_text(json.dumps(config | more))
+    question = ("ask", picture, "Why?", "-m", folder, "--max-new-tokens", "2", "-q")
+    assert llava(*question).out == llava("ask", picture, "Why?", "-m", tiny, "--max-new-tokens", "2", "-q").out
+    for key, value in {"num_hidden_layers": 10**9, "intermediate_size": 10**12}.items():
+        huge = config | {"text_config": config["text_config"] | {key: value}}
+        (folder / "config.json").write_text(json.dumps(huge))
+        result = llava(*question)
+        assert (result.code, result.out, result.err.count("\n")) == (4, "", 1)
+
+
+@threat("A chat template never ends, or grows without bound.")
+def test_templates(llava, tiny: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llava_cli.models.rendering.parent.SECONDS", 2.0)
+    result = llava("ask", picture, "Why?", "-m", tiny, "--template", "{{ 'a' * 9000000000 }}", "-q")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+
+
+@threat("A checkpoint's weights make no sense.")
+def test_weights(llava, tiny: Path, picture: Path, tmp_path: Path) -> None:
+    folder = copied(tiny, tmp_path)
+    weights = {name: np.zeros_like(weight) for name, weight in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    result = llava("ask", picture, "Why?", "-m", folder, "-q")
+    assert (result.code, result.out, result.err.count("\n")) == (4, "", 1)
