@@ -45,7 +45,7 @@ app.command(epilog=frames.EXAMPLES)(frames.frames)
 app.add_typer(models.app, name="models")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
-app.command(epilog=bench.EXAMPLES)(bench.bench)
+app.add_typer(bench.app, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -41,6 +41,16 @@ class LocalEngine:
         self._decoder = StaticDecoder(model) if model.device.type == "cuda" else None
         self._memory_error = f"{info.device} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
+    @property
+    def model(self) -> PreTrainedModel:
+        """What is loaded, for those who measure it."""
+        return self._model
+
+    @torch.inference_mode()
+    def embed(self, prompt: Prompt) -> torch.Tensor:
+        """A prompt as input embeddings [tokens, hidden size], as it is prefilled."""
+        return self._embed([prompt], Timing())[0]
+
     @torch.inference_mode()
     def answer(self, batch: Sequence[Query]) -> list[Completion]:
         generation = batch[0].generation
