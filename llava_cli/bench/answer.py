@@ -20,7 +20,7 @@ from llava_cli.bench.floors import Speed, measure, operations, synchronize, time
 from llava_cli.bench.host import describe
 from llava_cli.bench.memory import begin_peak, memory_of
 from llava_cli.bench.peers import as_shown
-from llava_cli.bench.report import Report, ratio, seconds, times
+from llava_cli.bench.report import UNKNOWN, Report, ratio, seconds, times
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import GIB
 from llava_cli.engine.types import Completion
@@ -123,8 +123,9 @@ def bench_answer(
     notes = [
         f"{info.quantization or info.dtype} on {info.device}: {speed}, measured here. {frames} frames, "
         f"{prepared.tokens} prompt tokens, {len(alone.completion.ids)} new ones; medians of {runs} runs.",
-        "Floors: every weight of the language model, and all keys and values, read once for each token; matrix products "
-        "of encoding and prefill (without attention's own) at the measured rate; weights brought to the device once.",
+        "Floors: for each token, every weight of the language model and all keys and values are read once; matrix "
+        "products of encoding and prefill, without attention's own, run at the measured rate; weights are brought to "
+        "the device once.",
         "transformers is its own `generate`, greedy, given the same prompt as embeddings; its decoding is the model "
         f"cards' loop. {_sameness(alone)}",
     ]
@@ -158,7 +159,8 @@ class _Asked:
                 completions = engine.answer([query] * batch)
             ours.append((completions, peak[0]))
             with _peak(device) as peak:
-                others.append((*plain.time_generate(engine.model, embeddings, count), peak[0]))
+                first_s, token_s = plain.time_generate(engine.model, embeddings, count)
+            others.append((first_s, token_s, peak[0]))
         timings = [done[0].timing for done, _ in ours]
         self.encode_s = _median(timing.encode_s for timing in timings)
         self.first_token_s = _median(timing.first_token_s for timing in timings)
@@ -269,7 +271,7 @@ def _sameness(one: _Asked) -> str:
 
 def _figure(value: float | None, unit: Unit) -> str:
     if value is None:
-        return "–"
+        return UNKNOWN
     match unit:
         case "s":
             return seconds(value)

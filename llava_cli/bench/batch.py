@@ -17,7 +17,7 @@ from llava_cli.bench.busy import gpu_busy
 from llava_cli.bench.chart import Bar, Chart
 from llava_cli.bench.host import describe
 from llava_cli.bench.plain import read_clip
-from llava_cli.bench.report import Report, times
+from llava_cli.bench.report import UNKNOWN, Report, times
 from llava_cli.demo.draw import render_clip
 from llava_cli.demo.world import dice, sample_clip
 from llava_cli.request import Request
@@ -121,7 +121,7 @@ def _rows(roads: Sequence[Road], runs: int, device: str, told: Callable[[str], N
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    busy = "–" if row["gpu_busy"] is None else f"{row['gpu_busy']:.0%}"
+    busy = UNKNOWN if row["gpu_busy"] is None else f"{row['gpu_busy']:.0%}"
     figures = [f"{row['seconds']:.1f}", f"{row['per_s']:.1f}", times(row["times_as_fast"])]
     return [row["road"], *figures, f"{row['same']} of {row['questions']}", busy]
 

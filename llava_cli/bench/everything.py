@@ -75,13 +75,12 @@ def bench_all(
     with Session(DEMO) as session:
         yield bench_batch(session, request, clips, size.clips, size.runs, command, told=told)
         yield bench_answer(session, request, size.batch, size.runs, command, "answer-demo", told)
-    large = {"checkpoint": dummy, "dummy": True}
-    if dummy is None or not torch.cuda.is_available():
+    on_gpu = torch.cuda.is_available()
+    name = dummy
+    if name is None or not on_gpu:
         told("making a checkpoint of 100 million weights")
-        large = {"checkpoint": str(small.write_checkpoint(folder / small.NAME))}
-    with Session(**large) as session:
+        name = str(small.write_checkpoint(folder / small.NAME))
+    with Session(name, dummy=name == dummy) as session:
         yield bench_answer(session, request, size.batch, size.runs, command, "answer-large", told)
-        if torch.cuda.is_available():
-            yield bench_batch(
-                session, request, large_clips, size.large_clips, 1, command, name="batch-large", told=told
-            )
+        if on_gpu:
+            yield bench_batch(session, request, large_clips, size.large_clips, 1, command, None, "batch-large", told)

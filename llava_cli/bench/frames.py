@@ -13,7 +13,7 @@ from llava_cli.bench.host import describe
 from llava_cli.bench.measured import Measured, measure
 from llava_cli.bench.media import RATE, render_all
 from llava_cli.bench.peers import OURS, READERS, SIDE, Reader
-from llava_cli.bench.report import Report, ratio, seconds, times
+from llava_cli.bench.report import UNKNOWN, Report, ratio, seconds, times
 from llava_cli.bench.truth import Truth, Verdict, decode_all, judge
 from llava_cli.engine.memory import GIB
 
@@ -42,6 +42,7 @@ def bench_frames(
     missing = [reader.name for reader in readers if not reader.installed]
     rows = [row for path in paths for row in _rows(path, frames, runs, there, told)]
     names = [reader.name for reader in there]
+    failures = [f"{row['reader']} on {row['file']}: {row['error']}" for row in rows if row["error"] is not None]
     about = [
         f"{frames} frames of each file, as {SIDE} x {SIDE} pixels, the shortest edge scaled by Pillow (fast pixels: by "
         f"the decoder). Processor time, user and system, of the reader and what it starts; medians of {runs} runs, "
@@ -49,6 +50,7 @@ def bench_frames(
         "if, beside a full decode, it is the one that the reader takes it for.",
         *([f"Not installed here: {', '.join(missing)}."] if missing else []),
         *notes,
+        *([f"What fails: {'; '.join(failures)}."] if failures else []),
     ]
     return Report(
         "frames",
@@ -75,9 +77,8 @@ def bench_rendered(
     """The same with videos of many kinds, made into a folder; see `render_all`."""
     told("rendering videos")
     paths, missing = render_all(folder, height, seconds)
-    notes = [
-        f"The videos were made here: {height} rows, {seconds:g} seconds at {RATE} frames a second, unless named otherwise."
-    ]
+    usual = f"{height} rows, {seconds:g} seconds at {RATE} frames a second"
+    notes = [f"The videos were made here: {usual}, unless their names say otherwise."]
     if missing:
         notes.append(f"Not made, because PyAV lacks their encoders here: {', '.join(missing)}.")
     return bench_frames(paths, frames, runs, command, notes, told, readers)
@@ -129,7 +130,7 @@ def _by_reader(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[lis
                 times(max(ratios, default=None)),
                 f"{sum(row['exact'] for row in own)} of {len(own)} files",
                 f"{sum(row['right'] for row in own)} of {sum(row['wanted'] for row in own)}",
-                f"{max(peaks) / _MIB:.0f} MiB" if peaks else "–",
+                f"{max(peaks) / _MIB:.0f} MiB" if peaks else UNKNOWN,
             ]
         )
     return table

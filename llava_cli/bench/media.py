@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -49,7 +50,7 @@ KINDS = (
     Kind("h264-gop30.mp4", "H.264, a keyframe every 30 frames", options=_x264(30)),
     Kind("h264-gop250.mp4", "H.264, a keyframe every 250", options=_x264(250)),
     Kind("h264-long.mp4", "the same, 12 times as long", options=_x264(250), copies=12),
-    Kind("h264-open-gop.mp4", "H.264, open GOP, B-frames", options=_x264(25, **{"x264-params": "open-gop=1:b-adapt=0"})),
+    Kind("h264-open-gop.mp4", "H.264, open GOP, B-frames", options=_x264(25, **{"x264-params": "open-gop=1"})),
     Kind("hevc.mp4", "HEVC", "libx265", {"preset": "ultrafast", "x265-params": "keyint=100:bframes=3:log-level=none"}),
     Kind("vp9.webm", "VP9", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "100", "b": "2M"}),
     Kind("av1.mp4", "AV1", "libsvtav1", {"preset": "10", "g": "100"}),
@@ -84,7 +85,7 @@ def render(kind: Kind, folder: Path, height: int, seconds: float) -> Path:
     rows = height * kind.scale // 2 * 2
     frames = max(2, round(seconds * kind.part * RATE))
     with av.open(str(path), "w") as output:
-        stream = output.add_stream(kind.codec, rate=RATE, options=kind.options)
+        stream = cast(VideoStream, output.add_stream(kind.codec, rate=RATE, options=kind.options))
         stream.height, stream.width, stream.pix_fmt = rows, rows * 16 // 9 // 2 * 2, "yuv420p"
         base = _TICK if kind.varying else Fraction(1, RATE)
         stream.time_base = stream.codec_context.time_base = base

@@ -61,6 +61,17 @@ SIDE = 336
 """Rows and columns of what a vision tower is shown: the picture's shortest edge is brought to it, the centre cut."""
 
 
+def spread(total: int, count: int) -> list[int]:
+    """The indices of frames to take.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if total < 1:
+        raise ValueError("it finds no number of frames in the file")
+    return uniform(total, count)
+
+
 def as_shown(pixels: np.ndarray) -> np.ndarray:
     """What a vision tower is shown of a frame, scaled by Pillow; one that has that size already stays as it is."""
     import numpy as np
@@ -76,7 +87,7 @@ def as_shown(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(picture.crop((left, top, left + SIDE, top + SIDE)))
 
 
-def recipe(path: str, count: int, choose: Callable[[int, int], list[int]] = uniform) -> Reading:
+def recipe(path: str, count: int, choose: Callable[[int, int], list[int]] = spread) -> Reading:
     """The loop of the model cards: decode from the start, keep what is wanted, stack it, scale it.
 
     Args:
@@ -118,7 +129,7 @@ def _opencv(path: str, count: int) -> Reading:
     total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
 
     def frames() -> Iterator[Frame]:
-        for index in uniform(total, count):
+        for index in spread(total, count):
             video.set(cv2.CAP_PROP_POS_FRAMES, index)
             there, pixels = video.read()
             if there:
@@ -136,7 +147,7 @@ def _opencv_in_order(path: str, count: int) -> Reading:
     total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
 
     def frames() -> Iterator[Frame]:
-        wanted = uniform(total, count)
+        wanted = spread(total, count)
         for index in range(max(wanted, default=-1) + 1):
             if not video.grab():
                 break
@@ -154,7 +165,7 @@ def _torchcodec(path: str, count: int) -> Reading:
 
     decoder = VideoDecoder(path, dimension_order="NHWC")
     total = len(decoder)
-    wanted = uniform(total, count)
+    wanted = spread(total, count)
     return Reading(iter(zip(wanted, decoder.get_frames_at(indices=wanted).data.numpy(), strict=True)), total)
 
 
@@ -162,14 +173,14 @@ def _decord(path: str, count: int) -> Reading:
     from decord import VideoReader
 
     reader = VideoReader(path)
-    wanted = uniform(len(reader), count)
+    wanted = spread(len(reader), count)
     return Reading(iter(zip(wanted, reader.get_batch(wanted).asnumpy(), strict=True)), len(reader))
 
 
 def _ffmpeg_select(path: str, count: int) -> Reading:
     """One run that decodes everything and lets the wanted frames through."""
     total, _ = _ffmpeg_count(path)
-    wanted, memory = uniform(total, count), list[int]()
+    wanted, memory = spread(total, count), list[int]()
     choice = "+".join(f"eq(n,{index})" for index in wanted)
     pictures = _ffmpeg_pictures(memory, "-i", path, "-vf", f"select='{choice}'", "-fps_mode", "passthrough")
     return Reading(zip(wanted, pictures, strict=False), total, memory)
@@ -181,7 +192,7 @@ def _ffmpeg_seek(path: str, count: int) -> Reading:
     memory: list[int] = []
 
     def frames() -> Iterator[Frame]:
-        for index in uniform(total, count):
+        for index in spread(total, count):
             time = max(0.0, (index - 0.5) / rate)
             for pixels in _ffmpeg_pictures(memory, "-ss", f"{time:.6f}", "-i", path, "-frames:v", "1"):
                 yield index, pixels

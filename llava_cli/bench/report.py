@@ -73,21 +73,18 @@ def ratio(value: float | None, base: float | None) -> float | None:
     return value / base if value is not None and base else None
 
 
+UNKNOWN = "-"
+
+
 def times(value: float | None) -> str:
     """A ratio, for people."""
-    return (
-        "–"
-        if value is None
-        else f"{value:.0f}x"
-        if value >= 100
-        else f"{value:.2g}x"
-        if value < 10
-        else f"{value:.1f}x"
-    )
+    if value is None:
+        return UNKNOWN
+    return f"{value:.2f}x" if value < 9.995 else f"{value:,.1f}x" if value < 99.95 else f"{value:,.0f}x"
 
 
 def seconds(value: float | None) -> str:
     """A time, for people."""
     if value is None:
-        return "–"
+        return UNKNOWN
     return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
