@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ WIDTH, MARGIN, BAR, GAP = 1100, 24, 20, 18
 """Pixels: of the picture, around it, of a bar with its space, between groups."""
 _NAMES, _LABELS = 240, 190
 """Pixels for what stands left and right of the bars."""
+_LINE = 150
+"""Characters of a line below."""
 _PAPER, _INK, _FAINT, _WRONG = (255, 255, 255), (30, 30, 34), (130, 130, 138), (196, 62, 52)
 _COLOURS = (
     (38, 98, 168), (110, 168, 222), (120, 120, 128), (232, 150, 52), (150, 104, 176), (74, 150, 90), (200, 170, 60),
@@ -44,20 +47,21 @@ class Chart:
     groups: Sequence[tuple[str, Sequence[Bar]]]
 
 
-def draw(chart: Chart, path: Path) -> None:
-    """Write a chart as PNG. In each group the longest bar is as long as there is room.
+def draw(chart: Chart, about: str, path: Path) -> None:
+    """Write a chart as PNG; see `picture`.
 
     Raises:
         OutputError: it cannot be written.
     """
-    save_png(picture(chart), path)
+    save_png(picture(chart, about), path)
 
 
-def picture(chart: Chart) -> Image.Image:
-    """The chart, drawn."""
+def picture(chart: Chart, about: str) -> Image.Image:
+    """The chart, drawn, over what is to be said about it. In each group the longest bar takes what room there is."""
     names = list(dict.fromkeys(bar.name for _, bars in chart.groups for bar in bars))
     colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(names)}
-    height = 3 * MARGIN + 40 + sum((len(bars) + 1) * BAR + GAP for _, bars in chart.groups)
+    below = textwrap.wrap(about, _LINE)
+    height = 3 * MARGIN + 40 + sum((len(bars) + 1) * BAR + GAP for _, bars in chart.groups) + len(below) * BAR
     paper = Image.new("RGB", (WIDTH, height), _PAPER)
     pen = ImageDraw.Draw(paper)
     large, normal = ImageFont.load_default(20), ImageFont.load_default(14)
@@ -76,4 +80,7 @@ def picture(chart: Chart) -> Image.Image:
             pen.text((right + 8, middle), bar.label, fill=_INK if bar.good else _WRONG, font=normal, anchor="lm")
             y += BAR
         y += GAP
+    for line in below:
+        pen.text((MARGIN, y + BAR / 2), line, fill=_FAINT, font=normal, anchor="lm")
+        y += BAR
     return paper

@@ -13,6 +13,7 @@ from llava_cli.bench import small
 from llava_cli.bench.answer import bench_answer
 from llava_cli.bench.batch import bench_batch
 from llava_cli.bench.frames import bench_rendered
+from llava_cli.bench.media import HEIGHT, SECONDS
 from llava_cli.bench.report import Report
 from llava_cli.demo.show import write_clip
 from llava_cli.engine.types import Generation
@@ -30,9 +31,9 @@ _ENOUGH_CORES = 8
 class Size:
     """How much is measured."""
 
-    height: int = 720
+    height: int = HEIGHT
     """Rows of the rendered videos, usually."""
-    seconds: float = 10.0
+    seconds: float = SECONDS
     """How long they usually last."""
     frames: int = 8
     runs: int = 3

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
 
 from llava_cli.engine.memory import GIB
 
@@ -66,6 +67,28 @@ def operations(run: Callable[[], object]) -> int:
         run()
     by_kind = counter.get_flop_counts()["Global"]
     return sum(count for kind, count in by_kind.items() if "attention" not in str(kind))
+
+
+def weight_bytes(module: torch.nn.Module) -> int:
+    """Bytes of all weights; one that is used twice counts once."""
+    return sum(_sizes(module).values())
+
+
+def bytes_per_token(model: PreTrainedModel) -> int:
+    """Bytes of the weights that one more token needs: the language model's and its head's.
+
+    Of the input embeddings it needs one row, unless the head is the same weight.
+    """
+    head, words = model.get_output_embeddings(), model.get_input_embeddings()
+    sizes = _sizes(model.get_decoder()) | _sizes(head)
+    if words.weight is not head.weight:
+        sizes.pop(id(words.weight), None)
+    return sum(sizes.values())
+
+
+def _sizes(module: torch.nn.Module) -> dict[int, int]:
+    """Bytes of each weight, by identity."""
+    return {id(weight): weight.numel() * weight.element_size() for weight in module.parameters()}
 
 
 def synchronize(device: str) -> None:

@@ -42,7 +42,9 @@ def bench_frames(
     missing = [reader.name for reader in readers if not reader.installed]
     rows = [row for path in paths for row in _rows(path, frames, runs, there, told)]
     names = [reader.name for reader in there]
-    failures = [f"{row['reader']} on {row['file']}: {row['error']}" for row in rows if row["error"] is not None]
+    failures = [
+        f"{row['reader']} on {row['file']}: {row['error'].rstrip('.')}" for row in rows if row["error"] is not None
+    ]
     about = [
         f"{frames} frames of each file, as {SIDE} x {SIDE} pixels, the shortest edge scaled by Pillow (fast pixels: by "
         f"the decoder). Processor time, user and system, of the reader and what it starts; medians of {runs} runs, "

@@ -16,6 +16,8 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 RATE = 25
+HEIGHT, SECONDS = 720, 10.0
+"""Of the videos, where nothing else is said: what people have, and still made in half a minute."""
 _TICK = Fraction(1, 1000)
 _PAN = (7, 3)
 """Pixels that the picture moves from frame to frame, at 720 rows."""

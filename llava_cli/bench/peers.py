@@ -183,7 +183,8 @@ def _ffmpeg_select(path: str, count: int) -> Reading:
     wanted, memory = spread(total, count), list[int]()
     choice = "+".join(f"eq(n,{index})" for index in wanted)
     pictures = _ffmpeg_pictures(memory, "-i", path, "-vf", f"select='{choice}'", "-fps_mode", "passthrough")
-    return Reading(zip(wanted, pictures, strict=False), total, memory)
+    # In this order the run is followed to its end.
+    return Reading(((index, pixels) for pixels, index in zip(pictures, wanted, strict=False)), total, memory)
 
 
 def _ffmpeg_seek(path: str, count: int) -> Reading:

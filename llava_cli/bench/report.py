@@ -51,7 +51,7 @@ class Report:
         whole = self._about() | {"notes": list(self.notes), "rows": [dict(row) for row in self.rows]}
         write_file(folder / f"{self.name}.json", json.dumps(whole, ensure_ascii=False, indent=1).encode())
         write_file(folder / f"{self.name}.md", self.markdown().encode())
-        draw(self.chart, folder / f"{self.name}.png")
+        draw(self.chart, str(self.host), folder / f"{self.name}.png")
 
     def _about(self) -> dict[str, Any]:
         return {

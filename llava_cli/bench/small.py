@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import LlavaNextVideoConfig, LlavaNextVideoForConditionalGeneration
@@ -23,11 +24,14 @@ _VISION = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8
 
 def write_checkpoint(folder: Path) -> Path:
     """Write it into a folder that is not there yet: the demo checkpoint's files, but larger and random."""
+    config = enlarged(json.loads((CHECKPOINT / "config.json").read_bytes()))
     shutil.copytree(CHECKPOINT, folder, ignore=shutil.ignore_patterns("*.safetensors", "generation_config.json"))
-    config = json.loads((folder / "config.json").read_bytes())
-    config["text_config"] |= _TEXT
-    config["vision_config"] |= _VISION
     torch.manual_seed(0)
-    model = LlavaNextVideoForConditionalGeneration(LlavaNextVideoConfig.from_dict(config))
-    model.save_pretrained(folder)
+    LlavaNextVideoForConditionalGeneration(config).save_pretrained(folder)
     return folder
+
+
+def enlarged(config: dict[str, Any]) -> LlavaNextVideoConfig:
+    """The demo checkpoint's configuration with the sizes of this one."""
+    parts = {name: config[name] | sizes for name, sizes in (("text_config", _TEXT), ("vision_config", _VISION))}
+    return LlavaNextVideoConfig.from_dict(config | parts)

@@ -123,13 +123,13 @@ def frames(
     Each frame is compared with those of a full decode. Needs no torch.
     """
     with _measuring(reporting) as (show, told, command, scratch):
-        from llava_cli.bench.everything import FULL
         from llava_cli.bench.frames import bench_frames, bench_rendered
+        from llava_cli.bench.media import HEIGHT, SECONDS
 
         if media:
             show(bench_frames(media, count, reporting.runs, command, told=told))
         else:
-            show(bench_rendered(scratch, FULL.height, FULL.seconds, count, reporting.runs, command, told))
+            show(bench_rendered(scratch, HEIGHT, SECONDS, count, reporting.runs, command, told))
 
 
 @app.command(epilog=ANSWER_EXAMPLES)
