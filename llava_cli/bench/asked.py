@@ -35,7 +35,10 @@ class Asked:
         new_tokens = len(self.completion.ids)
         embeddings = engine.embed(cast(Prompt, prepared.query.prompt))[None].expand(batch, -1, -1)
         self.plain_ids = tuple(plain.generate(engine.model, embeddings, new_tokens)[0])
-        answers, peaks, plain_times, plain_peaks = [], [], [], []
+        answers: list[list[Completion]] = []
+        plain_times: list[tuple[float, float | None]] = []
+        peaks: list[float | None] = []
+        plain_peaks: list[float | None] = []
         for _ in range(runs):
             synchronize(device)
             with _peak(device, peaks):

@@ -40,7 +40,7 @@ class Speed:
         return weights / self.upload
 
     def __str__(self) -> str:
-        return f"memory {self.memory / 1e9:,.0f} GB/s, matrix products {self.products / 1e12:.3g} TFLOP/s"
+        return f"memory {self.memory / 1e9:,.0f} GB/s, matrix products {self.products / 1e9:,.0f} GFLOP/s"
 
 
 def measure(device: str, dtype: torch.dtype) -> Speed:

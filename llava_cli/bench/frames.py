@@ -16,6 +16,7 @@ from llava_cli.bench.peers import OURS, READERS, SIDE, Reader
 from llava_cli.bench.report import UNKNOWN, Report, ratio, seconds, times
 from llava_cli.bench.truth import Truth, Verdict, decode_all, judge
 from llava_cli.engine.memory import GIB
+from llava_cli.media.opening import open_source
 
 _LIBRARIES = ("av", "opencv-python-headless", "torchcodec", "decord", "numpy", "pillow")
 _MIB = GIB / 1024
@@ -36,7 +37,13 @@ def bench_frames(
         frames: how many to take of each file.
         runs: medians are of so many.
         told: called with what is being done.
+
+    Raises:
+        InputError: a file cannot be read.
     """
+    for path in paths:
+        with open_source(path):
+            pass
     host = describe(_LIBRARIES)
     there = [reader for reader in readers if reader.installed]
     missing = [reader.name for reader in readers if not reader.installed]

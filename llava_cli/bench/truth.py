@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from llava_cli.bench.peers import as_shown
+from llava_cli.errors import InputError, first_line
 
 NEAR = 3
 """A frame is compared with so many before and after the one that it is taken for."""
@@ -44,7 +45,18 @@ class Verdict:
 
 
 def decode_all(path: Path, indices: Sequence[int]) -> Truth:
-    """Decode everything in order, upright and with square pixels; keep these frames and their neighbours."""
+    """Decode everything in order, upright and with square pixels; keep these frames and their neighbours.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    try:
+        return _decode_all(path, indices)
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{path}: cannot be decoded with PyAV ({first_line(error)}); name a video") from error
+
+
+def _decode_all(path: Path, indices: Sequence[int]) -> Truth:
     wanted = {index + step for index in indices for step in range(-NEAR, NEAR + 1)}
     kept, total = {}, 0
     with av.open(str(path)) as container:
