@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,12 +74,6 @@ GENERATION = options.GenerationOptions(max_new_tokens=64)
 _GREEDY = Without("system", "raw", "template", "prompt_ids", "temperature", "top_p", "seed")
 _COUNTED = Without("fps", "sampling", "start", "end", "fit", "exact_pixels")
 
-Folder = Annotated[
-    Path | None,
-    typer.Option("--out", metavar="DIR", help="Save figures (JSON), table (Markdown) and chart (PNG) in this folder."),
-    COMMON,
-]
-
 
 @dataclass(frozen=True)
 class ReportOptions:
@@ -91,7 +85,11 @@ class ReportOptions:
         COMMON,
     ] = 3
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per row."), COMMON] = False
-    out: Folder = None
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Save figures (JSON), tables (Markdown) and charts (PNG) in DIR."),
+        COMMON,
+    ] = None
     quiet: options.Quiet = False
 
 
@@ -117,7 +115,7 @@ def frames(
     ] = 8,
     reporting: ReportOptions,
 ) -> None:
-    """Measure how fast frames come out of files, and whether they are the right ones.
+    """Measure how fast frames come out of files, and if they are right.
 
     Beside this program: the model cards' loop, OpenCV, and torchcodec, decord and ffmpeg where they are installed.
     Each frame is compared with those of a full decode. Needs no torch.
@@ -151,9 +149,9 @@ def answer(
     device: Annotated[options.DeviceOptions, Without("quantize_all")],
     reporting: ReportOptions,
 ) -> None:
-    """Measure the stages of an answer, beside the least that this machine needs and beside transformers.
+    """Measure an answer beside this machine's limits and transformers.
 
-    Loading, decoding, encoding, prefill, each token, and memory. The least follows from how fast this machine reads
+    Loading, decoding, encoding, prefill, each token, and memory. The limits follow from how fast this machine reads
     memory and multiplies matrices, which is measured too.
     """
     from llava_cli.session import Session
@@ -192,7 +190,7 @@ def batch(
     batches: Annotated[BatchOptions, Without("strict")],
     reporting: ReportOptions,
 ) -> None:
-    """Measure how much faster lists are answered than one question after the other.
+    """Measure lists beside one question after the other.
 
     The plain loop is what model cards show: for each question, decode the video, keep the frames needed, encode,
     generate. No time includes loading.
@@ -213,11 +211,7 @@ def batch(
 
 @app.command(name="all", epilog=ALL_EXAMPLES)
 def everything(
-    folder: Annotated[
-        Path,
-        typer.Option("--out", metavar="DIR", help="Save all figures, charts and README-tables.md in this folder."),
-        COMMON,
-    ],
+    *,
     dummy: Annotated[
         str | None,
         typer.Option(
@@ -229,22 +223,22 @@ def everything(
         ),
         COMMON,
     ] = None,
-    quiet: options.Quiet = False,
+    reporting: ReportOptions,
 ) -> None:
-    """Measure everything: frames, lists, and answers of a small and a larger checkpoint.
+    """Measure all of it: frames, lists, answers.
 
-    Makes all that it needs, for which it takes minutes, and suits its size to the machine: without a GPU and on few
-    cores, videos are smaller and so is the larger checkpoint.
+    Makes all that it needs, takes minutes, and suits its size to the machine: without a GPU and on few cores, videos are
+    smaller, and so is the larger of the two checkpoints. With --out, README-tables.md holds all tables.
     """
-    reporting = ReportOptions(out=folder, quiet=quiet)
     tables: list[str] = []
     with _measuring(reporting) as (show, told, command, scratch):
         from llava_cli.bench.everything import bench_all, suitable
 
-        for report in bench_all(suitable(), dummy, scratch, command, told):
+        for report in bench_all(replace(suitable(), runs=reporting.runs), dummy, scratch, command, told):
             show(report)
             tables.append(report.markdown())
-            write_file(folder / TABLES, "\n".join(tables).encode())
+            if reporting.out is not None:
+                write_file(reporting.out / TABLES, "\n".join(tables).encode())
 
 
 _Show = Callable[["Report"], None]

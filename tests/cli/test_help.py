@@ -148,7 +148,7 @@ def test_defaults_are_written_as_they_would_be_typed(page):
     ):
         assert text in shown
     assert "[default: on]" in page("llava doctor", "--help")
-    assert "[default: demo]" in page("llava bench", "--help")
+    assert "[default: demo]" in page("llava bench batch", "--help")
 
 
 @each_command
@@ -162,7 +162,7 @@ def test_no_library_words_reach_the_user(name):
             except typer.BadParameter as error:
                 messages.append(error.format_message())
                 assert param.opts[-1] in messages[-1]
-    assert len(messages) > 30 or "--frames" not in str(options(name))
+    assert len(messages) > 30 or "--model" not in str(options(name))
     assert [text for text in messages if len(text) > 250 or re.search("Value error|Input should|Exceeds", text)] == []
 
 
