@@ -227,8 +227,8 @@ def everything(
 ) -> None:
     """Measure all of it: frames, lists, answers.
 
-    Makes all that it needs, takes minutes, and suits its size to the machine: without a GPU and on few cores, videos are
-    smaller, and so is the larger of the two checkpoints. With --out, README-tables.md holds all tables.
+    Makes all that it needs, takes minutes, and suits its size to the machine: without a GPU and on few cores, videos
+    are smaller, and so is the larger of the two checkpoints. With --out, README-tables.md holds all tables.
     """
     tables: list[str] = []
     with _measuring(reporting) as (show, told, command, scratch):
