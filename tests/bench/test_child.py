@@ -48,3 +48,19 @@ def test_processor_time_is_the_reader_s_children_s_too(rendered, tmp_path, monke
     first, timed = outcomes("ffmpeg select", rendered("h264"), tmp_path / "frames.npy", 1)
     assert first["total"] == 4
     assert timed["cpu_s"] > 0.02
+
+
+def test_what_libraries_print_does_not_get_between_the_outcomes(rendered, tmp_path, monkeypatch):
+    (tmp_path / "decord.py").write_text(
+        "import os\n"
+        "import numpy\n"
+        "class VideoReader:\n"
+        "    def __init__(self, path): print('a line'); os.write(1, b'another')\n"
+        "    def __len__(self): return 4\n"
+        "    def get_batch(self, indices): return self\n"
+        "    def asnumpy(self): return numpy.zeros((4, 8, 8, 3), numpy.uint8)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    first, timed = outcomes("decord", rendered("h264"), tmp_path / "frames.npy", 1)
+    assert first["indices"] == [0, 1, 2, 3]
+    assert "cpu_s" in timed

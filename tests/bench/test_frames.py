@@ -18,8 +18,8 @@ from llava_cli.bench.truth import decode_all
 
 OURS, RECIPE = READERS[0], READERS[2]
 KEYS = {
-    "file", "reader", "cpu_s", "wall_s", "ratio", "exact", "right", "identical", "wanted", "frames_counted",
-    "frames_in_file", "peak_memory", "error",
+    "file", "reader", "cpu_s", "wall_s", "ratio", "wall_ratio", "exact", "right", "identical", "wanted",
+    "frames_counted", "frames_in_file", "peak_memory", "error",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_a_reader_that_gives_another_frame_is_not_exact(made_up):
     assert (wrong["exact"], wrong["right"], wrong["identical"], wrong["frames_counted"]) == (False, 1, 1, 101)
     by_reader, by_file = made_up.tables
     assert by_file[1] == ["h264.mp4", "100 ms", "2.50x (1 of 2 right)", "fails"]
-    assert by_reader[2] == ["PyAV recipe", "2.50x", "2.50x", "2.50x", "0 of 1 files", "1 of 2", "1 MiB"]
+    assert by_reader[2] == ["PyAV recipe", "-", "-", "-", "-", "0 of 1 files", "1 of 2", "1 MiB"]
     ((_, bars),) = made_up.chart.groups
     assert [(bar.name, bar.good) for bar in bars] == [("llava", True), ("PyAV recipe", False)]
     assert "1 of 2 right" in bars[1].label
@@ -68,7 +68,7 @@ def test_a_reader_that_gives_another_frame_is_not_exact(made_up):
 def test_a_reader_that_fails_is_no_figure_and_is_told(made_up):
     failed = made_up.rows[2]
     assert (failed["exact"], failed["right"], failed["cpu_s"], failed["ratio"]) == (False, 0, None, None)
-    assert made_up.tables[0][3][1:] == ["fails", "-", "-", "0 of 1 files", "0 of 2", "-"]
+    assert made_up.tables[0][3][1:] == ["-", "-", "-", "-", "0 of 1 files", "0 of 2", "-"]
     assert "other on h264.mp4: RuntimeError: cannot." in " ".join(made_up.notes)
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,3 +104,43 @@ def test_an_ffmpeg_that_says_no_number_is_an_error(ffmpeg):
     (ffmpeg.parent / "ffmpeg").write_text("#!/bin/sh\n")
     with pytest.raises(ValueError, match="how many frames"):
         peers._ffmpeg_select("x.mp4", 2)
+
+
+class Library:
+    """Stands for libraries that are not installed here: takes every video for one of nine frames, each of its index."""
+
+    def __init__(self, path: str, **settings: str) -> None:
+        self.settings = settings
+
+    def __len__(self) -> int:
+        return 9
+
+    def taken(self, indices: list[int]) -> np.ndarray:
+        return np.stack([np.full((2, 3, 3), index, np.uint8) for index in indices])
+
+    def get_batch(self, indices: list[int]) -> SimpleNamespace:
+        return SimpleNamespace(asnumpy=lambda: self.taken(indices))
+
+    def get_frames_at(self, indices: list[int]) -> SimpleNamespace:
+        assert self.settings == {"dimension_order": "NHWC"}
+        return SimpleNamespace(data=SimpleNamespace(numpy=lambda: self.taken(indices)))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("decord", "VideoReader"), ("torchcodec.decoders", "VideoDecoder")],
+    ids=["decord", "torchcodec"],
+)
+def test_other_libraries_are_asked_for_the_frames_that_are_wanted(monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], ModuleType(module))
+    stub = ModuleType(module)
+    setattr(stub, name, Library)
+    monkeypatch.setitem(sys.modules, module, stub)
+    read = next(reader.read for reader in READERS if reader.modules == (module,))
+    reading = read("x.mp4", 3)
+    assert reading.total == 9
+    assert [(index, pixels.shape, int(pixels.max())) for index, pixels in reading.frames] == [
+        (0, (2, 3, 3), 0),
+        (3, (2, 3, 3), 3),
+        (6, (2, 3, 3), 6),
+    ]
