@@ -43,12 +43,13 @@ LAYERS = (
     ("session",),
     ("batch", "chat"),
     ("api",),
+    ("bench",),
     ("cli", "demo.training"),
     ("__main__",),
 )
 LIBRARIES = {
-    "torch": {"engine", "models", "demo.training"},
-    "transformers": {"engine", "models", "demo.training"},
+    "torch": {"engine", "models", "bench", "demo.training"},
+    "transformers": {"engine", "models", "bench", "demo.training"},
     "typer": {"cli"},
     "rich": {"status"},
 }

@@ -47,7 +47,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(worker.app, name="worker")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
-app.command(epilog=bench.EXAMPLES)(bench.bench)
+app.add_typer(bench.app, name="bench")
 
 
 def _version(wanted: bool) -> None:

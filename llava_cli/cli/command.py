@@ -17,7 +17,7 @@ from llava_cli.cli.help import long_name
 from llava_cli.cli.mistakes import no_such_command, told
 from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE, STDOUT
 from llava_cli.config import check_variables, read_config, variable
-from llava_cli.errors import LlavaError, OutputError, write_failure
+from llava_cli.errors import ExitCode, LlavaError, OutputError, write_failure
 
 HELP = ("-h", "--help")
 _EVERYTHING = "llava.help.everything"
@@ -49,6 +49,9 @@ class _Shared:
             try:
                 return list(super().parse_args(ctx, args))  # type: ignore[misc]
             except _BadUsage as error:
+                if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command
+                    typer.echo(ctx.get_help(), err=True)
+                    raise typer.Exit(ExitCode.USAGE) from error
                 raise told(ctx, error) from error
             except BrokenPipeError:
                 raise

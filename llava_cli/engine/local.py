@@ -46,6 +46,16 @@ class LocalEngine:
         where = " or ".join(info.device_map or [info.device])
         self._memory_error = f"{where} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
+    @property
+    def model(self) -> PreTrainedModel:
+        """What is loaded, for those who measure it."""
+        return self._model
+
+    @torch.inference_mode()
+    def embed(self, prompt: Prompt) -> torch.Tensor:
+        """A prompt as input embeddings [tokens, hidden size], as it is prefilled."""
+        return self._embed([prompt], Timing())[0]
+
     @torch.inference_mode()
     def answer(self, batch: Sequence[Query]) -> list[Completion]:
         generation = batch[0].generation

@@ -151,7 +151,7 @@ def test_defaults_are_written_as_they_would_be_typed(page):
     ):
         assert text in shown
     assert "[default: on]" in page("llava doctor", "--help")
-    assert "[default: demo]" in page("llava bench", "--help")
+    assert "[default: demo]" in page("llava bench batch", "--help")
 
 
 @each_command
@@ -165,7 +165,7 @@ def test_no_library_words_reach_the_user(name):
             except UsageError as error:
                 messages.append(str(error))
                 assert max(param.opts, key=len) in messages[-1]
-    assert len(messages) > 30 or "--frames" not in str(options(name))
+    assert len(messages) > 30 or "--model" not in str(options(name))
     assert [text for text in messages if len(text) > 250 or re.search(LIBRARY_WORDS, text)] == []
 
 
