@@ -17,6 +17,7 @@ from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames
 from llava_cli.cli.command import App
 from llava_cli.cli.completion import SCRIPTS as SCRIPTS  # which replace the library's
 from llava_cli.errors import ExitCode, LlavaError, Terminated, write_failure
+from llava_cli.media.worker.process import end_ahead
 from llava_cli.output import complain, say
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -95,6 +96,8 @@ def _run() -> int:
             return failure.exit_code
         complain(f"llava: {bugs.told(error)}")
         return ExitCode.BUG
+    finally:
+        end_ahead()
     return code if isinstance(code, int) else ExitCode.OK
 
 

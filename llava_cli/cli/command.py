@@ -18,6 +18,7 @@ from llava_cli.cli.mistakes import no_such_command, told
 from llava_cli.cli.options import CONFIGURABLE_GROUPS, NOT_CONFIGURABLE, STDOUT
 from llava_cli.config import check_variables, read_config, variable
 from llava_cli.errors import ExitCode, LlavaError, OutputError, write_failure
+from llava_cli.media.worker.process import start_ahead
 
 HELP = ("-h", "--help")
 _EVERYTHING = "llava.help.everything"
@@ -89,6 +90,16 @@ class Command(_Shared, TyperCommand):
 class Group(_Shared, TyperGroup):
     """A command that has commands of its own."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if (
+            args
+            and not ctx.resilient_parsing
+            and set(args).isdisjoint(HELP)
+            and _reads_media(self.commands.get(args[0]))
+        ):
+            start_ahead()  # meanwhile the library reads the command line, which takes a tenth of a second
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and not ctx.resilient_parsing:
             raise no_such_command(ctx.command_path, list(self.commands), args)
@@ -110,6 +121,11 @@ class App(typer.Typer):
     def callback(self, **settings: Any) -> Callable[[Any], Any]:
         register = super().callback(**settings)
         return lambda function: register(expand_groups(function))
+
+
+def _reads_media(command: Any) -> bool:
+    """Whether a command decodes files: it has limits for them."""
+    return command is not None and any("--max-memory" in option.opts for option in command.params)
 
 
 def configurable(command: Any) -> dict[str, Any]:

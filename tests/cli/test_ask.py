@@ -15,7 +15,7 @@ import pytest
 
 from llava_cli.cli.ask import read_arguments, split_arguments
 from llava_cli.errors import UsageError
-from llava_cli.media.worker import parent
+from llava_cli.media.worker import process
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.words import visible
 
@@ -154,8 +154,8 @@ def test_a_missing_checkpoint_is_exit_code_4(llava, picture):
 
 def test_the_second_decoder_is_said_and_recorded(llava, rendered, tiny, monkeypatch):
     broken = "import av\ndef broken(*_, **__): raise av.error.InvalidDataError(1, 'made to fail')\nav.open = broken\n"
-    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
-    monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{broken}from llava_cli.media.worker.child{after}")
+    before, after = process.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(process, "PROGRAM", f"{before}\n{broken}from llava_cli.media.worker.child{after}")
     result = llava("ask", rendered("h264"), "Why?", "-m", tiny, "--json", "-n", "4", "--max-new-tokens", "2")
     assert result.code == 0, result.err
     assert "OpenCV" in result.err

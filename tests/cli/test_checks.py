@@ -54,9 +54,9 @@ def test_a_system_that_confines_nothing_is_noted(report, monkeypatch):
 
 
 def test_a_decoding_process_that_does_not_start_is_a_problem(report, monkeypatch):
-    from llava_cli.media.worker import parent
+    from llava_cli.media.worker import process
 
-    monkeypatch.setattr(parent, "PROGRAM", "raise SystemExit(7)")
+    monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(7)")
     code, checks = report("--no-self-test")
     assert (code, checks["decoding"]["status"]) == (1, "problem")
     assert "exit code 7" in checks["decoding"]["detail"]

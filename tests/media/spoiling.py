@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.media.worker import parent
+from llava_cli.media.worker import process
 
 Rendered = Callable[[str], Path]
 
@@ -22,8 +22,8 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
         " return load(media, *rest, **more)\n"
         "c.load_media = spoil; "
     )
-    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
-    monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
+    before, after = process.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(process, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
 
 
 def taken_over(monkeypatch: pytest.MonkeyPatch, expression: str) -> None:
@@ -41,8 +41,8 @@ def taken_over(monkeypatch: pytest.MonkeyPatch, expression: str) -> None:
         f"def take_over(media, *rest, **more):\n {expression}\n return load(media, *rest, **more)\n"
         "c.load_media, c.confine = take_over, confine_and_look\n"
     )
-    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
-    monkeypatch.setattr(parent, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
+    before, after = process.PROGRAM.split("from llava_cli.media.worker.child")
+    monkeypatch.setattr(process, "PROGRAM", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
 
 
 def bad(rendered: Rendered, tmp_path: Path) -> Path:

@@ -29,7 +29,7 @@ from llava_cli.media.opening import open_source
 from llava_cli.media.sampling import check
 from llava_cli.media.source import Name, Source, is_url
 from llava_cli.media.worker.confinement import Confinement
-from llava_cli.media.worker.process import FETCHER, PROGRAM, Process
+from llava_cli.media.worker.process import FETCHER, Process, decoding_process
 from llava_cli.media.worker.wire import READY, TAKEN, Request, read_outcome
 from llava_cli.words import counted
 
@@ -210,7 +210,7 @@ class Worker:
         if self._process is not None and self._process.returncode is not None:
             self._stop()
         if self._process is None:
-            self._process = Process(PROGRAM)
+            self._process = decoding_process()
             if self._killed:  # meanwhile
                 self._process.kill()
         return self._process

@@ -85,6 +85,33 @@ class Process:
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
+_AHEAD: list[Process] = []
+
+
+def start_ahead() -> None:
+    """Start a decoding process before there is anything to decode: it takes a while to be ready."""
+    with suppress(OSError):  # whoever needs one will say so
+        _AHEAD.append(Process(PROGRAM))
+
+
+def decoding_process() -> Process:
+    """The process that was started ahead, or a new one.
+
+    Raises:
+        OSError: no process can be had.
+    """
+    try:
+        return _AHEAD.pop()
+    except IndexError:
+        return Process(PROGRAM)
+
+
+def end_ahead() -> None:
+    """End the process that was started ahead, if nobody took it."""
+    while _AHEAD:
+        _AHEAD.pop().end()
+
+
 @contextmanager
 def _signals_held() -> Iterator[None]:
     """Have a process that starts meanwhile never hear of signals to the whole group: when to end it is ours to say."""

@@ -20,7 +20,7 @@ from PIL import Image
 
 from llava_cli.media import Clip, Sampling, View, load_media
 from llava_cli.media.limits import Limits
-from llava_cli.media.worker import parent
+from llava_cli.media.worker import process
 from llava_cli.media.worker.parent import Crashed, Worker
 from llava_cli.media.worker.wire import DecoderBug, Request
 
@@ -112,9 +112,9 @@ def test_time_is_given_up_where_the_parent_cannot_take_it() -> None:
 
 @pytest.mark.parametrize("spoil", ["c.dump_media = None", "c._bound_time = None"])
 def test_a_bug_while_serving_is_not_the_file_s(rendered: Rendered, monkeypatch: pytest.MonkeyPatch, spoil: str) -> None:
-    before, after = parent.PROGRAM.split("from llava_cli.media.worker.child")
+    before, after = process.PROGRAM.split("from llava_cli.media.worker.child")
     program = f"{before}import llava_cli.media.worker.child as c; {spoil}; from llava_cli.media.worker.child{after}"
-    monkeypatch.setattr(parent, "PROGRAM", program)
+    monkeypatch.setattr(process, "PROGRAM", program)
     with Worker() as here, pytest.raises(DecoderBug, match="TypeError: 'NoneType' object is not callable"):
         here.load(rendered("h264"), VIEW)
 

@@ -20,7 +20,7 @@ from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.media import Clip, Sampling, Still, View, load_media
 from llava_cli.media.limits import Limits
 from llava_cli.media.opening import open_source
-from llava_cli.media.worker import parent, process
+from llava_cli.media.worker import process
 from llava_cli.media.worker.parent import Crashed, NotStarted, TimedOut, TooLarge, Worker
 from llava_cli.media.worker.wire import DecoderBug, Request
 
@@ -158,7 +158,7 @@ def test_memory_is_bounded(rendered: Rendered, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_process_that_does_not_start_is_nobody_s_file(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parent, "PROGRAM", "raise SystemExit(7)")
+    monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(7)")
     with Worker() as here, pytest.raises(NotStarted, match=r"does not start \(exit code 7\).*llava doctor") as caught:
         here.load(rendered("h264"), VIEW)
     assert (caught.value.code, caught.value.exit_code) == ("decoder_start", ExitCode.INPUT)

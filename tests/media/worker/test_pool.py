@@ -20,7 +20,7 @@ from llava_cli.errors import LlavaError
 from llava_cli.media import Sampling, View, load_media
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.opening import open_source
-from llava_cli.media.worker import parent
+from llava_cli.media.worker import process
 from llava_cli.media.worker.parent import Crashed, NotStarted, TimedOut, TooLarge
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.media.worker.wire import DecoderBug
@@ -101,7 +101,7 @@ def test_an_open_source_is_decoded_as_often_as_wanted(pool, rendered, monkeypatc
 
 def test_where_no_process_starts_it_is_said(rendered, monkeypatch):
     """It is not the files' fault: not each of a hundred thousand is to be told as broken."""
-    monkeypatch.setattr(parent, "PROGRAM", "raise SystemExit(7)")
+    monkeypatch.setattr(process, "PROGRAM", "raise SystemExit(7)")
     pool = DecodePool(1, Limits())
     with pytest.raises(NotStarted, match="does not start"):
         pool.submit([(str(rendered("h264")), VIEW)]).result(60)

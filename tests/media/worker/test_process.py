@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.media.worker.process import Process
+from llava_cli.media.worker import process as processes
+from llava_cli.media.worker.process import Process, decoding_process, end_ahead, start_ahead
 
 ECHO = (
     "import os, socket, sys\n"
@@ -45,4 +46,21 @@ def test_how_it_ended_is_told_and_nothing_stays_open() -> None:
     assert process.returncode is None
     assert process.end() == "SIGKILL"
     assert process.returncode == -signal.SIGKILL
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_process_that_was_started_ahead_is_the_next_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PROGRAM", "import time; time.sleep(1000)")
+    start_ahead()
+    monkeypatch.setattr(processes, "PROGRAM", "raise SystemExit(7)")
+    first, second = decoding_process(), decoding_process()
+    assert second.wait(60) == 7
+    assert first.end() == "SIGKILL"
+    second.end()
+
+
+def test_what_was_started_ahead_and_not_needed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    start_ahead()
+    end_ahead()
     assert set(os.listdir("/proc/self/fd")) == before
