@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 
@@ -51,7 +53,47 @@ def test_what_the_library_does_not_know_is_an_error(config):
         library.defaults(config)
 
 
-def test_without_the_library_that_is_told():
+def test_what_the_library_said_once_is_known_without_importing_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library._defaults.cache_clear()
+    config = {"model_type": "llava_onevision", "text_config": {"model_type": "qwen2"}}
+    said = library.defaults(config)
+    script = (
+        "import json, sys\n"
+        "from llava_cli.models import library\n"
+        f"print(json.dumps(library.defaults({config!r})))\n"
+        "assert 'transformers' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == said
+
+
+def test_another_version_of_the_library_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(library, "_asked", lambda *kind: asked.append(kind) or {"x": 1})
+    for version in ("1", "1", "2"):
+        library._defaults.cache_clear()
+        monkeypatch.setattr(library, "_version", lambda version=version: version)
+        assert library.defaults({"model_type": "llava"}) == {"x": 1}
+    library._defaults.cache_clear()
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b"\xff", b'{"asked": 1, "known": 2}'])
+def test_what_is_remembered_wrongly_is_asked_again(tmp_path, monkeypatch, kept):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said = []
+    for _ in range(2):
+        library._defaults.cache_clear()
+        said.append(library.defaults({"model_type": "video_llava"}))
+        (file,) = (tmp_path / "llava" / "defaults").iterdir()
+        file.write_bytes(kept)
+    assert said[0] == said[1]
+    library._defaults.cache_clear()
+
+
+def test_without_the_library_that_is_told(tmp_path):
     script = (
         "import sys; sys.modules['transformers'] = None\n"
         "from llava_cli.errors import ModelError\n"
@@ -59,5 +101,6 @@ def test_without_the_library_that_is_told():
         "try: library.defaults({'model_type': 'llava'})\n"
         "except ModelError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    alone = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=alone)
     assert "transformers, which cannot be imported" in done.stdout
