@@ -16,7 +16,7 @@ from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Mo
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Policy, Sampling, Still, View
 from llava_cli.media.limits import Limits
-from llava_cli.media.sampling import parse_time
+from llava_cli.media.sampling import parse_duration, parse_time
 from llava_cli.media.worker.parent import Worker
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.models.user_template import read_template
@@ -69,6 +69,7 @@ def load(
     quantize_all: bool = False,
     device_map: str | None = None,
     rope_factor: float | None = None,
+    keep: float | str | None = None,
     limits: Limits = LIMITS,
     workers: int = 1,
     progress: Progress = no_progress,
@@ -83,13 +84,15 @@ def load(
             each time they run.
         quantization: `4bit` or `8bit`, of the language model's layers; with `quantize_all` of the vision tower's too.
         rope_factor: stretch positions linearly, so that prompts may be so many times as long as in training.
+        keep: have a worker load the checkpoint, which other programs and commands share, until it has been idle for so
+            many seconds, or for a time such as "5m".
         limits: what reading one file may cost. URLs at public addresses are read by default.
         workers: how many processes decode media.
         progress: called with a stage, how much of it is done, and how much there is.
 
     Raises:
         ModelError: there is no such checkpoint, or no family knows it.
-        UsageError: the device map makes no sense.
+        UsageError: the device map, or the time to keep it, makes no sense.
     """
     layers = None if device_map is None else parse_device_map(device_map)
     options = LoadOptions(device, dtype, attention, quantization, quantize_all, layers)
@@ -98,6 +101,7 @@ def load(
         revision=revision,
         rope_factor=rope_factor,
         load=options,
+        keep_s=(parse_duration(keep) if isinstance(keep, str) else keep) or None,
         limits=limits,
         workers=workers,
         progress=progress,

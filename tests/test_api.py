@@ -161,3 +161,13 @@ def test_progress_is_told_stage_by_stage(folder):
     assert f"reading {folder / 'video.mp4'}" in stages
     assert "loading demo" in stages
     assert all((stage, total, total) in told for stage, _, total in told)
+
+
+def test_a_kept_checkpoint_answers_from_its_worker(folder):
+    with llava.load("demo", keep="1m") as model:
+        answer = model.ask("What colour is it?", folder / "video.mp4")
+        assert answer.record()["model"]["worker"] is True
+    with llava.load("demo") as model:
+        assert str(model.ask("What colour is it?", folder / "video.mp4")) == str(answer)
+    with pytest.raises(llava.UsageError, match="5m"):
+        llava.load("demo", keep="soon")

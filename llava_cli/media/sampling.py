@@ -23,6 +23,7 @@ from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import MAX_FRAMES
 
 CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)([smh]?)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,18 @@ def parse_time(text: str) -> float:
     if (minutes is not None and float(seconds) >= 60) or (hours is not None and int(minutes) >= 60):
         raise UsageError(f"{text!r} is not a time; minutes and seconds go up to 59")
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds for "90", "30s", "5m" or "2h".
+
+    Raises:
+        UsageError: it is anything else.
+    """
+    match = DURATION.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"must be a time like 30s, 5m or 2h, not {text[:40]!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def clock(seconds: float) -> str:

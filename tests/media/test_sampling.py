@@ -12,7 +12,18 @@ from llava_cli.errors import UsageError
 from llava_cli.media.clip import Policy, Sampling
 from llava_cli.media.errors import MediaError
 from llava_cli.media.limits import MAX_FRAMES
-from llava_cli.media.sampling import PLACES, Timeline, check, choose, clock, linspace, parse_time, stride, uniform
+from llava_cli.media.sampling import (
+    PLACES,
+    Timeline,
+    check,
+    choose,
+    clock,
+    linspace,
+    parse_duration,
+    parse_time,
+    stride,
+    uniform,
+)
 
 
 def even(total: int, rate: float = 25.0) -> Timeline:
@@ -179,6 +190,20 @@ def test_parse_time(text: str, seconds: float) -> None:
 def test_parse_time_refuses(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("30s", 30), ("5m", 300), ("2h", 7200), ("0.5", 0.5), (" 1.5m ", 90), ("0", 0)]
+)
+def test_parse_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1s", "1d", "1h30m", "1:30", "1e3", "inf", "٣s", "1" * 400])
+def test_parse_duration_refuses(text: str) -> None:
+    with pytest.raises(UsageError, match="must be a time like 30s, 5m or 2h") as refused:
+        parse_duration(text)
+    assert len(str(refused.value)) < 120
 
 
 def test_clock() -> None:
