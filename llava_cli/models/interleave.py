@@ -82,11 +82,11 @@ class Interleave(Family):
     def encode(self, model: LlavaForConditionalGeneration, medium: Media) -> torch.Tensor:
         import torch
 
-        seen = self.pixels(medium).to(model.device, model.dtype)
+        seen = self.pixels(medium, model.device).to(model.dtype)
         parts = [model.get_image_features(part).pooler_output for part in torch.split(seen, self.vision_batch_size)]
         return torch.cat([picture for part in parts for picture in part])
 
-    def pixels(self, medium: Media) -> torch.Tensor:
+    def pixels(self, medium: Media, device: torch.device | None = None) -> torch.Tensor:
         """Normalized pixels, float32 [pictures, 3, height, width]."""
         pictures = [medium.pixels] if isinstance(medium, Still) else medium.frames
-        return self.preprocessing.apply(pictures, self._image_size)
+        return self.preprocessing.apply(pictures, self._image_size, device)

@@ -130,7 +130,7 @@ class LlavaNextVideo(Family):
     def _encode_clip(self, model: LlavaNextVideoForConditionalGeneration, clip: Clip) -> torch.Tensor:
         import torch
 
-        seen = self.clip_pixels(clip).to(model.device, model.dtype)
+        seen = self.clip_pixels(clip, model.device).to(model.dtype)
         features = [
             model.get_video_features(part[None]).pooler_output[0] for part in torch.split(seen, self.vision_batch_size)
         ]
@@ -141,9 +141,9 @@ class LlavaNextVideo(Family):
         tiles = inputs["pixel_values"].to(model.device, model.dtype)
         return model.get_image_features(tiles, inputs["image_sizes"]).pooler_output[0]
 
-    def clip_pixels(self, clip: Clip) -> torch.Tensor:
+    def clip_pixels(self, clip: Clip, device: torch.device | None = None) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        return self.frame_preprocessing.apply(clip.frames, self._image_size)
+        return self.frame_preprocessing.apply(clip.frames, self._image_size, device)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""

@@ -130,7 +130,7 @@ class Onevision(Family):
     def _encode_clip(self, model: LlavaOnevisionForConditionalGeneration, clip: Clip) -> torch.Tensor:
         import torch
 
-        seen = self.clip_pixels(clip).to(model.device, model.dtype)
+        seen = self.clip_pixels(clip, model.device).to(model.dtype)
         split = torch.split(seen, self.vision_batch_size)
         parts = [model.get_video_features(part[None]).pooler_output[0] for part in split]
         if self._newline_ends_video:
@@ -152,9 +152,9 @@ class Onevision(Family):
         )
         return features[0]
 
-    def clip_pixels(self, clip: Clip) -> torch.Tensor:
+    def clip_pixels(self, clip: Clip, device: torch.device | None = None) -> torch.Tensor:
         """Normalized pixels, float32 [frames, 3, height, width]."""
-        return self.frame_preprocessing.apply(clip.frames, self._image_size)
+        return self.frame_preprocessing.apply(clip.frames, self._image_size, device)
 
     def still_pixels(self, still: Still) -> Mapping[str, torch.Tensor]:
         """The whole picture and its tiles: `pixel_values` float32 [1, tiles, 3, height, width], `image_sizes`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.media.clip import BICUBIC, Fit
@@ -78,12 +79,36 @@ class Preprocessing:
             "do_normalize": self.do_normalize,
         }
 
-    def apply(self, pictures: Pictures, edge: int) -> torch.Tensor:
-        """What the tower sees of each picture: float32 [pictures, 3, edge, edge]."""
+    def apply(self, pictures: Pictures, edge: int, device: torch.device | None = None) -> torch.Tensor:
+        """What the tower sees of each picture: float32 [pictures, 3, edge, edge], on the device.
+
+        Pictures of the tower's size go to the device as bytes, and are made numbers there.
+        """
+        import numpy as np
+        import torch
+
+        if any(picture.shape[:2] != (edge, edge) for picture in pictures):
+            return self._processed(pictures, resize=True, edge=edge).to(device)
+        levels = self._levels.to(device)
+        seen = torch.tensor(np.asarray(pictures), device=device)
+        return torch.stack([levels[channel][seen[..., channel].int()] for channel in range(3)], dim=1)
+
+    @cached_property
+    def _levels(self) -> torch.Tensor:
+        """The number that each of the 256 levels becomes, float32 [3, 256].
+
+        transformers' own arithmetic, once for each level instead of once for each pixel: the same to the bit.
+        """
+        import numpy as np
+
+        every = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+        return self._processed([every], resize=False, edge=0)[0, :, 0]
+
+    def _processed(self, pictures: Pictures, resize: bool, edge: int) -> torch.Tensor:
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
         arguments = self.arguments(edge)
-        if all(picture.shape[:2] == (edge, edge) for picture in pictures):
+        if not resize:
             arguments |= {"do_resize": False, "do_center_crop": False}
         processor = CLIPImageProcessorPil(**arguments)
         return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values

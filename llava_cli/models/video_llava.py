@@ -64,15 +64,15 @@ class VideoLlava(Family):
     def encode(self, model: VideoLlavaForConditionalGeneration, medium: Media) -> torch.Tensor:
         import torch
 
-        seen = self.pixels(medium).to(model.device, model.dtype)
+        seen = self.pixels(medium, model.device).to(model.dtype)
         # By position: the argument's name depends on transformers' version.
         if isinstance(medium, Still):
             return model.model.get_image_features(seen).pooler_output[0]
         parts = torch.split(seen, self.vision_batch_size)
         return torch.cat([model.model.get_video_features(part[None]).pooler_output.flatten(0, 1) for part in parts])
 
-    def pixels(self, medium: Media) -> torch.Tensor:
+    def pixels(self, medium: Media, device: torch.device | None = None) -> torch.Tensor:
         """Normalized pixels, float32 [pictures, 3, height, width]."""
         if isinstance(medium, Still):
-            return self.preprocessing.apply([medium.pixels], self._image_size)
-        return self.frame_preprocessing.apply(medium.frames, self._image_size)
+            return self.preprocessing.apply([medium.pixels], self._image_size, device)
+        return self.frame_preprocessing.apply(medium.frames, self._image_size, device)

@@ -28,6 +28,7 @@ from llava_cli.media import Clip, load_media
 from llava_cli.models.checkpoint import Checkpoint, open_checkpoint
 from llava_cli.models.family import Family
 from llava_cli.models.llava_next_video import LlavaNextVideo
+from llava_cli.models.pixels import CLIP
 from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import FAMILIES, family_of
 from llava_cli.models.video_llava import VideoLlava
@@ -241,3 +242,14 @@ def test_on_real_clips(checkpoints, record_property):
         print(f"{path.name}: mean {apart.mean():.2f}, max {apart.max():.0f} of 255 levels")
         assert apart.mean() <= MEAN_BOUND
         assert apart.max() <= MAX_BOUND
+
+
+@pytest.mark.parametrize("changed", [{}, {"do_rescale": False}, {"do_normalize": False}, {"rescale_factor": 1 / 127.5}])
+def test_frames_become_the_numbers_that_the_library_makes_of_each_pixel(changed):
+    preprocessing = dataclasses.replace(CLIP, **changed)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3), np.uint8)
+    frames[0, :, :, 0] = np.arange(784).reshape(28, 28) % 256
+    frames.flags.writeable = False
+    processor = CLIPImageProcessorPil(**preprocessing.arguments(28))
+    wanted = processor(list(frames), return_tensors="pt", input_data_format="channels_last").pixel_values
+    assert torch.equal(preprocessing.apply(frames, 28), wanted)
