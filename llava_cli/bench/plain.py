@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from llava_cli.bench.floors import timed
+from llava_cli.bench.floors import synchronize
 from llava_cli.bench.peers import recipe
 from llava_cli.media.clip import Clip, MediaInfo, Sampling
 from llava_cli.media.sampling import Timeline, choose
@@ -25,24 +26,45 @@ def read_clip(path: str | Path, sampling: Sampling) -> Clip:
 
 
 @torch.inference_mode()
-def generate(model: PreTrainedModel, embeddings: torch.Tensor, new_tokens: int) -> list[list[int]]:
+def generate(
+    model: PreTrainedModel, embeddings: torch.Tensor, new_tokens: int, clock: Clock | None = None
+) -> list[list[int]]:
     """Exactly so many tokens after each prompt, greedily, by the library's own loop.
 
     Args:
         embeddings: the prompts as input embeddings [prompts, tokens, hidden size].
+        clock: looked at after the prompts, and after each token.
     """
     mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
     made = model.generate(
-        inputs_embeds=embeddings, attention_mask=mask, do_sample=False, max_new_tokens=new_tokens, eos_token_id=None
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        do_sample=False,
+        max_new_tokens=new_tokens,
+        eos_token_id=None,
+        streamer=clock,
     )
     return made.tolist()
 
 
+class Clock:
+    """When tokens come, in the way in which the library tells of them."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def put(self, value: torch.Tensor) -> None:
+        self.times.append(time.perf_counter())
+
+    def end(self) -> None:
+        """The library says so."""
+
+
 def time_generate(model: PreTrainedModel, embeddings: torch.Tensor, new_tokens: int) -> tuple[float, float | None]:
     """Seconds to the first token, and for each after it; None where there is none."""
-    device = str(embeddings.device)
-    first = timed(lambda: generate(model, embeddings, 1), device)
-    if new_tokens == 1:
-        return first, None
-    every = timed(lambda: generate(model, embeddings, new_tokens), device)
-    return first, max(0.0, every - first) / (new_tokens - 1)
+    synchronize(str(embeddings.device))
+    clock, started = Clock(), time.perf_counter()
+    generate(model, embeddings, new_tokens, clock)
+    _, first, *_ = clock.times
+    each = (clock.times[-1] - first) / (new_tokens - 1) if new_tokens > 1 else None
+    return first - started, each
