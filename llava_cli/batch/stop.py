@@ -14,12 +14,6 @@ from llava_cli.errors import Terminated
 NOTICE = b"llava: stopping after what is in hand; once more ends at once\n"
 
 
-def say_so() -> None:
-    """Tell the user that the first signal was heard. Not through a buffer: a signal comes in the middle of anything."""
-    with suppress(OSError):
-        os.write(2, NOTICE)
-
-
 class Stop:
     """Whether the user wants the run to end."""
 
@@ -51,12 +45,23 @@ class Stop:
 
 
 @contextmanager
-def deferred_signals(on_first: Callable[[], None] = say_so) -> Iterator[Stop]:
-    """Have Ctrl-C and SIGTERM wait until what is in hand is finished."""
-    stop = Stop(on_first)
+def deferred_signals(on_first: Callable[[], None] | None = None) -> Iterator[Stop]:
+    """Have Ctrl-C and SIGTERM wait until what is in hand is finished.
+
+    Args:
+        on_first: called at the first signal; without it the user is told.
+    """
+    stderr = os.dup(2)  # the usual one is kept from libraries at times, and a signal may come then
+
+    def say_so() -> None:
+        with suppress(OSError):  # not through a buffer: a signal comes in the middle of anything
+            os.write(stderr, NOTICE)
+
+    stop = Stop(on_first or say_so)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(stderr)

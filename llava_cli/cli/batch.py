@@ -135,7 +135,7 @@ def answer_all(
     """
     from llava_cli.batch.feed import Count
     from llava_cli.batch.run import default_workers, open_batch
-    from llava_cli.batch.stop import deferred_signals, say_so
+    from llava_cli.batch.stop import deferred_signals
     from llava_cli.batch.writers import Outputs
     from llava_cli.session import Session
 
@@ -161,7 +161,7 @@ def answer_all(
                 batch_size=batching.batch_size,
                 strict=batching.strict,
             ) as batch,
-            deferred_signals((lambda: None) if quiet else say_so) as stop,
+            deferred_signals((lambda: None) if quiet else None) as stop,
             out.status.bar() as bar,
         ):
             count = Count(jobs.read if jobs.rereadable else None)

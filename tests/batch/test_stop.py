@@ -50,3 +50,14 @@ def test_the_notice_goes_out_though_stderr_is_in_the_middle_of_a_write():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20)
     assert (done.returncode, done.stderr.count(b"stopping after what is in hand")) == (0, 1)
+
+
+def test_the_notice_goes_out_while_a_library_is_kept_silent():
+    program = (
+        "import os, signal; from llava_cli.batch.stop import deferred_signals\n"
+        "with deferred_signals() as stop:\n"
+        "    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n"
+        "    os.kill(os.getpid(), signal.SIGINT); assert stop.wanted\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20)
+    assert (done.returncode, done.stderr.count(b"stopping after what is in hand")) == (0, 1)
