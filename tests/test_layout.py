@@ -35,6 +35,7 @@ LAYERS = (
     ("errors", "machine", "wrap", "demo", "words", "progress"),
     ("texts", "status", "stdin"),
     ("atomic", "bugs", "config", "hub"),
+    ("remembered",),
     ("media",),
     ("models",),
     ("engine",),

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from llava_cli.atomic import make_folder, write_file
-from llava_cli.errors import ModelError, OutputError, first_line
+from llava_cli.errors import ModelError, first_line
+from llava_cli.remembered import remembered
 
 # A class that was drafted but never released has the defaults of the one that it was drafted from.
 _DRAFTED_FROM = {"llava_next_video2": "llava_next_video"}
@@ -37,20 +34,8 @@ def _kind_of(part: Any) -> str | None:
 
 @cache
 def _defaults(kind: str, text: str | None, vision: str | None) -> Mapping[str, Any]:
-    """What the installed library takes; remembered from run to run, for to import it takes seconds."""
-    from platformdirs import user_cache_path
-
-    asked = json.dumps([_version(), kind, text, vision])
-    remembered = user_cache_path("llava") / "defaults" / f"{sha256(asked.encode()).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError):
-        kept = json.loads(remembered.read_bytes())
-        if isinstance(kept, dict) and kept.get("asked") == asked:
-            return kept["known"]
-    known = json.loads(json.dumps(_asked(kind, text, vision)))
-    with suppress(OutputError):
-        make_folder(remembered.parent)
-        write_file(remembered, json.dumps({"asked": asked, "known": known}).encode())
-    return known
+    """What the installed library takes; to import it takes seconds."""
+    return remembered("defaults", [_version(), kind, text, vision], lambda: _asked(kind, text, vision))
 
 
 def _version() -> str | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from llava_cli.engine import device
 from llava_cli.engine.device import choose_device, choose_dtype, chosen_devices
 from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.memory import GIB
@@ -18,9 +19,32 @@ from llava_cli.models.registry import family_of
 def test_the_number_format_follows_from_the_machine_s_memory_not_from_what_is_free(folder, monkeypatch):
     family = family_of(open_checkpoint(str(folder)))
     monkeypatch.setattr("llava_cli.engine.device.memory_limit", lambda: 24 * GIB)
+    monkeypatch.setattr("llava_cli.engine.device.bfloat16_gain", lambda: 0.5)
     assert choose_dtype("auto", "cpu", family, 500_000_000) == torch.float32
     assert choose_dtype("auto", "cpu", family, 7_000_000_000) == torch.bfloat16
     assert choose_dtype("float16", "cpu", family, 7_000_000_000) == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("gain", "parameters", "dtype"),
+    [(2.1, 500_000_000, torch.bfloat16), (1.1, 500_000_000, torch.float32), (2.1, 10_000_000, torch.float32)],
+)
+def test_processors_that_are_much_faster_in_bfloat16_answer_in_it_unless_it_is_nothing(
+    folder, monkeypatch, gain, parameters, dtype
+):
+    monkeypatch.setattr("llava_cli.engine.device.memory_limit", lambda: 24 * GIB)
+    monkeypatch.setattr("llava_cli.engine.device.bfloat16_gain", lambda: gain)
+    assert choose_dtype("auto", "cpu", family_of(open_checkpoint(str(folder))), parameters) == dtype
+
+
+def test_how_fast_a_processor_is_stays_as_it_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = device.bfloat16_gain()
+    assert first > 0
+    monkeypatch.setattr(device, "_measured_gain", lambda: first + 1)
+    assert device.bfloat16_gain() == first
+    monkeypatch.setattr(device, "cores", lambda: 3000)
+    assert device.bfloat16_gain() == first + 1
 
 
 def chosen(text: str) -> dict[str, int | None]:

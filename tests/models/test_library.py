@@ -80,19 +80,6 @@ def test_another_version_of_the_library_is_asked_again(tmp_path, monkeypatch):
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b"\xff", b'{"asked": 1, "known": 2}'])
-def test_what_is_remembered_wrongly_is_asked_again(tmp_path, monkeypatch, kept):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    said = []
-    for _ in range(2):
-        library._defaults.cache_clear()
-        said.append(library.defaults({"model_type": "video_llava"}))
-        (file,) = (tmp_path / "llava" / "defaults").iterdir()
-        file.write_bytes(kept)
-    assert said[0] == said[1]
-    library._defaults.cache_clear()
-
-
 def test_without_the_library_that_is_told(tmp_path):
     script = (
         "import sys; sys.modules['transformers'] = None\n"
