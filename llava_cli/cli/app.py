@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -74,6 +76,11 @@ def main() -> NoReturn:
     _occupy_closed_streams()
     code = _run()
     _flush_streams()
+    if any(thread.daemon for thread in threading.enumerate()):
+        # Such a thread may be in the middle of native code; Python would abort as it is taken apart around it.
+        atexit._run_exitfuncs()
+        _flush_streams()
+        os._exit(code)
     sys.exit(code)
 
 
