@@ -54,7 +54,7 @@ def read_clip(source: Source, view: View) -> Clip:
         warnings=tuple(notes),
     )
     frames = np.stack([shown[index][0] for index in indices])
-    return Clip(frames, tuple(indices), tuple(timeline.times[i] for i in indices), info, view.sampling)
+    return Clip(frames, tuple(indices), tuple(timeline.times[i] for i in indices), info, view.sampling, positions=view.positions)
 
 
 def _check_track(source: Source) -> None:

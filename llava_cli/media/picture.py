@@ -230,4 +230,4 @@ def _read_animation(source: Source, image: Image.Image, count: int | None, view:
         warnings=tuple(notes),
     )
     times = tuple(timeline.times[index] for index in indices)
-    return Clip(np.stack(frames), tuple(indices), times, info, view.sampling)
+    return Clip(np.stack(frames), tuple(indices), times, info, view.sampling, positions=view.positions)

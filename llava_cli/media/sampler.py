@@ -179,6 +179,7 @@ def _clip(
         info=info,
         sampling=view.sampling,
         pixels=view.pixels,
+        positions=view.positions,
     )
 
 

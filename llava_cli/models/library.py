@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import ModelError, first_line
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 # A class that was drafted but never released has the defaults of the one that it was drafted from.
 _DRAFTED_FROM = {"llava_next_video2": "llava_next_video"}
@@ -41,8 +44,15 @@ def _defaults(kind: str, text: str | None, vision: str | None) -> Mapping[str, A
     parts = {"text_config": text, "vision_config": vision}
     said = {part: {} if made_of is None else {"model_type": made_of} for part, made_of in parts.items()}
     try:
-        known: dict[str, Any] = CONFIG_MAPPING[kind](**said).to_dict()
+        known: dict[str, Any] = (_own(kind) or CONFIG_MAPPING[kind])(**said).to_dict()
     except Exception as error:  # the library raises errors of many kinds for what it does not know
         of = ", ".join(part for part in (text, vision) if part)
         raise ModelError(f"transformers knows no {kind}{of and f' of {of}'}: {first_line(error)}") from error
     return known
+
+
+def _own(kind: str) -> type[PretrainedConfig] | None:
+    """The class of what the library does not know, and this program does."""
+    from llava_cli.models.llava_onevision2_config import LlavaOnevision2Config
+
+    return LlavaOnevision2Config if kind == LlavaOnevision2Config.model_type else None
