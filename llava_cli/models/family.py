@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llava_cli.errors import ModelError, UsageError
-from llava_cli.media.clip import Clip, Media, Positions, Sampling, View, blank_clip
+from llava_cli.media.clip import Clip, Media, NativeSizes, Positions, Sampling, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
@@ -152,6 +152,33 @@ class Family(ABC):
         return View((edge, edge), prepared.fit, sampling, prepared.resample)
 
     @property
+    def sizes(self) -> NativeSizes | None:
+        """The sizes that pictures may have, where each keeps its own; of frames, the largest are asked for only."""
+        return None
+
+    def view_with(self, max_frame_pixels: int | None, positions: Positions | None) -> View:
+        """The view with frames of at most so many pixels, and with other positions told.
+
+        Raises:
+            UsageError: this checkpoint cannot be shown frames so.
+        """
+        view = self.view
+        if positions is not None:
+            if positions not in self.positions:
+                raise UsageError(f"--video-positions {positions}: {self.name} tells its vision tower of no positions")
+            view = replace(view, positions=positions)
+        if max_frame_pixels is None:
+            return view
+        if self.sizes is None:
+            height, width = view.size
+            raise UsageError(f"--max-frame-pixels: {self.name} sees every frame at {width}x{height} pixels")
+        least, most = max(self.sizes.least, self.sizes.unit**2), self.sizes.most
+        if not least <= max_frame_pixels <= most:
+            raise UsageError(f"--max-frame-pixels {max_frame_pixels}: {self.name} takes from {least} to {most}")
+        sizes = replace(self.sizes, most=max_frame_pixels)
+        return replace(view, size=sizes.largest, sizes=sizes)
+
+    @property
     @abstractmethod
     def template(self) -> str:
         """The published chat template (Jinja), for checkpoints that bring none or one that shows no media."""
@@ -247,6 +274,12 @@ class Family(ABC):
     def remarks(self, media: Sequence[Media]) -> tuple[str, ...]:
         """What users should know of a checkpoint that is shown such media; of most there is nothing to say."""
         return ()
+
+    def doubts(self, dtype: str) -> tuple[str, ...]:
+        """What users should know of numbers that the checkpoint may not answer well in."""
+        if dtype != "float16" or self.supports_float16:
+            return ()
+        return (f"{self.name} was not made for float16, in which its numbers may overflow: bfloat16 is safe",)
 
     def instructed(self, ask: Conversation) -> Conversation:
         """The conversation with what the family was trained to be told of its media; most are told nothing."""
