@@ -13,6 +13,7 @@ import tiny
 import torch
 from answering import answers_of, engine_of
 from onevision2 import BATCH, TOLERANCE, VECTORS, Vector
+from tiny.llava_onevision2 import AUTHORS
 
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Generation, Timing
@@ -25,7 +26,7 @@ TWELVE = Generation(max_new_tokens=12)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make("llava-onevision2", tmp_path_factory.mktemp("onevision2"), layers=3)
+    return tiny.make("llava-onevision2", tmp_path_factory.mktemp("onevision2"), **AUTHORS)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny LLaVA-OneVision-2 checkpoints: with three layers, the one that the numbers in tests/data were made with."""
+"""Tiny LLaVA-OneVision-2 checkpoints, of which one is that of the numbers in tests/data."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,7 +16,8 @@ from llava_cli.models.llava_onevision2_config import LlavaOnevision2Config
 from llava_cli.models.llava_onevision2_model import LlavaOnevision2ForConditionalGeneration
 from tiny.tokenizers import QWEN_WORDS
 
-_SEED = 20260
+AUTHORS: dict[str, Any] = {"layers": 3, "seed": 20260}
+"""What the numbers in tests/data were made with."""
 _MERGES = (
     "h e;r e;Ġ a;Ġ s;Ġ t;i s;n d;c o;e co;h a;Ġ i;Ġs eco;Ġt he;nd s;Ġseco nds;> <;W ha;a n;c t;d e;h o;i ct;i de;p ict;"
     "r i;s s;t an;u re;v ide;Ġ he;Ġ pict;Ġ vide;Ġs ho;is tan;Ġi n;Wha t;ss istan;Ġpict ure;Ġvide o;Ġsho w;ssistan t;"
@@ -69,7 +71,7 @@ TEMPLATE = (
 )
 
 
-def make(folder: Path, *, layers: int = 2) -> Path:
+def make(folder: Path, *, layers: int = 2, seed: int = 0) -> Path:
     """Write a checkpoint whose language model has so many layers."""
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
@@ -85,17 +87,17 @@ def make(folder: Path, *, layers: int = 2) -> Path:
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
     config = LlavaOnevision2Config.from_dict(CONFIG | {"text_config": text})
-    save_file(_weights(config, tokenizer), folder / "model.safetensors", {"format": "pt"})
+    save_file(_weights(config, tokenizer, seed), folder / "model.safetensors", {"format": "pt"})
     return folder
 
 
-def _weights(config: LlavaOnevision2Config, tokenizer: PreTrainedTokenizerFast) -> dict[str, torch.Tensor]:
+def _weights(config: LlavaOnevision2Config, tokenizer: PreTrainedTokenizerFast, seed: int) -> dict[str, torch.Tensor]:
     """Drawn one by one in the order of their names, so large that every input counts, but for the patches' own."""
     with torch.device("meta"):
         shapes = {
             name: weight.shape for name, weight in LlavaOnevision2ForConditionalGeneration(config).named_parameters()
         }
-    generator = torch.Generator().manual_seed(_SEED)
+    generator = torch.Generator().manual_seed(seed)
     weights = {name: _weight(name, torch.randn(shapes[name], generator=generator)) for name in sorted(shapes)}
     texts = tokenizer.batch_decode([[number] for number in range(300)])
     readable = [text.isascii() and text.isprintable() for text in texts] + [False] * 52
