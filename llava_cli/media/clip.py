@@ -118,6 +118,8 @@ class Clip:
     """How the frames came to their size."""
     positions: Positions = "zero"
     """What the vision tower is told of their times."""
+    fit: Fit = "full"
+    """What was done to bring them to their size."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or not len(self.frames):
@@ -160,4 +162,4 @@ def blank_clip(view: View, frames: int) -> Clip:
     info = MediaInfo("blank", "video", view.size[1], view.size[0], None, "pyav")
     pixels = np.broadcast_to(np.uint8(0), (frames, *view.size, 3))
     times = tuple(map(float, range(frames)))
-    return Clip(pixels, tuple(range(frames)), times, info, view.sampling, positions=view.positions)
+    return Clip(pixels, tuple(range(frames)), times, info, view.sampling, positions=view.positions, fit=view.fit)

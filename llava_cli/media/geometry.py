@@ -166,14 +166,6 @@ def native_size(height: int, width: int, sizes: NativeSizes) -> tuple[int, int]:
     return rounded
 
 
-def has_native_size(height: int, width: int, sizes: NativeSizes) -> bool:
-    """Whether a picture can have come out of `native_size`, and is not to be scaled again."""
-    if height % sizes.unit or width % sizes.unit:
-        return False
-    # What is as narrow as can be may have more pixels than the bound.
-    return sizes.least <= height * width and (height * width <= sizes.most or min(height, width) == sizes.unit)
-
-
 def bring_into_view(pixels: np.ndarray, view: View) -> np.ndarray:
     """Upright pixels [height, width, 3], scaled and cut with Pillow."""
     import numpy as np

@@ -180,6 +180,7 @@ def _clip(
         sampling=view.sampling,
         pixels=view.pixels,
         positions=view.positions,
+        fit=view.fit,
     )
 
 

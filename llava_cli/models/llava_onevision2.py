@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import InputError, ModelError
 from llava_cli.media.clip import Clip, Media, NativeSizes, Sampling, View
 from llava_cli.media.errors import MediaError
-from llava_cli.media.geometry import bring_into_view, has_native_size, native_size
+from llava_cli.media.geometry import bring_into_view, native_size
 from llava_cli.models import pixels
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import Family
@@ -122,9 +123,12 @@ class LlavaOnevision2(Family):
         return self.preprocessing  # a frame is one more image
 
     @cached_property
+    def _frame_sizes(self) -> NativeSizes:
+        return replace(self.sizes, most=self._frame_pixels)
+
+    @cached_property
     def view(self) -> View:
-        sizes = NativeSizes(self.sizes.unit, self.sizes.least, self._frame_pixels)
-        sampling = Sampling("linspace-rounded", self._own_frames(_FRAMES))
+        sampling, sizes = Sampling("linspace-rounded", self._own_frames(_FRAMES)), self._frame_sizes
         return View(sizes.largest, self.preprocessing.fit, sampling, self.preprocessing.resample, sizes=sizes)
 
     @property
@@ -135,17 +139,16 @@ class LlavaOnevision2(Family):
         return ask  # the published template shows parts in their order
 
     def _size(self, medium: Media) -> tuple[int, int]:
-        """(height, width) at which a medium is seen; frames mostly have it already.
+        """(height, width) at which a medium is seen; frames have it already where a decoder brought them to it.
 
         Raises:
             InputError: its shape cannot be seen.
         """
         height, width = (medium.frames[0] if isinstance(medium, Clip) else medium.pixels).shape[:2]
-        if isinstance(medium, Clip) and has_native_size(height, width, self.sizes):
+        if isinstance(medium, Clip) and medium.fit == "native":
             return height, width
-        assert self.view.sizes is not None
         try:
-            return native_size(height, width, self.view.sizes if isinstance(medium, Clip) else self.sizes)
+            return native_size(height, width, self._frame_sizes if isinstance(medium, Clip) else self.sizes)
         except MediaError as error:
             raise InputError(f"{medium.info.path}: {error}") from error
 

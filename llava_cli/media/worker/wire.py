@@ -66,7 +66,8 @@ def dump_media(media: Media) -> tuple[bytes, memoryview]:
     if isinstance(media, Clip):
         pixels = media.frames
         known |= {"indices": media.indices, "times": media.times}
-        known |= {"sampling": asdict(media.sampling), "pixels": media.pixels, "positions": media.positions}
+        known |= {"sampling": asdict(media.sampling), "pixels": media.pixels}
+        known |= {"positions": media.positions, "fit": media.fit}
     else:
         pixels = media.pixels
     line = json.dumps(known | {"shape": pixels.shape}).encode() + b"\n"
@@ -102,7 +103,7 @@ def read_outcome(stream: BufferedIOBase) -> Media | Exception:
         return Still(pixels, info)
     sampling = Sampling(**known["sampling"])
     indices, times = tuple(known["indices"]), tuple(known["times"])
-    return Clip(pixels, indices, times, info, sampling, known["pixels"], known["positions"])
+    return Clip(pixels, indices, times, info, sampling, known["pixels"], known["positions"], known["fit"])
 
 
 def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:
