@@ -175,7 +175,7 @@ DEMO_LICENCE, DEMO_GIB = "apache-2.0", (0.9, 0.9)
 _STRETCHED = "its files may not stretch positions as the 7B's do: the context is 4096 tokens then, and 24 frames"
 _FASTER = "its files may ask for add_faster_video, which is not supported: that is told before weights are downloaded"
 
-_UNSEEN = "its files may give it another context"
+_UNSEEN = "its files may say another context, and other sizes of pictures"
 
 PUBLISHED: dict[str, Published] = {
     "next-video-7b": Published(
@@ -221,6 +221,6 @@ PUBLISHED: dict[str, Published] = {
         _onevision(_QWEN2_72B | _ONEVISION_WORDS),
     ),
     "onevision2-8b": Published(
-        "lmms-lab-encoder/LLaVA-OneVision-2-8B-Instruct", "apache-2.0", (18.6, 8.4), _ONEVISION2_8B, _UNSEEN
+        "lmms-lab-encoder/LLaVA-OneVision-2-8B-Instruct", "apache-2.0", (18.5, 9.2), _ONEVISION2_8B, _UNSEEN
     ),
 }  # fmt: skip
