@@ -170,7 +170,7 @@ class FrameOptions:
             "--video-positions",
             metavar="WAY",
             parser=values.one_of(Positions),
-            help="What the vision tower is told of a frame's time: 'index', its number in the video, or 'zero', nothing.",
+            help="What the vision tower is told of a frame's time: 'index', its place in the video, or 'zero', none.",
             show_default="as evaluated",
         ),
     ] = None

@@ -149,8 +149,9 @@ def vision_peak(model: PreTrainedModel, patches: int, keeps_hidden_states: bool)
     if keeps_hidden_states:
         layers = vision.num_hidden_layers + 1
         return float(patches * size * (layers * vision.hidden_size + 2 * vision.intermediate_size))
-    # Of one layer, where keys are turned in float32: what comes in, its norm, queries, keys and values, and five copies.
-    turning = vision.hidden_size * (6 * size + 5 * 4)
+    # In a layer, where keys are turned in float32: what came in, their norm, queries, keys and values, and five copies
+    # of the keys; or in its MLP. Measured on the CPU, to a percent.
+    turning = vision.hidden_size * (8 * size + 5 * 4)
     mlp = size * (3 * vision.hidden_size + 2 * vision.intermediate_size)
     return float(patches * max(turning, mlp))
 

@@ -61,7 +61,7 @@ class Family(ABC):
     supports_float16: ClassVar[bool] = True
     """Whether the language model's numbers stay in float16's range."""
     marks: ClassVar[prompts.Marks] = prompts.NO_MARKS
-    """Patterns of what its chat templates and documents write for `<video>` and `<image>`, where it is something else."""
+    """Patterns of what its templates and documents write for `<video>` and `<image>`, where it is something else."""
     positions: ClassVar[tuple[Positions, ...]] = ("zero",)
     """What the vision tower can be told of when a frame is shown."""
     frame_text_tokens: ClassVar[int] = 0

@@ -20,7 +20,6 @@ from llava_cli.models.pixels import Preprocessing
 from llava_cli.models.prompt import Placeholder, Shown, Slot, Text
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from llava_cli.models.llava_onevision2_model import LlavaOnevision2ForConditionalGeneration
@@ -185,15 +184,15 @@ class LlavaOnevision2(Family):
     def encode(self, model: LlavaOnevision2ForConditionalGeneration, medium: Media) -> torch.Tensor:
         import torch
 
-        patches, places = self.patches(medium)
-        parts = (part.split(self._pictures_together(medium)) for part in (patches, places))
-        features = [
-            model.get_image_features(some.to(model.device, model.dtype), where.to(model.device))
-            for some, where in zip(*parts, strict=True)
-        ]
-        return torch.cat(features).flatten(0, 1)
+        together = self._pictures_together(medium)
+        features = []
+        for first in range(0, self.pictures(medium), together):
+            patches, places = self.patches(medium, slice(first, first + together))
+            seen = model.get_image_features(patches.to(model.device, model.dtype), places.to(model.device))
+            features.append(seen.flatten(0, 1))
+        return torch.cat(features)
 
-    def patches(self, medium: Media) -> tuple[torch.Tensor, torch.Tensor]:
+    def patches(self, medium: Media, some: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
         """The patches of a medium's pictures, and where each lies, both in the order in which they are merged.
 
         Returns:
@@ -202,14 +201,15 @@ class LlavaOnevision2(Family):
         """
         import torch
 
-        seen = self.pixels(medium)
+        seen = self.pixels(medium, some)
         count, _, height, width = seen.shape
-        grid = torch.cartesian_prod(torch.arange(height // self._patch), torch.arange(width // self._patch))
-        grid = self._merged(grid.T.reshape(1, 2, height // self._patch, width // self._patch), 1)
+        rows, columns = height // self._patch, width // self._patch
+        grid = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).T.reshape(1, 2, rows, columns)
+        in_picture = self._merged(grid, 1).expand(count, -1, -1)
         times = torch.zeros(count, dtype=torch.long)
         if isinstance(medium, Clip) and medium.positions == "index":
-            times = torch.tensor(medium.indices)
-        places = torch.cat((times[:, None, None].expand(-1, grid.shape[1], 1), grid.expand(count, -1, -1)), dim=-1)
+            times = torch.tensor(medium.indices[some])
+        places = torch.cat((times[:, None, None].expand(-1, rows * columns, 1), in_picture), dim=-1)
         return self._merged(seen, self._patch), places
 
     def _merged(self, pictures: torch.Tensor, edge: int) -> torch.Tensor:
@@ -223,10 +223,8 @@ class LlavaOnevision2(Family):
         cut = cut.unflatten(2, (height // block, self._merge, edge))
         return cut.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(count, height * width // edge**2, -1)
 
-    def pixels(self, medium: Media) -> torch.Tensor:
-        """Normalized pixels, float32 [pictures, 3, height, width]."""
-        pictures = medium.frames if isinstance(medium, Clip) else medium.pixels[None]
-        return self.preprocessing.numbers([self._sized(picture, self._size(medium)) for picture in pictures])
-
-    def _sized(self, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        return bring_into_view(picture, View(size, "squash", self.view.sampling, self.preprocessing.resample))
+    def pixels(self, medium: Media, some: slice = slice(None)) -> torch.Tensor:
+        """Normalized pixels of some of a medium's pictures, float32 [pictures, 3, height, width]."""
+        pictures = medium.frames[some] if isinstance(medium, Clip) else medium.pixels[None]
+        view = View(self._size(medium), "squash", self.view.sampling, self.preprocessing.resample)
+        return self.preprocessing.numbers([bring_into_view(picture, view) for picture in pictures])
