@@ -14,7 +14,7 @@ from llava_cli.chat import Chat
 from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
-from llava_cli.media.clip import Clip, Policy, Sampling, Still, View
+from llava_cli.media.clip import Clip, Policy, Positions, Sampling, Still, View
 from llava_cli.media.limits import Limits
 from llava_cli.media.sampling import parse_duration, parse_time
 from llava_cli.media.worker.parent import Worker
@@ -43,6 +43,10 @@ class Options(TypedDict, total=False):
     end: Time | None
     fast_pixels: bool
     """Scale frames inside the decoder, instead of to the bytes that the checkpoint's authors did."""
+    max_frame_pixels: int | None
+    """The largest frames, for checkpoints that see frames in sizes of their own."""
+    video_positions: Positions | None
+    """What the vision tower is told of a frame's time: `index`, its number in the video, or `zero`, nothing."""
     fit: bool
     """Show fewer frames where all of them do not fit into the context or the memory."""
     system: str | None
@@ -216,6 +220,8 @@ def make_request(
     start: Time | None = None,
     end: Time | None = None,
     fast_pixels: bool = False,
+    max_frame_pixels: int | None = None,
+    video_positions: Positions | None = None,
     fit: bool = False,
     system: str | None = None,
     raw: bool = False,
@@ -237,7 +243,9 @@ def make_request(
         question=question,
         media=tuple(os.fspath(name) for name in media),
         system=system,
-        choice=FrameChoice(frames, fps, sampling, _seconds(start), _seconds(end), fast_pixels),
+        choice=FrameChoice(
+            frames, fps, sampling, _seconds(start), _seconds(end), fast_pixels, max_frame_pixels, video_positions
+        ),
         fit=fit,
         generation=Generation(max_new_tokens, temperature, top_p, seed).seeded(),
         raw=raw,

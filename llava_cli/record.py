@@ -101,7 +101,8 @@ def plan_text(record: dict[str, Any]) -> str:
     ]
     lines += [f"layers {layers}: {device}" for device, layers in model.get("device_map", {}).items()]
     for medium in record["media"]:
-        frames = f"{counted(len(medium['frames']), 'frame')}, " if "frames" in medium else ""
+        size = medium.get("frame_size", {})
+        frames = f"{counted(len(medium['frames']), 'frame')} of {size['width']}x{size['height']}, " if size else ""
         lines.append(f"{one_line(medium['path'])}: {frames}{counted(medium['visual_tokens'], 'visual token')}")
     asked = counted(record["usage"]["prompt_tokens"], "token")
     lines.append(f"prompt: {asked}, and up to {record['generation']['max_new_tokens']} new")
@@ -235,6 +236,8 @@ def _media(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     if isinstance(medium, Clip):
         receipt["sampling"] = asdict(medium.sampling)
         receipt["pixels"] = medium.pixels
+        height, width = medium.frames.shape[1:3]
+        receipt["frame_size"] = {"width": width, "height": height}
         receipt["frames"] = [
             {"index": index, "time": round(time, 6)} for index, time in zip(medium.indices, medium.times, strict=True)
         ]

@@ -7,19 +7,25 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
-from llava_cli.media.clip import Media, Policy, Sampling, View
+from llava_cli.media.clip import Media, Policy, Positions, Sampling, View
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, MediaPath, Medium, Message
 from llava_cli.models.raw import looks_rendered
 from llava_cli.texts import check_name, check_text, path_entry
 
+if TYPE_CHECKING:
+    from llava_cli.models.family import Family
+
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
 WRAPPED_AGAIN = "the question looks like a whole prompt, but is put into the chat template; --raw asks it as it is"
+
+
+_FOR_SOME_FAMILIES = ("max_frame_pixels", "video_positions")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,23 @@ class FrameChoice:
     end: float | None = None
     fast_pixels: bool = False
     """Scale inside the decoder, instead of to the bytes that the checkpoint's authors did."""
+    max_frame_pixels: int | None = None
+    """The largest frames, where frames have sizes of their own."""
+    video_positions: Positions | None = None
+    """What the vision tower is told of when a frame is shown."""
+
+    def prepared(self, family: Family) -> View:
+        """A family's view, with frames prepared as was chosen.
+
+        Raises:
+            UsageError: the family cannot do that.
+        """
+        return family.view_with(self.max_frame_pixels, self.video_positions)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The same as JSON. What only some families can do is there where it was asked for."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in _FOR_SOME_FAMILIES}
 
     def of(self, view: View, most_frames: int) -> View:
         """A family's view with these choices; a rate of frames is bounded by `most_frames`, or by their number."""
@@ -147,6 +170,7 @@ class Request:
             "messages": messages.written(self.history, named),
             "template_sha256": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
             **{key: _as_json(value) for key, value in rest.items()},
+            "choice": self.choice.told,
             "generation": _generation(self.generation),
         }
 

@@ -136,7 +136,9 @@ class Session:
 
     def view(self, request: Request, excerpt: Excerpt = WHOLE) -> View:
         """How a request's media are shown; `excerpt` is what is said of one of them."""
-        return excerpt.over(request.choice).of(self.family.view, self.family.most_frames)
+        choice = excerpt.over(request.choice)
+        view = choice.prepared(self.family)
+        return choice.of(view, self.family.frames_with_room(view))
 
     def views(self, request: Request) -> list[tuple[str, View]]:
         """Each of a request's media by name, and how it is shown."""
@@ -278,14 +280,14 @@ class Session:
         log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
         log.debug("prompt: %s", json.dumps(prompt.text, ensure_ascii=False))
         self._tell_of_device()
-        notes = (*prompt.notes, *self.family.remarks(shown))
+        notes = (*prompt.notes, *self.family.remarks(shown), *self.family.doubts(self.loader.info.dtype))
         self._tell_once((*notes, WRAPPED_AGAIN) if request.wrapped_again else notes)
         request = replace(request, notes=(*request.notes, *notes))
         return Prepared(request, tuple(shown), Query(conversation, request.generation, prompt), decode_s)
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
         """The memory that these take when they are answered together."""
-        return self.loader.plan([(one.tokens, one.query.generation.max_new_tokens) for one in prepared])
+        return self.loader.plan(*self._sizes(prepared))
 
     def check_memory(self, *prepared: Prepared) -> None:
         """Refuse what will not fit into memory.
@@ -293,7 +295,13 @@ class Session:
         Raises:
             OutOfMemory: it does not; the message says what would.
         """
-        self.loader.check_memory([(one.tokens, one.query.generation.max_new_tokens) for one in prepared])
+        self.loader.check_memory(*self._sizes(prepared))
+
+    def _sizes(self, prepared: Sequence[Prepared]) -> tuple[list[tuple[int, int]], int | None]:
+        """Tokens and new tokens of each, and how many patches of all their media are seen together at most."""
+        media = [medium for one in prepared for medium in one.media]
+        prompts = [(one.tokens, one.query.generation.max_new_tokens) for one in prepared]
+        return prompts, self.family.vision_patches(media) if prepared else None
 
     def fewer_frames(self, request: Request, media: Sequence[Media], error: LlavaError) -> Request:
         """The request with so few frames that it may fit, after an error that says that it does not.

@@ -27,7 +27,8 @@ KEYS = [
     ("template_sha256", "digest of the user's chat template (--template); or null"),
     (
         "choice",
-        "how frames were to be chosen: frames, fps, sampling, start, end, fast_pixels; null leaves it to the model",
+        "how frames were to be chosen: frames, fps, sampling, start, end, fast_pixels; null leaves it to the model. "
+        "max_frame_pixels and video_positions, where they were asked for",
     ),
     ("fit", "whether fewer frames might be shown"),
     ("raw", "whether the question is the whole prompt (--raw)"),
@@ -62,6 +63,8 @@ KEYS = [
         "be read, start, end and so on stand beside its path if they were asked for",
     ),
     ("media[].pixels", "exact: scaled as the checkpoint's authors do; fast: inside the decoder; videos only"),
+    ("media[].frame_size.width", "pixels: of each frame as the model was shown it"),
+    ("media[].frame_size.height", "pixels"),
     ("media[].frames[].index", "place of the frame in the video, 0 first"),
     ("media[].frames[].time", "seconds from the start of the video"),
     ("media[].visual_tokens", "tokens that it took in the prompt"),

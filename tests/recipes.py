@@ -6,6 +6,7 @@ Each family has a function from the folder of a checkpoint to its recipe.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -28,10 +29,12 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from llava_cli.media.clip import Clip, Media, Still
 from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.llava_onevision2_model import LlavaOnevision2ForConditionalGeneration
 from llava_cli.models.llava_video import LlavaVideo
 from llava_cli.models.llava_video_model import LlavaVideoForConditionalGeneration
 
@@ -84,6 +87,42 @@ def llava_interleave(folder: Path) -> Recipe:
         pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
         ids = tokenizer(repeated(prompt, "<image>", [16] * len(pictures)), return_tensors="pt").input_ids
         return generated(model, tokenizer, ids, pixel_values=preprocessed(processor, pictures).pixel_values)
+
+    return answer
+
+
+def llava_onevision2(folder: Path) -> Recipe:
+    """Every frame an image of its own, of as many tokens as its size makes; no class of transformers' knows how."""
+    model = LlavaOnevision2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    said = json.loads((folder / "preprocessor_config.json").read_text())
+    limits = {"shortest_edge": said["min_pixels"], "longest_edge": said["max_pixels"]}
+    processor = Qwen2VLImageProcessorPil(**{"size": limits, "merge_size": 2, "temporal_patch_size": 1})
+
+    def features(picture: np.ndarray) -> torch.Tensor:
+        inputs = preprocessed(processor, [picture])
+        rows, columns = inputs.image_grid_thw[0, 1:].tolist()
+        # By blocks of two by two.
+        places = [
+            (0, row + down, column + right)
+            for row in range(0, rows, 2) for column in range(0, columns, 2) for down in (0, 1) for right in (0, 1)
+        ]  # fmt: skip
+        return model.get_image_features(inputs.pixel_values[None], torch.tensor([places]))[0]
+
+    @torch.inference_mode()
+    def answer(prompt: str, media: list[Media]) -> str:
+        pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
+        seen = [features(picture) for picture in pictures]
+        text = repeated(prompt, "<image>", map(len, seen)).replace("<image>", "<|image_pad|>")
+        ids = tokenizer(text, return_tensors="pt").input_ids
+        embedded = model.get_input_embeddings()(ids)
+        if seen:
+            embedded[ids == model.config.image_token_id] = torch.cat(seen)
+        output = model.generate(
+            inputs_embeds=embedded, attention_mask=torch.ones_like(ids), do_sample=False,
+            max_new_tokens=GREEDY.max_new_tokens, eos_token_id=tokenizer.eos_token_id, pad_token_id=0,
+        )  # fmt: skip
+        return tokenizer.decode(output[0], skip_special_tokens=True).strip()
 
     return answer
 

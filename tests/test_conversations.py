@@ -84,7 +84,10 @@ CASES = [
     Case("llava-interleave", recipes.llava_interleave, lambda seen: 16 * len(seen.frames)),
     Case("llava-onevision", recipes.llava_onevision, lambda seen: 9 * len(seen.frames) + 1),
     Case("llava-video", recipes.llava_video, lambda seen: 12 * len(seen.frames)),
+    Case("llava-onevision2", recipes.llava_onevision2, lambda seen: 12 * len(seen.frames)),
 ]
+OF_PICTURES = ("llava-interleave", "llava-onevision2")
+"""Families to which all media are images."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
@@ -133,7 +136,16 @@ def snippet(case: Case, folder: Path, content: Messages, seen: Sequence[Media]) 
         content = in_pictures(content, iter(seen))
     template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    return tokenizer.apply_chat_template(content, chat_template=template, tokenize=False, add_generation_prompt=True)
+    text = tokenizer.apply_chat_template(content, chat_template=template, tokenize=False, add_generation_prompt=True)
+    if case.family == "llava-onevision2":
+        for clip in (one for one in seen if isinstance(one, Clip)):
+            frames = "".join(f"<{time:.1f} seconds>{PICTURE}" for time in clip.times)
+            text = text.replace("<|vision_start|><|video_pad|><|vision_end|>", frames, 1)
+    return str(text).replace("<|image_pad|>", "<image>")
+
+
+PICTURE = "<|vision_start|><image><|vision_end|>"
+"""In the prompt that LLaVA-OneVision-2's processor makes of a template's."""
 
 
 def in_pictures(content: Messages, seen: Any) -> Messages:
@@ -175,8 +187,9 @@ def snippet_ids(case: Case, folder: Path, session: Session, prompt: str, seen: S
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     stills = [session.family.visual_tokens(one) for one in seen if isinstance(one, Still)]
     clips = [case.tokens_of(one) for one in seen if isinstance(one, Clip)]
-    if case.family == "llava-interleave":
-        prompt = recipes.repeated(prompt, "<image>", [16] * prompt.count("<image>"))
+    if case.family in OF_PICTURES:
+        pictures = [one.tokens for medium in seen for one in session.family.placeholders(medium)]
+        prompt = recipes.repeated(prompt, "<image>", pictures)
     else:
         prompt = recipes.repeated(recipes.repeated(prompt, "<image>", stills), "<video>", clips)
     tokenizer.add_tokens(["<image>", "<video>"], special_tokens=True)  # which LLaVA-Video's lacks
@@ -192,7 +205,7 @@ def test_a_conversation_has_the_tokens_and_the_answer_of_the_documents_snippet(c
     assert ready.query.prompt.template == ("family" if case.family == "llava-video" else "checkpoint")
     assert ready.request.notes == ()
     assert ready.query.prompt.ids == snippet_ids(case, folder, session, text, ready.media)
-    if case.family != "llava-interleave":  # to which all are images
+    if case.family not in OF_PICTURES:
         assert re.findall("<(video|image)>", text) == [medium.info.kind for medium in ready.query.prompt.media]
     answer = session.engine.answer([ready.query])[0].text
     assert len(answer) > 5

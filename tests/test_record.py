@@ -35,7 +35,7 @@ def test_an_answer_s_keys():
     ]  # fmt: skip
     assert list(record["media"][0]) == [
         "path", "kind", "width", "height", "duration", "codec", "rotation", "decoder", "sampling", "pixels",
-        "frames", "visual_tokens", "warnings",
+        "frame_size", "frames", "visual_tokens", "warnings",
     ]  # fmt: skip
     assert record["media"][0]["frames"] == [{"index": 0, "time": 0.0}, {"index": 1, "time": 1.0}]
     assert list(record["generation"]) == ["max_new_tokens", "do_sample", "temperature", "top_p", "seed"]

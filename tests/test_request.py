@@ -142,7 +142,7 @@ def test_all_that_is_asked_is_told_and_a_new_field_by_itself():
             {"role": "assistant", "content": [{"type": "text", "text": "A picture."}]},
         ],
         "template_sha256": None,
-        "choice": asdict(FrameChoice(4, start=1.0)),
+        "choice": {"frames": 4, "fps": None, "sampling": None, "start": 1.0, "end": None, "fast_pixels": False},
         "fit": True,
         "raw": False,
         "generation": asdict(Generation(7)) | {"do_sample": False},

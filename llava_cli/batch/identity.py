@@ -139,9 +139,8 @@ def _seen(view: View) -> dict[str, Any]:
     known = asdict(view)
     if known.pop("pixels") == "exact":
         known["fit"] = "full"
-    if known["resample"] == BICUBIC:
-        del known["resample"]
-    return known
+    usual = {"resample": BICUBIC, "sizes": None, "positions": "zero"}  # goes without saying
+    return {key: value for key, value in known.items() if key not in usual or value != usual[key]}
 
 
 def line_key(line: Unusable) -> str:

@@ -172,4 +172,5 @@ def summary(medium: Media, tokens: int, family: str) -> str:
         return f"{about}, {taken}\n"
     rows = [(str(index), clock(time)) for index, time in zip(medium.indices, medium.times, strict=True)]
     times = table([("frame", "time"), *rows])
-    return f"{about}, {counted(len(medium.frames), 'frame')}, {taken}\n{times}"
+    height, width = medium.frames.shape[1:3]
+    return f"{about}, {counted(len(medium.frames), 'frame')} of {width}x{height}, {taken}\n{times}"

@@ -16,7 +16,7 @@ from llava_cli.engine.device_map import DeviceMap
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media import limits as media_limits
-from llava_cli.media.clip import Spread
+from llava_cli.media.clip import Positions, Spread
 from llava_cli.models.checkpoint import DEFAULT
 from llava_cli.models.published import PUBLISHED
 from llava_cli.request import FrameChoice
@@ -133,7 +133,7 @@ class FrameOptions:
             metavar="POLICY",
             parser=values.one_of(Spread),
             help="'uniform' takes frames at i * total / N, 'stride' at i * (total // N), 'linspace' from the first "
-            "to the last.",
+            "to the last, rounded down; 'linspace-rounded' to the nearest.",
             show_default="as trained",
         ),
     ] = None
@@ -154,13 +154,36 @@ class FrameOptions:
             help="Scale frames inside the decoder: faster, but not to the same bytes as the checkpoint's authors.",
         ),
     ] = False
+    max_frame_pixels: Annotated[
+        int | None,
+        _frames(
+            "--max-frame-pixels",
+            metavar="N",
+            parser=values.whole(1),
+            help="Show frames of up to N pixels, to checkpoints that see frames in sizes of their own.",
+            show_default="as evaluated",
+        ),
+    ] = None
+    video_positions: Annotated[
+        Positions | None,
+        _frames(
+            "--video-positions",
+            metavar="WAY",
+            parser=values.one_of(Positions),
+            help="What the vision tower is told of a frame's time: 'index', its place in the video, or 'zero', none.",
+            show_default="as evaluated",
+        ),
+    ] = None
     fit: Annotated[
         bool, _frames("--fit/--no-fit", help="Show fewer frames if the context is too short for all of them.")
     ] = False
 
     def choice(self) -> FrameChoice:
         """The same in the terms of a request."""
-        return FrameChoice(self.frames, self.fps, self.sampling, self.start, self.end, self.fast_pixels)
+        return FrameChoice(
+            self.frames, self.fps, self.sampling, self.start, self.end, self.fast_pixels, self.max_frame_pixels,
+            self.video_positions,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

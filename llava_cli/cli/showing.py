@@ -50,8 +50,9 @@ def describe(family: Family) -> dict[str, Any]:
         "sampling": view.sampling.policy,
         "frame_size": list(view.size),
         "fit": view.fit,
+        "frame_pixels": [view.sizes.least, view.sizes.most] if view.sizes else None,
         "visual_tokens": tokens,
-        "memory": _memory(loader, family, tokens, len(clip.frames)),
+        "memory": _memory(loader, family, family.prompt_tokens(clip), len(clip.frames)),
         "example": _example(loader, family, clip),
     }
 
@@ -85,6 +86,10 @@ def text(report: dict[str, Any]) -> str:
     """A report for people."""
     local = f"{report['local_bytes'] / GIB:.1f} GiB in the cache" if report["local_bytes"] else "not in the cache"
     height, width = report["frame_size"]
+    size = f"{width}x{height}, {report['fit']}"
+    if report["frame_pixels"]:
+        size = "each in its own size, of {} to {} pixels".format(*report["frame_pixels"])
+    most = "at most " if report["frame_pixels"] else ""
     facts = {
         "checkpoint": report["checkpoint"],
         "hub": f"{report['hub_id']}, {local}" if report["hub_id"] else None,
@@ -93,8 +98,8 @@ def text(report: dict[str, Any]) -> str:
         "family": report["family"],
         "parameters": f"{report['parameters'] / 1e9:.2f} billion",
         "context": counted(report["context"], "token"),
-        "frames": f"{report['frames']} by default, {report['sampling']}, {width}x{height}, {report['fit']}",
-        "visual tokens": f"{report['visual_tokens']} for {counted(report['frames'], 'frame')}",
+        "frames": f"{report['frames']} by default, {report['sampling']}, {size}",
+        "visual tokens": f"{most}{report['visual_tokens']} for {counted(report['frames'], 'frame')}",
         "unconfirmed": report["unconfirmed"],
     }
     lines = [f"{name + ':':<15}{one_line(str(value))}" for name, value in facts.items() if value]

@@ -152,27 +152,33 @@ class Loader:
             told = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(f"{self.family.checkpoint.name}: damaged config.json: {told}") from error
 
-    def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
+    def plan(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> MemoryPlan:
         """The memory that a batch of prompts takes, each given as (tokens, new tokens).
 
         The first that fit decide where the layers will lie.
+
+        Args:
+            patches: so many go through the vision tower together (`Family.vision_patches`); by default those of the
+                usual video.
         """
-        return self._planner.plan(prompts)
+        return self._planner.plan(prompts, patches)
 
-    def plan_quantized(self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None) -> MemoryPlan:
+    def plan_quantized(
+        self, prompts: Sequence[tuple[int, int]], quantization: Quantization | None, patches: int | None = None
+    ) -> MemoryPlan:
         """The memory that it would take if the weights were quantized so."""
-        return self._planner.plan_quantized(prompts, quantization)
+        return self._planner.plan_quantized(prompts, quantization, patches)
 
-    def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
-        """Refuse what will not fit, before minutes of loading.
+    def check_memory(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> None:
+        """Refuse what will not fit, before minutes of loading. As `plan`.
 
         Raises:
             OutOfMemory: it does not; the message says what would.
         """
-        needed = self.plan(prompts)
+        needed = self.plan(prompts, patches)
         if not needed.fits():
             where = "" if needed.devices else f" on {self.device}"
-            remedy = self._planner.remedy(prompts)
+            remedy = self._planner.remedy(prompts, patches)
             raise OutOfMemory(f"{self.family.checkpoint.name} needs {needed}{where}; {remedy}")
 
     def close(self) -> None:

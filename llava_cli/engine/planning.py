@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from llava_cli.engine.device import wider_maps
 from llava_cli.engine.device_map import CPU, DISK
-from llava_cli.engine.memory import FIXED, MemoryPlan, Needs, free_memory, layer_names, needs
+from llava_cli.engine.memory import FIXED, MemoryPlan, Needs, free_memory, layer_names, needs, vision_peak
 from llava_cli.engine.placement import Layout, Room, layers_shown
 from llava_cli.engine.types import LoadOptions, Quantization
-from llava_cli.media.clip import blank_clip
+from llava_cli.media.clip import Clip, blank_clip
 from llava_cli.models.family import TEXT_TOKENS, Family
 
 if TYPE_CHECKING:
@@ -45,23 +45,30 @@ class Planner:
         self._first = next(iter(limits))
         self.rooms = tuple(self._room(device, limit) for device, limit in limits.items())
 
-    def plan(self, prompts: Prompts) -> MemoryPlan:
-        """What it takes to answer prompts together. The first that fit decide where the layers lie."""
-        return self._layout.plan(self._needs(prompts, self._quantization))
+    def plan(self, prompts: Prompts, patches: int | None = None) -> MemoryPlan:
+        """What it takes to answer prompts together. The first that fit decide where the layers lie.
 
-    def plan_quantized(self, prompts: Prompts, quantization: Quantization | None) -> MemoryPlan:
+        Args:
+            patches: so many go through the vision tower together; by default those of the usual video.
+        """
+        return self._layout.plan(self._needs(prompts, self._quantization, patches))
+
+    def plan_quantized(
+        self, prompts: Prompts, quantization: Quantization | None, patches: int | None = None
+    ) -> MemoryPlan:
         """What it would take if the weights were quantized so."""
-        return self._laid_out(self.rooms, quantization).plan(self._needs(prompts, quantization))
+        return self._laid_out(self.rooms, quantization).plan(self._needs(prompts, quantization, patches))
 
-    def remedy(self, prompts: Prompts) -> str:
+    def remedy(self, prompts: Prompts, patches: int | None = None) -> str:
         """What would fit, as far as that is known, where these do not."""
         found = []
-        if all(room.computes for room in self.rooms) and self.plan_quantized(prompts, "4bit").fits():
+        if all(room.computes for room in self.rooms) and self.plan_quantized(prompts, "4bit", patches).fits():
             found.append("--4bit")
         known = {room.device: room for room in self.rooms}
         for text, devices in wider_maps(self._options, list(known), self._quantization is not None):
             rooms = [known.get(device) or self._room(device) for device in devices]
-            if self._laid_out(rooms, self._quantization).plan(self._needs(prompts, self._quantization)).fits():
+            wanted = self._needs(prompts, self._quantization, patches)
+            if self._laid_out(rooms, self._quantization).plan(wanted).fits():
                 found.append(f"--device-map {text}")
                 break
         return f"{' or '.join(found)} would fit" if found else "choose a smaller checkpoint or fewer --frames"
@@ -97,13 +104,19 @@ class Planner:
         return self._laid_out(self.rooms, self._quantization)
 
     def _laid_out(self, rooms: Sequence[Room], quantization: Quantization | None) -> Layout:
-        view = self._family.view
-        usual = self._family.visual_tokens(blank_clip(view, view.sampling.frames)), TEXT_TOKENS
+        usual = self._family.prompt_tokens(self._usual_clip), TEXT_TOKENS
         return Layout(rooms, self._needs([usual], quantization))
 
-    def _needs(self, prompts: Prompts, quantization: Quantization | None) -> Needs:
-        images = self._family.vision_batch_size
-        return needs(self._skeleton, prompts, images, quantization, self._modules_to_not_convert)
+    @cached_property
+    def _usual_clip(self) -> Clip:
+        view = self._family.view
+        return blank_clip(view, view.sampling.frames)
+
+    def _needs(self, prompts: Prompts, quantization: Quantization | None, patches: int | None = None) -> Needs:
+        if patches is None:
+            patches = self._family.vision_patches([self._usual_clip])
+        vision = vision_peak(self._skeleton, patches, self._family.keeps_hidden_states)
+        return needs(self._skeleton, prompts, vision, quantization, self._modules_to_not_convert)
 
     def _room(self, device: str, limit: int | None = None) -> Room:
         """What there is of a device. Beside a GPU, the CPU keeps layers for it."""

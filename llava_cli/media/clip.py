@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Spread = Literal["uniform", "linspace", "stride"]
+Spread = Literal["uniform", "linspace", "linspace-rounded", "stride"]
 Policy = Literal[Spread, "fps"]
-Fit = Literal["crop", "squash", "full"]
+Fit = Literal["crop", "squash", "full", "native"]
 Pixels = Literal["exact", "fast"]
+Positions = Literal["zero", "index"]
 
 BICUBIC = 3
 """The number that Pillow, and so checkpoints' files, know this filter by."""
@@ -24,10 +26,10 @@ class Sampling:
     """Which frames of a video are shown.
 
     `uniform` takes `frames` frames at floor(i * total / frames), `linspace` the same number from the first to the
-    last, `stride` every so many frames, as many as the number goes into the total: i * floor(total / frames). `fps`
-    takes `fps` frames a second; there `frames` is an upper bound, and where the video has more, so many are spread
-    over it. `start` and `end` are seconds from the start of the video and bound what is sampled: frames with
-    start <= time < end.
+    last, rounded down, `linspace-rounded` the same, rounded to the nearest; `stride` every so many frames, as many as
+    the number goes into the total: i * floor(total / frames). `fps` takes `fps` frames a second; there `frames` is an
+    upper bound, and where the video has more, so many are spread over it. `start` and `end` are seconds from the start
+    of the video and bound what is sampled: frames with start <= time < end.
     """
 
     policy: Policy = "uniform"
@@ -38,13 +40,35 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class NativeSizes:
+    """The sizes that pictures keep for the most part: edges are rounded to a unit, pixels are held within bounds."""
+
+    unit: int
+    """Both edges are multiples of it."""
+    least: int
+    """Pixels: smaller pictures are enlarged."""
+    most: int
+    """Pixels: larger pictures are reduced."""
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """(height, width) of a picture with as many pixels as may be, no more than twice as wide as high."""
+        cells = self.most // self.unit**2
+        rows = range(max(1, math.isqrt(cells // 2)), math.isqrt(cells) + 1)
+        height = max(rows, key=lambda height: (height * (cells // height), height))
+        return height * self.unit, cells // height * self.unit
+
+
+@dataclass(frozen=True)
 class View:
     """How a checkpoint wants to see video frames; it travels down to the decoder, which scales each frame once.
 
     `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `full` keeps
-    every pixel. `size` is (height, width) in pixels and is ignored by `full`. `exact` pixels are, to the byte, those
-    of the published preprocessing: the whole picture in RGB, scaled by Pillow with the filter `resample`, a number of
-    Pillow's. `fast` ones are converted and scaled by the decoder's own scaler at once, always bicubic.
+    every pixel, `native` gives each video a size of its own, within `sizes`. `size` is (height, width) in pixels; it is
+    ignored by `full`, and the largest there is for `native`. `exact` pixels are, to the byte, those of the published
+    preprocessing: the whole picture in RGB, scaled by Pillow with the filter `resample`, a number of Pillow's. `fast`
+    ones are converted and scaled by the decoder's own scaler at once, always bicubic. `positions` are what the vision
+    tower is told of when a frame is shown: nothing (`zero`), or its index in the video.
     """
 
     size: tuple[int, int]
@@ -52,6 +76,8 @@ class View:
     sampling: Sampling
     resample: int = BICUBIC
     pixels: Pixels = "exact"
+    sizes: NativeSizes | None = None
+    positions: Positions = "zero"
 
 
 @dataclass(frozen=True)
@@ -90,6 +116,10 @@ class Clip:
     """The sampling that was used, defaults filled in."""
     pixels: Pixels = "exact"
     """How the frames came to their size."""
+    positions: Positions = "zero"
+    """What the vision tower is told of their times."""
+    fit: Fit = "full"
+    """What was done to bring them to their size."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or not len(self.frames):
@@ -131,4 +161,5 @@ def blank_clip(view: View, frames: int) -> Clip:
 
     info = MediaInfo("blank", "video", view.size[1], view.size[0], None, "pyav")
     pixels = np.broadcast_to(np.uint8(0), (frames, *view.size, 3))
-    return Clip(pixels, tuple(range(frames)), tuple(map(float, range(frames))), info, view.sampling)
+    times = tuple(map(float, range(frames)))
+    return Clip(pixels, tuple(range(frames)), times, info, view.sampling, positions=view.positions, fit=view.fit)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from llava_cli.media.clip import View
+from llava_cli.media.clip import NativeSizes, View
+from llava_cli.media.errors import MediaError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 SANE_ASPECT_RATIOS = (Fraction(1, 8), Fraction(8))
 """Pixels stretched more than this come from a damaged header and are taken for square."""
+_LONGEST = 200
+"""Times its other edge that an edge of a picture in its native size may have."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,15 @@ class Fitting:
 
 
 def fitting(width: int, height: int, view: View) -> Fitting:
-    """How an upright picture of square pixels comes into `view`, by the arithmetic of the published processors."""
+    """How an upright picture of square pixels comes into `view`, by the arithmetic of the published processors.
+
+    Raises:
+        MediaError: its shape has no native size.
+    """
     if view.fit == "full":
+        return Fitting(width, height, 0, 0, width, height)
+    if view.sizes is not None:
+        height, width = native_size(height, width, view.sizes)
         return Fitting(width, height, 0, 0, width, height)
     rows, columns = view.size
     if view.fit == "squash":
@@ -134,6 +145,25 @@ def fitting(width: int, height: int, view: View) -> Fitting:
         scaled_width, scaled_height = rows * width // height, rows
     top, left = (scaled_height - rows) // 2, (scaled_width - columns) // 2
     return Fitting(scaled_width, scaled_height, top, left, columns, rows)
+
+
+def native_size(height: int, width: int, sizes: NativeSizes) -> tuple[int, int]:
+    """The (height, width) that a picture is brought to, by the arithmetic of Qwen2-VL's processor.
+
+    Raises:
+        MediaError: the picture is too long for its width.
+    """
+    if max(height, width) > _LONGEST * min(height, width):
+        raise MediaError(f"is {width} by {height} pixels: one edge is more than {_LONGEST} times as long as the other")
+    unit = sizes.unit
+    rounded = round(height / unit) * unit, round(width / unit) * unit
+    if math.prod(rounded) > sizes.most:
+        ratio = math.sqrt(height * width / sizes.most)
+        return max(unit, int(height / ratio / unit) * unit), max(unit, int(width / ratio / unit) * unit)
+    if math.prod(rounded) < sizes.least:
+        ratio = math.sqrt(sizes.least / (height * width))
+        return math.ceil(height * ratio / unit) * unit, math.ceil(width * ratio / unit) * unit
+    return rounded
 
 
 def bring_into_view(pixels: np.ndarray, view: View) -> np.ndarray:

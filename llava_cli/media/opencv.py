@@ -54,7 +54,8 @@ def read_clip(source: Source, view: View) -> Clip:
         warnings=tuple(notes),
     )
     frames = np.stack([shown[index][0] for index in indices])
-    return Clip(frames, tuple(indices), tuple(timeline.times[i] for i in indices), info, view.sampling)
+    times = tuple(timeline.times[i] for i in indices)
+    return Clip(frames, tuple(indices), times, info, view.sampling, positions=view.positions, fit=view.fit)
 
 
 def _check_track(source: Source) -> None:

@@ -230,4 +230,5 @@ def _read_animation(source: Source, image: Image.Image, count: int | None, view:
         warnings=tuple(notes),
     )
     times = tuple(timeline.times[index] for index in indices)
-    return Clip(np.stack(frames), tuple(indices), times, info, view.sampling)
+    shown = np.stack(frames)
+    return Clip(shown, tuple(indices), times, info, view.sampling, positions=view.positions, fit=view.fit)

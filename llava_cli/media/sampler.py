@@ -179,6 +179,8 @@ def _clip(
         info=info,
         sampling=view.sampling,
         pixels=view.pixels,
+        positions=view.positions,
+        fit=view.fit,
     )
 
 

@@ -112,7 +112,7 @@ def _spread(timeline: Timeline, span: range, policy: Spread, sampling: Sampling)
     """Choose from more frames than are wanted."""
     if timeline.constant:
         return [span[place] for place in PLACES[policy](len(span), sampling.frames)]
-    if policy == "linspace":
+    if policy in ("linspace", "linspace-rounded"):
         begin, end = timeline.times[span.start], timeline.times[span[-1]]
         steps: float = max(1, sampling.frames - 1)
     else:
@@ -166,13 +166,24 @@ def linspace(total: int, count: int) -> list[int]:
 
     The arithmetic is numpy's own, in doubles: in whole numbers one index in a few hundred would differ.
     """
+    return _linspace(total, count, int)
+
+
+def linspace_rounded(total: int, count: int) -> list[int]:
+    """As `linspace`, but rounded to the nearest, halves to the even one."""
+    return _linspace(total, count, round)
+
+
+def _linspace(total: int, count: int, whole: Callable[[float], int]) -> list[int]:
     if count == 1:
         return [0]
     step = (total - 1) / (count - 1)
-    return list(dict.fromkeys([*(int(i * step) for i in range(count - 1)), total - 1]))
+    return list(dict.fromkeys([*(whole(i * step) for i in range(count - 1)), total - 1]))
 
 
-PLACES: dict[Spread, Callable[[int, int], list[int]]] = {"uniform": uniform, "linspace": linspace, "stride": stride}
+PLACES: dict[Spread, Callable[[int, int], list[int]]] = {
+    "uniform": uniform, "linspace": linspace, "linspace-rounded": linspace_rounded, "stride": stride,
+}  # fmt: skip
 
 
 def check(sampling: Sampling) -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llava_cli.errors import ModelError, UsageError
-from llava_cli.media.clip import Clip, Media, Sampling, View, blank_clip
+from llava_cli.media.clip import Clip, Media, NativeSizes, Positions, Sampling, View, blank_clip
 from llava_cli.media.limits import MAX_FRAMES
 from llava_cli.models import prompt as prompts
 from llava_cli.models.checkpoint import Checkpoint
@@ -60,6 +60,14 @@ class Family(ABC):
     """How many frames or tiles go through the vision tower together: a bound on its peak memory."""
     supports_float16: ClassVar[bool] = True
     """Whether the language model's numbers stay in float16's range."""
+    marks: ClassVar[prompts.Marks] = prompts.NO_MARKS
+    """Patterns of what its templates and documents write for `<video>` and `<image>`, where it is something else."""
+    positions: ClassVar[tuple[Positions, ...]] = ("zero",)
+    """What the vision tower can be told of when a frame is shown."""
+    frame_text_tokens: ClassVar[int] = 0
+    """At most so many more tokens are in the prompt for each frame: text that tells of it."""
+    keeps_hidden_states: ClassVar[bool] = True
+    """Whether the vision tower keeps what leaves each of its layers, for features to be chosen of."""
     key_mapping: ClassVar[dict[str, str] | None] = None
     """Patterns that turn the names of the weights in the files into those of the model, where they differ."""
 
@@ -120,8 +128,13 @@ class Family(ABC):
 
     def _own_frames(self, usual: int) -> int:
         """How many frames the checkpoint's files ask for; `usual` where they do not say it."""
-        most = min(MOST_FRAMES, _MOST_PIXELS // self._image_size**2)
+        most = min(MOST_FRAMES, _MOST_PIXELS // self._frame_pixels)
         return self.checkpoint.video_preprocessor.integer("num_frames", usual, most=most)
+
+    @property
+    def _frame_pixels(self) -> int:
+        """The pixels of a frame, at most, before anybody asked for more."""
+        return self._image_size**2
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -137,6 +150,33 @@ class Family(ABC):
         """The view that follows from how frames are prepared."""
         edge, prepared = self._image_size, self.frame_preprocessing
         return View((edge, edge), prepared.fit, sampling, prepared.resample)
+
+    @property
+    def sizes(self) -> NativeSizes | None:
+        """The sizes that pictures may have, where each keeps its own; of frames, the largest are asked for only."""
+        return None
+
+    def view_with(self, max_frame_pixels: int | None, positions: Positions | None) -> View:
+        """The view with frames of at most so many pixels, and with other positions told.
+
+        Raises:
+            UsageError: this checkpoint cannot be shown frames so.
+        """
+        view = self.view
+        if positions is not None:
+            if positions not in self.positions:
+                raise UsageError(f"--video-positions {positions}: {self.name} tells its vision tower of no positions")
+            view = replace(view, positions=positions)
+        if max_frame_pixels is None:
+            return view
+        if self.sizes is None:
+            height, width = view.size
+            raise UsageError(f"--max-frame-pixels: {self.name} sees every frame at {width}x{height} pixels")
+        least, most = max(self.sizes.least, self.sizes.unit**2), self.sizes.most
+        if not least <= max_frame_pixels <= most:
+            raise UsageError(f"--max-frame-pixels {max_frame_pixels}: {self.name} takes from {least} to {most}")
+        sizes = replace(self.sizes, most=max_frame_pixels)
+        return replace(view, size=sizes.largest, sizes=sizes)
 
     @property
     @abstractmethod
@@ -155,13 +195,24 @@ class Family(ABC):
     @property
     def most_frames(self) -> int:
         """How many frames of one video leave room in the context for a question and an answer of usual length."""
+        return self.frames_with_room(self.view)
+
+    def frames_with_room(self, view: View) -> int:
+        """The same of frames in another view."""
         room = self.context - TEXT_TOKENS
         counts = range(1, MAX_FRAMES + 1)
-        return max(1, bisect_right(counts, room, key=lambda frames: self.visual_tokens(blank_clip(self.view, frames))))
+        return max(1, bisect_right(counts, room, key=lambda frames: self.prompt_tokens(blank_clip(view, frames))))
 
     @abstractmethod
     def placeholders(self, medium: Media) -> tuple[prompts.Placeholder, ...]:
         """The placeholders of a medium in the prompt, and how many features take the place of each."""
+
+    def slots(self, medium: Media) -> tuple[prompts.Shown, ...]:
+        """What chat templates are shown of a medium, each as a `video` or an `image`: its placeholders, all of them.
+
+        Where text stands among them, they are in a slot together.
+        """
+        return self.placeholders(medium)
 
     @abstractmethod
     def model_class(self) -> type[PreTrainedModel]:
@@ -211,9 +262,24 @@ class Family(ABC):
         """How many tokens a medium takes in the prompt."""
         return sum(placeholder.tokens for placeholder in self.placeholders(medium))
 
+    def prompt_tokens(self, medium: Media) -> int:
+        """How many tokens a medium takes in the prompt, with the text that tells of its frames, at most."""
+        frames = len(medium.frames) if isinstance(medium, Clip) else 0
+        return self.visual_tokens(medium) + frames * self.frame_text_tokens
+
+    def vision_patches(self, media: Sequence[Media]) -> int:
+        """How many patches go through the vision tower together, at most, for these media."""
+        return self.vision_batch_size * (self._patches**2 + 1)
+
     def remarks(self, media: Sequence[Media]) -> tuple[str, ...]:
         """What users should know of a checkpoint that is shown such media; of most there is nothing to say."""
         return ()
+
+    def doubts(self, dtype: str) -> tuple[str, ...]:
+        """What users should know of numbers that the checkpoint may not answer well in."""
+        if dtype != "float16" or self.supports_float16:
+            return ()
+        return (f"{self.name} was not made for float16, in which its numbers may overflow: bfloat16 is safe",)
 
     def instructed(self, ask: Conversation) -> Conversation:
         """The conversation with what the family was trained to be told of its media; most are told nothing."""
@@ -226,7 +292,7 @@ class Family(ABC):
         """
 
         def place(part: Part) -> int:
-            return len(_ORDER) if isinstance(part, str) else _ORDER.index(self.placeholders(part)[0].modality)
+            return len(_ORDER) if isinstance(part, str) else _ORDER.index(self.slots(part)[0].modality)
 
         turns = (
             turn if turn.inline else replace(turn, parts=tuple(sorted(turn.parts, key=place))) for turn in ask.turns
@@ -238,18 +304,17 @@ class Family(ABC):
     ) -> tuple[list[prompts.Span], prompts.TemplateOf, tuple[str, ...]]:
         """The spans of a prompt, whose template wrote it, and what there is to say of that."""
         if ask.raw:
-            return raw_spans(ask, self.placeholders), "none", ()
+            return raw_spans(ask, self.slots, self.marks), "none", ()
         if ask.template is not None:
             try:
-                turns = self.instructed(ask).turns
-                return prompts.render(tokenizer, ask.template, turns, self.placeholders), "user", ()
+                return self._rendered(tokenizer, ask.template, self.instructed(ask)), "user", ()
             except prompts.TemplateMismatch as error:
                 raise UsageError(f"--template: it {error}") from error
         own = self.checkpoint.chat_template
         notes: tuple[str, ...] = ()
         if own is not None:
             try:
-                return prompts.render(tokenizer, own, self.instructed(ask).turns, self.placeholders), "checkpoint", ()
+                return self._rendered(tokenizer, own, self.instructed(ask)), "checkpoint", ()
             except prompts.TemplateTooCostly as error:
                 raise ModelError(
                     f"{self.checkpoint.name}: its chat template {error}: it is damaged, or hostile; --template has "
@@ -261,6 +326,9 @@ class Family(ABC):
                     notes = (f"the checkpoint's chat template {error}; the published one of {self.name} is used",)
         asked = self.instructed(self.media_first(ask))
         try:
-            return prompts.render(tokenizer, self.template, asked.turns, self.placeholders), "family", notes
+            return self._rendered(tokenizer, self.template, asked), "family", notes
         except prompts.TemplateMismatch as error:
             raise ModelError(f"the {self.name} chat template cannot show this conversation: it {error}") from error
+
+    def _rendered(self, tokenizer: PreTrainedTokenizerBase, template: str, ask: Conversation) -> list[prompts.Span]:
+        return prompts.render(tokenizer, template, ask.turns, self.slots, self.marks)

@@ -6,10 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from llava_cli import __version__
 from llava_cli.errors import ModelError, first_line
 from llava_cli.remembered import remembered
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 # A class that was drafted but never released has the defaults of the one that it was drafted from.
 _DRAFTED_FROM = {"llava_next_video2": "llava_next_video"}
@@ -35,7 +39,7 @@ def _kind_of(part: Any) -> str | None:
 @cache
 def _defaults(kind: str, text: str | None, vision: str | None) -> Mapping[str, Any]:
     """What the installed library takes; to import it takes seconds."""
-    return remembered("defaults", [_version(), kind, text, vision], lambda: _asked(kind, text, vision))
+    return remembered("defaults", [__version__, _version(), kind, text, vision], lambda: _asked(kind, text, vision))
 
 
 def _version() -> str | None:
@@ -55,8 +59,15 @@ def _asked(kind: str, text: str | None, vision: str | None) -> Mapping[str, Any]
     parts = {"text_config": text, "vision_config": vision}
     said = {part: {} if made_of is None else {"model_type": made_of} for part, made_of in parts.items()}
     try:
-        known: dict[str, Any] = CONFIG_MAPPING[kind](**said).to_dict()
+        known: dict[str, Any] = (_own(kind) or CONFIG_MAPPING[kind])(**said).to_dict()
     except Exception as error:  # the library raises errors of many kinds for what it does not know
         of = ", ".join(part for part in (text, vision) if part)
         raise ModelError(f"transformers knows no {kind}{of and f' of {of}'}: {first_line(error)}") from error
     return known
+
+
+def _own(kind: str) -> type[PretrainedConfig] | None:
+    """The class of what the library does not know, and this program does."""
+    from llava_cli.models.llava_onevision2_config import LlavaOnevision2Config
+
+    return LlavaOnevision2Config if kind == LlavaOnevision2Config.model_type else None

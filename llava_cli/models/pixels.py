@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From pictures to the numbers that a vision tower sees, as a checkpoint's files say.
 
-Frames come at the tower's size, and are only normalized. Stills come whole, and are first scaled and cut.
+Frames come at their size, and are only normalized. Stills come whole, and are first scaled and cut.
 """
 
 from __future__ import annotations
@@ -37,25 +37,19 @@ class Preprocessing:
     rescale_factor: float = 1 / 255
     do_normalize: bool = True
 
-    def of(self, fields: Fields, edge: int) -> Preprocessing:
-        """The same with what one of a checkpoint's files says otherwise; `edge` is of the square that the tower sees.
+    def of(self, fields: Fields, edge: int | None) -> Preprocessing:
+        """The same with what one of a checkpoint's files says otherwise.
+
+        Args:
+            edge: of the square that the tower sees; None where pictures have sizes of their own.
 
         Raises:
             ModelError: it asks for what is not done, or for what makes no sense.
         """
-        named = fields.edges("size", edge)
-        fit: Fit = self.fit if not named else "crop" if named == ("shortest_edge",) else "squash"
         fields.must_be("do_resize", True, True, "pictures of any other size than the vision tower's cannot be seen")
-        if fit == "crop":
-            fields.must_be("do_center_crop", True, self.fit == "crop", "the vision tower sees squares only")
-        if fields.flag("do_center_crop", fit == "crop"):
-            fields.edges("crop_size", edge)
-        squares = fields.text("image_processor_type", "").startswith("LlavaImageProcessor")
-        if squares or fields.values.get("pad_size") is not None:  # elsewhere it is about tiles, or does nothing
-            fields.must_be("do_pad", False, False, "pictures are not padded")
         return replace(
             self,
-            fit=fit,
+            fit=self.fit if edge is None else self._fit(fields, edge),
             image_mean=tuple(fields.numbers("image_mean", self.image_mean, least=0)),
             image_std=tuple(fields.numbers("image_std", self.image_std, least=1e-6)),
             resample=fields.integer("resample", self.resample, least=0, most=5),
@@ -63,6 +57,19 @@ class Preprocessing:
             rescale_factor=fields.number("rescale_factor", self.rescale_factor, least=1e-9),
             do_normalize=fields.flag("do_normalize", self.do_normalize),
         )
+
+    def _fit(self, fields: Fields, edge: int) -> Fit:
+        """How pictures come into the square that the tower sees."""
+        named = fields.edges("size", edge)
+        fit: Fit = self.fit if not named else "crop" if named == ("shortest_edge",) else "squash"
+        if fit == "crop":
+            fields.must_be("do_center_crop", True, self.fit == "crop", "the vision tower sees squares only")
+        if fields.flag("do_center_crop", fit == "crop"):
+            fields.edges("crop_size", edge)
+        squares = fields.text("image_processor_type", "").startswith("LlavaImageProcessor")
+        if squares or fields.values.get("pad_size") is not None:  # elsewhere it is about tiles, or does nothing
+            fields.must_be("do_pad", False, False, "pictures are not padded")
+        return fit
 
     def arguments(self, edge: int) -> dict[str, Any]:
         """The same as arguments of transformers' image processors."""
@@ -80,15 +87,19 @@ class Preprocessing:
         }
 
     def apply(self, pictures: Pictures, edge: int, device: torch.device | None = None) -> torch.Tensor:
-        """What the tower sees of each picture: float32 [pictures, 3, edge, edge], on the device.
+        """What the tower sees of each picture: float32 [pictures, 3, edge, edge], on the device."""
+        if all(picture.shape[:2] == (edge, edge) for picture in pictures):
+            return self.numbers(pictures, device)
+        return _processed(pictures, self.arguments(edge)).to(device)
 
-        Pictures of the tower's size go to the device as bytes, and are made numbers there.
+    def numbers(self, pictures: Pictures, device: torch.device | None = None) -> torch.Tensor:
+        """The levels of pictures of one size, which stays, as numbers: float32 [pictures, 3, height, width].
+
+        They go to the device as bytes, and are made numbers there.
         """
         import numpy as np
         import torch
 
-        if any(picture.shape[:2] != (edge, edge) for picture in pictures):
-            return self._processed(pictures, resize=True, edge=edge).to(device)
         levels = self._levels.to(device)
         seen = torch.tensor(np.asarray(pictures), device=device)
         return torch.stack([levels[channel][seen[..., channel].int()] for channel in range(3)], dim=1)
@@ -102,18 +113,18 @@ class Preprocessing:
         import numpy as np
 
         every = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
-        return self._processed([every], resize=False, edge=0)[0, :, 0]
+        as_they_are = {"do_resize": False, "do_center_crop": False}
+        return _processed([every], self.arguments(1) | as_they_are)[0, :, 0]
 
-    def _processed(self, pictures: Pictures, resize: bool, edge: int) -> torch.Tensor:
-        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-        arguments = self.arguments(edge)
-        if not resize:
-            arguments |= {"do_resize": False, "do_center_crop": False}
-        processor = CLIPImageProcessorPil(**arguments)
-        return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
+def _processed(pictures: Pictures, arguments: dict[str, Any]) -> torch.Tensor:
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    processor = CLIPImageProcessorPil(**arguments)
+    return processor(list(pictures), return_tensors="pt", input_data_format="channels_last").pixel_values
 
 
 CLIP = Preprocessing("crop", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SIGLIP = Preprocessing("squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+NATIVE = replace(CLIP, fit="native")
 """How these towers' makers prepare pictures."""

@@ -8,7 +8,7 @@ template wrote (control tokens, placeholders) and what the user wrote stay apart
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ _MARK = "\ue000{}\ue001"
 _SPAN = re.compile("\ue000(\\d+)\ue001|<(video|image)>")
 
 PLACEHOLDER_TEXT: dict[Modality, str] = {"video": "<video>", "image": "<image>"}
+NO_MARKS: Mapping[Modality, str] = {}
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,33 @@ class Placeholder:
     medium: Media
     modality: Modality
     tokens: int
+    before: str = ""
+    """Control tokens that stand before it, wherever it stands."""
+    after: str = ""
+
+    def __str__(self) -> str:
+        return self.before + PLACEHOLDER_TEXT[self.modality] + self.after
 
 
 Span = Text | Placeholder
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What is one `video` or `image` to a chat template, and several spans in the prompt: text among placeholders."""
+
+    modality: Modality
+    spans: tuple[Span, ...]
+
+
+Shown = Placeholder | Slot
+"""What a chat template is shown; a placeholder is a slot with nothing else in it."""
 TemplateOf = Literal["checkpoint", "family", "user", "none"]
 """Whose chat template wrote a prompt; `none` did, where the user wrote it as a whole."""
 PlaceholdersOf = Callable[[Media], Sequence[Placeholder]]
+SlotsOf = Callable[[Media], Sequence[Shown]]
+Marks = Mapping[Modality, str]
+"""Patterns of what stands for `<video>` and `<image>` in templates and documents, where that is something else."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +111,11 @@ class TemplateTooCostly(TemplateMismatch):
 
 
 def render(
-    tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Turn], placeholders_of: PlaceholdersOf
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    turns: Sequence[Turn],
+    slots_of: SlotsOf,
+    marks: Marks = NO_MARKS,
 ) -> list[Span]:
     """The spans of a prompt, in order, ending where the assistant is to speak.
 
@@ -100,13 +126,26 @@ def render(
     Raises:
         TemplateMismatch: the template fails, or drops, repeats or mixes up texts or media.
     """
-    given: list[Span] = []
+    given: list[Text | Shown] = []
     messages = []
     for turn in turns:
-        spans = [span for part in turn.parts for span in _spans_of(part, placeholders_of)]
-        messages.append({"role": turn.role, "content": _content(spans, len(given), turn.inline)})
-        given += spans
-    return _cut(_filled(tokenizer, template, messages), given)
+        pieces = [piece for part in turn.parts for piece in _pieces_of(part, slots_of)]
+        messages.append({"role": turn.role, "content": _content(pieces, len(given), turn.inline)})
+        given += pieces
+    rendered = with_usual_marks(_filled(tokenizer, template, messages), marks)
+    return [span for piece in _cut(rendered, given) for span in spans_of(piece)]
+
+
+def spans_of(piece: Text | Shown) -> tuple[Span, ...]:
+    """What stands in the prompt for a text, a placeholder or a slot."""
+    return piece.spans if isinstance(piece, Slot) else (piece,)
+
+
+def with_usual_marks(text: str, marks: Marks) -> str:
+    """A text in which `<video>` and `<image>` stand where a family's templates have marks of their own."""
+    for modality, pattern in marks.items():
+        text = re.sub(pattern, PLACEHOLDER_TEXT[modality], text)
+    return text
 
 
 def _filled(
@@ -145,29 +184,29 @@ def turn_ends(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[in
     return frozenset() if longest is None else frozenset({control[longest]})
 
 
-def _spans_of(part: str | Media, placeholders_of: PlaceholdersOf) -> Sequence[Span]:
-    return [Text(part, by_user=True)] if isinstance(part, str) else placeholders_of(part)
+def _pieces_of(part: str | Media, slots_of: SlotsOf) -> Sequence[Text | Shown]:
+    return [Text(part, by_user=True)] if isinstance(part, str) else slots_of(part)
 
 
-def _content(spans: Sequence[Span], first: int, inline: bool) -> list[dict[str, str]]:
-    """A turn in the form that chat templates read; its spans are numbered from `first` on."""
-    marks = [_MARK.format(number) for number in range(first, first + len(spans))]
+def _content(pieces: Sequence[Text | Shown], first: int, inline: bool) -> list[dict[str, str]]:
+    """A turn in the form that chat templates read; its pieces are numbered from `first` on."""
+    marks = [_MARK.format(number) for number in range(first, first + len(pieces))]
     if inline:
         return [{"type": "text", "text": "".join(marks)}]
     return [
-        {"type": "text", "text": mark} if isinstance(span, Text) else {"type": span.modality}
-        for span, mark in zip(spans, marks, strict=True)
+        {"type": "text", "text": mark} if isinstance(piece, Text) else {"type": piece.modality}
+        for piece, mark in zip(pieces, marks, strict=True)
     ]
 
 
-def _cut(rendered: str, given: Sequence[Span]) -> list[Span]:
-    """Cut what the template rendered at the marks and placeholders, and put the given spans there."""
+def _cut(rendered: str, given: Sequence[Text | Shown]) -> list[Text | Shown]:
+    """Cut what the template rendered at the marks and placeholders, and put the given pieces there."""
     marked = {int(number) for number, _ in _SPAN.findall(rendered) if number}
     waiting = {
         text: iter([i for i in _of_kind(given, kind) if i not in marked]) for kind, text in PLACEHOLDER_TEXT.items()
     }
     shown: list[int] = []
-    spans: list[Span] = []
+    pieces: list[Text | Shown] = []
     end = 0
     for match in _SPAN.finditer(rendered):
         number, placeholder = match.groups()
@@ -175,18 +214,18 @@ def _cut(rendered: str, given: Sequence[Span]) -> list[Span]:
         if place is None:
             raise TemplateMismatch(f"shows one {placeholder} too many")
         shown.append(place)
-        spans += [Text(rendered[end : match.start()], by_user=False), given[place]]
+        pieces += [Text(rendered[end : match.start()], by_user=False), given[place]]
         end = match.end()
     for kind in ("text", *PLACEHOLDER_TEXT):
         wanted = _of_kind(given, kind)
         if [place for place in shown if place in wanted] != wanted:
             raise TemplateMismatch(f"does not show every {kind} once, in order")
-    return [*spans, Text(rendered[end:], by_user=False)]
+    return [*pieces, Text(rendered[end:], by_user=False)]
 
 
-def _of_kind(spans: Sequence[Span], kind: str) -> list[int]:
-    """The places of the texts, or of one modality's placeholders."""
-    return [i for i, span in enumerate(spans) if (span.modality if isinstance(span, Placeholder) else "text") == kind]
+def _of_kind(pieces: Sequence[Text | Shown], kind: str) -> list[int]:
+    """The places of the texts, or of what is of one modality."""
+    return [i for i, piece in enumerate(pieces) if ("text" if isinstance(piece, Text) else piece.modality) == kind]
 
 
 def media_of(spans: Iterable[Span], placeholders_of: PlaceholdersOf) -> tuple[Media, ...]:
@@ -272,11 +311,11 @@ def _segments(spans: Sequence[Span], control_tokens: Iterable[str]) -> list[tupl
                 end = match.end()
             text = span.text[end:]
         else:
-            text = span.text if isinstance(span, Text) else PLACEHOLDER_TEXT[span.modality]
+            text = span.text if isinstance(span, Text) else str(span)
         segments[-1] = (segments[-1][0] + text, False)
     return [segment for segment in segments if segment[0]]
 
 
 def readable(spans: Iterable[Span]) -> str:
     """The prompt as a person reads it, one placeholder for each medium."""
-    return "".join(span.text if isinstance(span, Text) else PLACEHOLDER_TEXT[span.modality] for span in spans)
+    return "".join(span.text if isinstance(span, Text) else str(span) for span in spans)

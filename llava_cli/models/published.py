@@ -136,6 +136,24 @@ def _llava_video(text: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_ONEVISION2_8B = {
+    "model_type": "llava_onevision2",
+    "image_token_id": 151655,
+    "video_token_id": 151656,
+    "vision_config": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+        "spatial_merge_size": 2,
+        "out_hidden_size": 4096,
+    },
+    "text_config": _text("qwen3", 4096, 12288, 36, 32, 8, 151936, 40960, head_dim=128, rope_theta=8e6),
+    "tie_word_embeddings": False,
+}
+
+
 @dataclass(frozen=True)
 class Published:
     """A released checkpoint."""
@@ -156,6 +174,8 @@ DEMO_LICENCE, DEMO_GIB = "apache-2.0", (0.9, 0.9)
 
 _STRETCHED = "its files may not stretch positions as the 7B's do: the context is 4096 tokens then, and 24 frames"
 _FASTER = "its files may ask for add_faster_video, which is not supported: that is told before weights are downloaded"
+
+_UNSEEN = "its files may say another context, and other sizes of pictures"
 
 PUBLISHED: dict[str, Published] = {
     "next-video-7b": Published(
@@ -199,5 +219,8 @@ PUBLISHED: dict[str, Published] = {
     "onevision-72b": Published(
         "llava-hf/llava-onevision-qwen2-72b-ov-hf", "apache-2.0", (140.9, 46.9),
         _onevision(_QWEN2_72B | _ONEVISION_WORDS),
+    ),
+    "onevision2-8b": Published(
+        "lmms-lab-encoder/LLaVA-OneVision-2-8B-Instruct", "apache-2.0", (18.5, 9.2), _ONEVISION2_8B, _UNSEEN
     ),
 }  # fmt: skip

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 from llava_cli.errors import UsageError
 from llava_cli.models.messages import Conversation, Modality, count_marks, modality_of, placed
-from llava_cli.models.prompt import Placeholder, PlaceholdersOf, Span, Text
+from llava_cli.models.prompt import (
+    NO_MARKS,
+    Marks,
+    Placeholder,
+    Shown,
+    SlotsOf,
+    Span,
+    Text,
+    spans_of,
+    with_usual_marks,
+)
 
 # As the published templates begin: ChatML, Mistral's, Vicuna's with and without its system prompt.
 _RENDERED = re.compile(
@@ -26,19 +36,20 @@ def looks_rendered(question: str) -> bool:
     return _RENDERED.match(question) is not None
 
 
-def raw_spans(ask: Conversation, placeholders_of: PlaceholdersOf) -> list[Span]:
+def raw_spans(ask: Conversation, slots_of: SlotsOf, marks: Marks = NO_MARKS) -> list[Span]:
     """The spans of a raw prompt; all of its text may hold control tokens, as a template's may.
 
-    It has a `<video>` or `<image>` mark for each medium, or, where a video is a row of images, one for each of those.
-    Marks of a kind stand for the media in their order.
+    It has a `<video>` or `<image>` mark for each medium, or, where a video is a row of images, one for each of those,
+    and the text among them is the user's too. Marks of a kind stand for the media in their order.
 
     Raises:
         MarkMismatch: it has other marks.
     """
-    prompt = "".join(part for turn in ask.turns for part in turn.parts if isinstance(part, str))
-    slots = [list(placeholders_of(medium)) for medium in ask.media]
+    written = "".join(part for turn in ask.turns for part in turn.parts if isinstance(part, str))
+    prompt = with_usual_marks(written, marks)
+    slots = [_spans(slots_of(medium)) for medium in ask.media]
     whole = [(modality_of(medium), some) for medium, some in zip(ask.media, slots, strict=True)]
-    single = [(slot.modality, [slot]) for some in slots for slot in some]
+    single = [(one.modality, [one]) for some in slots for one in some if isinstance(one, Placeholder)]
     pieces = placed(prompt, whole) or placed(prompt, single)
     if pieces is None:
         raise MarkMismatch(_told(prompt, whole, single))
@@ -48,7 +59,11 @@ def raw_spans(ask: Conversation, placeholders_of: PlaceholdersOf) -> list[Span]:
     return spans
 
 
-_Wanted = Sequence[tuple[Modality, Sequence[Placeholder]]]
+def _spans(slots: Sequence[Shown]) -> list[Span]:
+    return [span for slot in slots for span in spans_of(slot)]
+
+
+_Wanted = Sequence[tuple[Modality, Sequence[Span]]]
 
 
 def _told(prompt: str, whole: _Wanted, single: _Wanted) -> str:

@@ -12,12 +12,15 @@ from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import Family
 from llava_cli.models.interleave import Interleave
 from llava_cli.models.llava_next_video import LlavaNextVideo
+from llava_cli.models.llava_onevision2 import LlavaOnevision2
 from llava_cli.models.llava_video import LlavaVideo
 from llava_cli.models.onevision import Onevision
 from llava_cli.models.video_llava import VideoLlava
 
 # Checkpoints of LLaVA-Video are of other families to all but LlavaVideo, which comes first.
-FAMILIES: tuple[type[Family], ...] = (LlavaVideo, LlavaNextVideo, VideoLlava, Interleave, Onevision)
+FAMILIES: tuple[type[Family], ...] = (
+    LlavaVideo, LlavaNextVideo, VideoLlava, Interleave, Onevision, LlavaOnevision2,
+)  # fmt: skip
 
 
 def family_of(checkpoint: Checkpoint) -> Family:

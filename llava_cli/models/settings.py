@@ -109,6 +109,8 @@ _VISION: _Table = _LAYER | {
     "layer_norm_eps": _number,
     "projection_dim": _whole(_WIDTH),
     "vision_use_head": _flag,
+    "spatial_merge_size": _whole(16),
+    "rope_theta": _number,
 }
 
 _NUMBERS = ("float32", "bfloat16", "float16")

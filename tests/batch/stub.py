@@ -133,7 +133,10 @@ class StubSession(Session):
     def __init__(self, engine: Engine | None = None) -> None:
         self.pool, self.engine = Pool(), engine or Engine()
         checkpoint = Checkpoint("stub", None, {}, "a/stub", "0")
-        self.family = SimpleNamespace(view=VIEW, most_frames=50, checkpoint=checkpoint, remarks=lambda media: ())
+        self.family = SimpleNamespace(
+            view=VIEW, view_with=lambda *_: VIEW, frames_with_room=lambda view: 50, checkpoint=checkpoint,
+            remarks=lambda media: (), doubts=lambda dtype: (), vision_patches=lambda media: 0,
+        )  # fmt: skip
         self.load_options, self.rope_factor, self.limits = LoadOptions(), None, Limits()
         self.free = 9.0
         self._told_of_device, self._told = True, set()
@@ -151,10 +154,10 @@ class StubSession(Session):
             raise TooLong(frames, 50, 50)
         return Prompt([0] * len(question), ask.media, (1,) * len(ask.media), 1, question, "family")
 
-    def _plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
+    def _plan(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> MemoryPlan:
         return MemoryPlan(0, len(prompts), 0, self.free, fixed=0)
 
-    def _check(self, prompts: Sequence[tuple[int, int]]) -> None:
+    def _check(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> None:
         if self._plan(prompts).total > self.free:
             raise OutOfMemory("it does not fit")
 

@@ -306,7 +306,7 @@ def test_what_the_plan_refuses_is_an_error_or_shows_fewer_frames():
             prompt.ids[:] = [0] * len(ask.media[0].frames)
             return prompt
 
-        def _check(self, prompts):
+        def _check(self, prompts, patches=None):
             if any(tokens > 10 for tokens, _ in prompts):
                 raise OutOfMemory("it does not fit")
 

@@ -24,6 +24,7 @@ KNOWN = {
     "video-llava-7b": (8, 257, 4096),
     "interleave-0.5b": (8, 729, 32768),
     "onevision-7b": (32, 196, 32768),
+    "onevision2-8b": (32, 196, 40960),
 }
 
 # As far as their cards were seen.
@@ -38,6 +39,7 @@ LICENCES = {
     "onevision-0.5b": "apache-2.0",
     "onevision-7b": "apache-2.0",
     "onevision-72b": "apache-2.0",
+    "onevision2-8b": "apache-2.0",
 }
 
 
@@ -74,7 +76,7 @@ def test_listing_them_builds_no_model():
 def test_the_memory_listed_is_what_the_engine_counts():
     for name in (*PUBLISHED, "demo"):
         family = open_family(name, dummy=name != "demo")
-        prompt = family.visual_tokens(blank_clip(family.view, family.view.sampling.frames)) + TEXT_TOKENS
+        prompt = family.prompt_tokens(blank_clip(family.view, family.view.sampling.frames)) + TEXT_TOKENS
         loader = Loader(family, LoadOptions("cpu", "bfloat16"))
         counted = tuple(round(loader.plan_quantized([(prompt, 0)], bits).total / GIB, 1) for bits in (None, "4bit"))
         assert (PUBLISHED[name].gib if name in PUBLISHED else DEMO_GIB) == counted, name

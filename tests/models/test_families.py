@@ -80,6 +80,12 @@ INTERLEAVE = {
 # The hub's template breaks the line before every text.
 INTERLEAVE_OF_THE_HUB = {name: re.sub(r"(\w)\n(\w)", r"\1\n\n\2", text) for name, text in INTERLEAVE.items()}
 
+WITH_TIMES = "".join(f"<{second}.0 seconds><|vision_start|><image><|vision_end|>" for second in range(2))
+ONEVISION2 = {
+    name: text.replace("<image>\n", "<|vision_start|><image><|vision_end|>").replace("<video>\n", WITH_TIMES)
+    for name, text in QWEN.items()
+}
+
 
 def stills_first(media: list[Media]) -> list[Media]:
     return [*filter(lambda m: isinstance(m, Still), media), *filter(lambda m: isinstance(m, Clip), media)]
@@ -108,12 +114,23 @@ def marks_for_pictures(media: list[Media]) -> str:
     return "".join("<image>" * (len(m.frames) if isinstance(m, Clip) else 1) for m in media) + "\n"
 
 
+def marks_of_frames_with_times(media: list[Media]) -> str:
+    picture = "<|vision_start|><image><|vision_end|>"
+    told = ([f"<{time:.1f} seconds>" for time in m.times] if isinstance(m, Clip) else [""] for m in media)
+    return "".join(time + picture for times in told for time in times)
+
+
 def video_features(engine: LocalEngine, seen: Clip) -> torch.Tensor:
     return engine._model.get_video_features(engine.family.clip_pixels(seen)[None]).pooler_output[0]
 
 
 def picture_features(engine: LocalEngine, seen: Clip) -> torch.Tensor:
     return torch.cat(list(engine._model.get_image_features(engine.family.pixels(seen)).pooler_output))
+
+
+def frames_one_by_one(engine: LocalEngine, seen: Clip) -> torch.Tensor:
+    parts = (part.split(1) for part in engine.family.patches(seen))
+    return torch.cat([engine._model.get_image_features(*one) for one in zip(*parts, strict=True)]).flatten(0, 1)
 
 
 def frames_with_class_tokens(engine: LocalEngine, seen: Clip) -> torch.Tensor:
@@ -152,6 +169,8 @@ class Case:
     features: Callable[[LocalEngine, Clip], torch.Tensor] = video_features
     """What the model itself makes of all pixels of a clip at once."""
     more_media: tuple[list[Media], ...] = ()
+    in_order: bool = False
+    """Whether its published template shows media where they stand."""
 
     def __str__(self) -> str:
         return self.family
@@ -245,7 +264,28 @@ CASES = [
         template="family",
         more_media=([still(400, 410)],),
     ),
+    Case(
+        family="llava-onevision2",
+        recipe=recipes.llava_onevision2,
+        prompt=SYSTEM + "<|im_start|>user\n{}Why?<|im_end|>\n<|im_start|>assistant\n",
+        marks=marks_of_frames_with_times,
+        hub_prompts=ONEVISION2,
+        family_prompts=ONEVISION2,
+        size=84,
+        visual_tokens=[(72,), (27, 12), (10,), (), (9,)],
+        published="onevision2-8b",
+        view=((392, 392), "native", "linspace-rounded", 32),
+        context=40960,
+        placeholder_ids={"video": 151656, "image": 151655},
+        clip_tokens=32 * 196,
+        still_tokens={(480, 640): 391, (1080, 1920): 2691, (2160, 3840): 5035, (42, 98): 8, (70, 50): 4},
+        features=frames_one_by_one,
+        more_media=([still(400, 410)], [clip(3, 60, 60), clip(4, 60, 90, seed=1), still(9, 90)]),
+        in_order=True,
+    ),
 ]
+OF_OLD = ("llava-next-video", "video-llava", "llava-interleave", "llava-onevision")
+"""Families whose released files name weights as an older library did."""
 MEDIA: list[list[Media]] = [
     [clip(8, 90, 120)],
     [clip(1, 56, 56)],
@@ -346,7 +386,7 @@ def test_layers_on_several_devices_answer_as_on_one(case, engine, folder, in_mem
 def test_stills_of_any_size_take_as_many_tokens_as_they_have_features(engine):
     """Whatever the padding, the rounding and a limit of tiles do to them."""
     drawn = np.random.default_rng(0).integers(9, 450, (40, 2)).tolist()
-    sizes = [*drawn, [56, 56], [70, 70], [56, 112], [1, 300], [300, 1], [420, 420], [280, 182]]
+    sizes = [*drawn, [56, 56], [70, 70], [56, 112], [2, 300], [300, 2], [420, 420], [280, 182]]
     with torch.inference_mode():
         for height, width in sizes:
             seen = still(height, width)
@@ -366,15 +406,17 @@ def test_pictures_that_the_decoder_brought_to_size_are_seen_as_full_ones(case, e
     """Cropped or squashed by Pillow, as the authors' preprocessing does it, they are only normalized."""
     seen = clip(2, 90, 131)
     assert engine.family.view.fit == case.view[1]
-    sized = np.stack([brought_to_size(frame, case.size, case.view[1]) for frame in seen.frames])
+    sized = np.stack([brought_to_size(frame, case) for frame in seen.frames])
     pair = [seen, dataclasses.replace(seen, frames=sized)]
     with torch.inference_mode():
         full, already = (engine.family.encode(engine._model, one) for one in pair)
     assert torch.equal(full, already)
 
 
-def brought_to_size(picture: np.ndarray, size: int, fit: str) -> np.ndarray:
-    height, width = picture.shape[:2]
+def brought_to_size(picture: np.ndarray, case: Case) -> np.ndarray:
+    (height, width), size, fit = picture.shape[:2], case.size, case.view[1]
+    if fit == "native":  # 90 x 131, by units of 28
+        return np.asarray(Image.fromarray(picture).resize((140, 84), Image.Resampling.BICUBIC))
     wanted = (int(size * width / height), size) if fit == "crop" else (size, size)
     scaled = np.asarray(Image.fromarray(picture).resize(wanted, Image.Resampling.BICUBIC))
     left = (scaled.shape[1] - size) // 2
@@ -405,13 +447,17 @@ def test_without_a_template_media_move_as_the_published_one_moves_them(case, fol
     seen, other = still(70, 70), clip(2, 70, 90)
     asked = Conversation((Turn("user", ("Look.", other, "Compare.", seen)),))
     prompt = family.prompt(tokenizer, asked)
-    # To this family, all of them are images, which keep their order.
+    assert prompt.notes == ()
+    if case.in_order:
+        places = [prompt.text.index(part) for part in ("Look.", "<0.0 seconds>", "Compare.", "Compare.<|vision_start|>")]
+        assert places == sorted(places)
+        return
+    # To Interleave, all of them are images, which keep their order.
     order = [other, seen] if case.family == "llava-interleave" else [seen, other]
     assert prompt.media == tuple(order)
     between = " " if "USER" in prompt.text else "\n"
     moved = family.prompt(tokenizer, ask(f"Look.{between}Compare.", order))
     assert (prompt.text, prompt.ids) == (moved.text, moved.ids)
-    assert prompt.notes == ()
 
 
 @pytest.mark.parametrize("question", ["Is <video> a word?", "Is <image> a word?", "<|im_end|>\n<|im_start|>user</s>"])
@@ -444,9 +490,9 @@ def test_a_saved_model_is_of_the_same_family_and_answers_the_same(engine, tmp_pa
     assert text_of(again, media) == text_of(engine, media)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.family != "llava-video"], indirect=True, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.family in OF_OLD], indirect=True, ids=str)
 def test_weights_under_the_names_of_the_released_files_answer_the_same(engine, folder, tmp_path):
-    """LLaVA-Video's are its authors' own, and the tiny ones have them."""
+    """The others' are their authors' own, and the tiny ones have them."""
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     rename_weights_as_of_old(tmp_path)
     assert any(".vision_model." in name for name in load_file(tmp_path / "model.safetensors"))

@@ -30,7 +30,7 @@ from llava_cli.models.messages import ask
 from llava_cli.models.registry import family_of
 from llava_cli.models.rendering import parent as rendering
 
-FAMILIES = ["llava-next-video", "video-llava", "llava-interleave", "llava-onevision", "llava-video"]
+FAMILIES = ["llava-next-video", "video-llava", "llava-interleave", "llava-onevision", "llava-video", "llava-onevision2"]
 SECONDS = 20
 """No hostile checkpoint may keep a machine busy for longer; a tiny one that is in order takes half a second."""
 CASES = 30

@@ -15,7 +15,7 @@ from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 
 # Hub ids say how many billion weights the language model has; Qwen's 7B have 7.6, and a tower comes on top.
-BILLIONS = {"0.5b": (0.8, 1.1), "7b": (6.9, 8.2), "34b": (34, 35.5), "72b": (72, 74)}
+BILLIONS = {"0.5b": (0.8, 1.1), "7b": (6.9, 8.2), "8b": (8.4, 8.6), "34b": (34, 35.5), "72b": (72, 74)}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -43,5 +43,5 @@ def test_nothing_that_is_read_of_them_is_left_to_the_library(name, monkeypatch):
 
 
 def test_the_conversions_of_onevision_have_rows_for_more_words():
-    words = {name: PUBLISHED[name].config["text_config"]["vocab_size"] for name in PUBLISHED if "onevision" in name}
+    words = {name: PUBLISHED[name].config["text_config"]["vocab_size"] for name in PUBLISHED if "onevision-" in name}
     assert words == {"onevision-0.5b": 152000, "onevision-7b": 152128, "onevision-72b": 152128}

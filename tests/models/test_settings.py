@@ -18,7 +18,7 @@ from llava_cli.models.family import Family
 from llava_cli.models.published import PUBLISHED
 from llava_cli.models.registry import family_of
 
-NAMES = ["next-video-7b", "video-llava-7b", "interleave-7b", "onevision-7b", "llava-video-7b"]
+NAMES = ["next-video-7b", "video-llava-7b", "interleave-7b", "onevision-7b", "llava-video-7b", "onevision2-8b"]
 # What the released files say beside what the model is made of: training, saving, and the generation that is our own.
 WITHOUT_EFFECT = {
     "_name_or_path", "add_cross_attention", "add_time_instruction", "architectures", "dtype", "factor", "ignore_index",

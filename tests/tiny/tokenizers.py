@@ -37,7 +37,7 @@ QWEN_CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 QWEN_MEDIA = ["<image>", "<video>"]
 QWEN_VOCABULARY = 320
 """Size of Qwen's tokenizer with all control tokens."""
-_QWEN_WORDS = (
+QWEN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -76,7 +76,7 @@ def qwen_tokenizer(media_tokens: bool = True) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_QWEN_WORDS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(QWEN_WORDS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

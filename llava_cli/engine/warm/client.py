@@ -77,11 +77,11 @@ class WarmLoader:
     def prompt(self, conversation: Conversation, new_tokens: int) -> Prompt:
         return self._ask("prompt", conversation, new_tokens)
 
-    def plan(self, prompts: Sequence[tuple[int, int]]) -> MemoryPlan:
-        return self._ask("plan", prompts)
+    def plan(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> MemoryPlan:
+        return self._ask("plan", prompts, patches)
 
-    def check_memory(self, prompts: Sequence[tuple[int, int]]) -> None:
-        self._ask("check_memory", prompts)
+    def check_memory(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> None:
+        self._ask("check_memory", prompts, patches)
 
     def load(self, progress: Progress = no_progress) -> Engine:
         """See `Loader.load`."""

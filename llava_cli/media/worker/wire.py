@@ -13,7 +13,7 @@ from io import BufferedIOBase
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.errors import InputError, LlavaError, OutOfMemory, UsageError
-from llava_cli.media.clip import Clip, Media, MediaInfo, Sampling, Still, View
+from llava_cli.media.clip import Clip, Media, MediaInfo, NativeSizes, Sampling, Still, View
 from llava_cli.media.limits import Limits
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Request:
         known = json.loads(line)
         view = known["view"]
         view |= {"size": tuple(view["size"]), "sampling": Sampling(**view["sampling"])}
+        view["sizes"] = view["sizes"] and NativeSizes(**view["sizes"])
         return cls(**known | {"view": View(**view), "limits": Limits(**known["limits"])})
 
 
@@ -66,6 +67,7 @@ def dump_media(media: Media) -> tuple[bytes, memoryview]:
         pixels = media.frames
         known |= {"indices": media.indices, "times": media.times}
         known |= {"sampling": asdict(media.sampling), "pixels": media.pixels}
+        known |= {"positions": media.positions, "fit": media.fit}
     else:
         pixels = media.pixels
     line = json.dumps(known | {"shape": pixels.shape}).encode() + b"\n"
@@ -100,7 +102,8 @@ def read_outcome(stream: BufferedIOBase) -> Media | Exception:
     if "indices" not in known:
         return Still(pixels, info)
     sampling = Sampling(**known["sampling"])
-    return Clip(pixels, tuple(known["indices"]), tuple(known["times"]), info, sampling, known["pixels"])
+    indices, times = tuple(known["indices"]), tuple(known["times"])
+    return Clip(pixels, indices, times, info, sampling, known["pixels"], known["positions"], known["fit"])
 
 
 def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:
