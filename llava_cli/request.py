@@ -173,6 +173,13 @@ class Request:
         return messages.with_system(Conversation(turns, self.template), self.system)
 
     @property
+    def about_prompt(self) -> tuple[str, ...]:
+        """The options of this request that are about how a prompt is made, and what fits into it."""
+        return tuple(
+            f"--{name.replace('_', '-')}" for name in ("raw", "template", "prompt_ids", "fit") if getattr(self, name)
+        )
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What was changed of what the user asked for, and what may not be what the user means."""
         return (*self.notes, WRAPPED_AGAIN) if self.wrapped_again else self.notes

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Spread = Literal["uniform", "linspace", "stride"]
 Policy = Literal[Spread, "fps"]
-Fit = Literal["crop", "squash", "full"]
+Fit = Literal["crop", "squash", "inside", "full"]
 Pixels = Literal["exact", "fast"]
 
 BICUBIC = 3
@@ -41,10 +41,11 @@ class Sampling:
 class View:
     """How a checkpoint wants to see video frames; it travels down to the decoder, which scales each frame once.
 
-    `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `full` keeps
-    every pixel. `size` is (height, width) in pixels and is ignored by `full`. `exact` pixels are, to the byte, those
-    of the published preprocessing: the whole picture in RGB, scaled by Pillow with the filter `resample`, a number of
-    Pillow's. `fast` ones are converted and scaled by the decoder's own scaler at once, always bicubic.
+    `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `inside` keeps
+    it and brings only what is larger into the size, `full` keeps every pixel. `size` is (height, width) in pixels and
+    is ignored by `full`. `exact` pixels are, to the byte, those of the published preprocessing: the whole picture in
+    RGB, scaled by Pillow with the filter `resample`, a number of Pillow's. `fast` ones are converted and scaled by the
+    decoder's own scaler at once, always bicubic.
     """
 
     size: tuple[int, int]

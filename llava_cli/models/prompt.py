@@ -46,7 +46,7 @@ class Placeholder:
 
 
 Span = Text | Placeholder
-TemplateOf = Literal["checkpoint", "family", "user", "none"]
+TemplateOf = Literal["checkpoint", "family", "user", "server", "none"]
 """Whose chat template wrote a prompt; `none` did, where the user wrote it as a whole."""
 PlaceholdersOf = Callable[[Media], Sequence[Placeholder]]
 
