@@ -118,8 +118,8 @@ class Session:
         if self.endpoint is not None or "loader" in vars(self):
             return asdict(self.loader.info)
         opened = self.family.checkpoint
-        known = {"checkpoint": opened.name, "revision": opened.revision, "family": self.family.name}
-        return known | {"dummy": opened.dummy}
+        known = {"checkpoint": opened.name, "revision": opened.revision, "dummy": opened.dummy}
+        return known | {"family": self.family.name}
 
     @contextmanager
     def open_media(self) -> Iterator[OpenMedia]:
@@ -148,11 +148,7 @@ class Session:
         """
         with stage(self._progress, "starting"):
             loader = open_loader(self.family, self.load_options, self._keep_s, self.endpoint)
-        info = loader.info
-        log.debug(
-            "%s: %s, %s on %s, %s", info.checkpoint, info.family, info.quantization or info.dtype,
-            info.endpoint or info.device, info.attention,
-        )  # fmt: skip
+        log.debug("%s: %s", loader.info.checkpoint, loader.info.summary)
         return loader
 
     @cached_property

@@ -113,6 +113,13 @@ class ModelInfo:
     sent: str | None = None
     """How videos go to it."""
 
+    @property
+    def summary(self) -> str:
+        """What answers, in a few words."""
+        if self.endpoint is not None:
+            return f"{self.family or 'of an unknown family'}, at {self.endpoint}"
+        return f"{self.family}, {self.quantization or self.dtype} on {self.device}, {self.attention}"
+
 
 @dataclass
 class Timing:

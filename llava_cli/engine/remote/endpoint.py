@@ -60,7 +60,7 @@ class Endpoint:
         if way == "file":
             return way
         kind = "PNG" if self.jpeg is None else f"JPEG {self.jpeg}"
-        return f"{way} as {kind}{', with times' if self.times else ''}"
+        return f"{way} ({kind}{', with times' if self.times else ''})"
 
 
 def checked_url(text: str) -> str:

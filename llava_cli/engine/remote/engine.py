@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.bugs import as_failure
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.remote.background import Background
-from llava_cli.engine.remote.client import Client, Refused, Reply, ServerError
+from llava_cli.engine.remote.client import Client
 from llava_cli.engine.remote.counting import Counter, Seen, Unseen, seen, small
 from llava_cli.engine.remote.endpoint import Endpoint, Send
+from llava_cli.engine.remote.replies import Refused, Reply, ServerError
 from llava_cli.engine.remote.sending import Sender, Sending, metadata
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, SomeFailed, Timing
 from llava_cli.errors import LlavaError, ModelError
@@ -105,13 +106,13 @@ class RemoteEngine:
         self._client = Client(endpoint)
         self._background = Background()
         try:
-            self._listed, server = self._background.run(self._client.models())
+            self._listed = self._background.run(self._client.models())
         except BaseException:
             self.close()
             raise
         self._model = next((name for name in served.names if name in self._listed), served.names[0])
         owner = self._listed.get(self._model)
-        named = ", ".join(dict.fromkeys(filter(None, (owner, server))))
+        named = ", ".join(dict.fromkeys(filter(None, (owner, self._client.server))))
         self.info = replace(info, server=named or None)
         # vLLM begins a prompt with the first token only where the template writes it, which those of families do not.
         self._optional: dict[str, Any] = {"add_special_tokens": True} if owner == "vllm" and served.like else {}
