@@ -33,7 +33,7 @@ TESTED_ELSEWHERE = {
 LAYERS = (
     ("llava_cli",),
     ("errors", "machine", "wrap", "demo", "words", "progress"),
-    ("texts", "status", "stdin"),
+    ("texts", "status", "stdin", "extras"),
     ("atomic", "bugs", "config", "hub"),
     ("media",),
     ("models",),
@@ -51,6 +51,7 @@ LIBRARIES = {
     "transformers": {"engine", "models", "demo.training"},
     "typer": {"cli"},
     "rich": {"status"},
+    "openai": {"engine"},
 }
 """Who may import what."""
 
