@@ -17,6 +17,8 @@ Send = Literal["auto", "frames", "images", "file"]
 KEY = "OPENAI_API_KEY"
 """The variable that holds the key; there is no other way to give one."""
 
+_LONGEST_SHOWN = 60
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -76,7 +78,9 @@ def checked_url(text: str) -> str:
     except ValueError:
         sound = False
     if not sound or re.search(r"[\s\x00-\x20\x7f]", url) or not url.isascii():
-        raise UsageError(f"{masked(text)!a} is no server's address; one looks like http://HOST:8000/v1")
+        shown = re.sub(".*@", "***@", text, flags=re.DOTALL)
+        cut = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+        raise UsageError(f"{cut!a} is no server's address; one looks like http://HOST:8000/v1")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             f"{masked(url).partition('?')[0].partition('#')[0]}: a server's address has no user name, password or "

@@ -24,8 +24,10 @@ def test_what_is_none(url: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["http://me:secret@h/v1", "https://h/v1?key=secret", "http://h/v1#secret",
-                                 "http://secret@h/v1", "http://me:secret@h:port/v1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url", ["http://me:secret@h/v1", "https://h/v1?key=secret", "http://h/v1#secret", "http://secret@h/v1",
+            "http://me:secret@h:port/v1", "ftp://me:secret@h/v1"],
+)  # fmt: skip
 def test_an_address_with_a_secret_is_refused_without_telling_it(url: str) -> None:
     with pytest.raises(UsageError) as raised:
         Endpoint(url)
