@@ -25,6 +25,7 @@ TOKENS = 16
 """That each picture takes."""
 TEMPLATE = 5
 """Tokens of a prompt besides its words and pictures."""
+USAGE = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
 
 
 @dataclass
@@ -52,8 +53,6 @@ class Server:
     most_at_once: int = 0
     """Questions, so far."""
     now: int = 0
-    hold: threading.Barrier | None = None
-    """Where so many questions wait for each other."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     """The bodies of questions, probes left out."""
     probes: list[dict[str, Any]] = field(default_factory=list)
@@ -89,8 +88,6 @@ class Handler(BaseHTTPRequestHandler):
         (self.site.asked if question else self.site.probes).append(self.body)
         self.site.now += question
         self.site.most_at_once = max(self.site.most_at_once, self.site.now)
-        if question and self.site.hold is not None:
-            self.site.hold.wait(20)
         try:
             if question and self.site.faults:
                 self.site.faults.pop(0)(self)
@@ -279,7 +276,7 @@ def long_line(handler: Handler) -> None:
         handler.piece("x" * 10_000_000)
         return
     message = {"role": "assistant", "content": "x" * 10_000_000}
-    handler.say(completion([{"index": 0, "message": message, "finish_reason": "stop"}], usage={}))
+    handler.say(completion([{"index": 0, "message": message, "finish_reason": "stop"}], usage=USAGE))
 
 
 def endless(handler: Handler) -> None:
@@ -295,16 +292,16 @@ def endless(handler: Handler) -> None:
 
 def unfinished(handler: Handler) -> None:
     message = {"role": "assistant", "content": "I"}
-    handler.say(completion([{"index": 0, "message": message, "finish_reason": "content_filter"}], usage={}))
+    handler.say(completion([{"index": 0, "message": message, "finish_reason": "content_filter"}], usage=USAGE))
 
 
 def wordless(handler: Handler) -> None:
     message = {"role": "assistant", "content": None, "reasoning_content": "Let me see"}
-    handler.say(completion([{"index": 0, "message": message, "finish_reason": "stop"}], usage={}))
+    handler.say(completion([{"index": 0, "message": message, "finish_reason": "stop"}], usage=USAGE))
 
 
 def no_choices(handler: Handler) -> None:
-    handler.say(completion([], usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}))
+    handler.say(completion([], usage=USAGE))
 
 
 def no_json(handler: Handler) -> None:

@@ -96,23 +96,36 @@ def test_an_answer_that_never_comes_has_an_end(ask: Ask, server: Server, fault) 
     assert server.given_up.wait(5)
 
 
+NO_STREAM = "its answer is no stream but "
+NO_ANSWER = "what it says is no answer"
+
+
 @pytest.mark.parametrize(
-    "fault",
-    [faults.html, faults.plain, faults.long_line, faults.endless, faults.unfinished, faults.wordless,
-     faults.no_choices, faults.no_json, faults.other_json],
-)  # fmt: skip
-@pytest.mark.parametrize("streamed", [False, True])
-def test_nonsense_is_no_answer(ask: Ask, server: Server, fault, streamed) -> None:
+    ("fault", "whole", "streamed"),
+    [
+        (faults.html, NO_ANSWER, f"{NO_STREAM}text/html"),
+        (faults.plain, NO_ANSWER, f"{NO_STREAM}text/plain"),
+        (faults.long_line, "its answer is longer than 100 tokens can be", None),
+        (faults.endless, "its answer is larger than 64 MiB", None),
+        (faults.unfinished, "the answer was not finished: finish_reason is content_filter", NO_STREAM),
+        (faults.wordless, NO_ANSWER, NO_STREAM),
+        (faults.no_choices, NO_ANSWER, NO_STREAM),
+        (faults.no_json, NO_ANSWER, NO_STREAM),
+        (faults.other_json, NO_ANSWER, NO_STREAM),
+    ],
+)
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_nonsense_is_no_answer(ask: Ask, server: Server, fault, whole, streamed, in_pieces) -> None:
     server.faults = [fault] * 3
-    told: list[str] | None = [] if streamed else None
+    told: list[str] = []
     with pytest.raises(ServerError) as raised:
-        ask(told, retries=0)
+        ask(told if in_pieces else None, retries=0)
     message = str(raised.value)
-    assert message.startswith(f"{server.url}: ")
+    assert message.startswith(f"{server.url}: {streamed or whole if in_pieces else whole}")
     assert "\n" not in message
     assert len(message) < 500
     assert raised.value.exit_code == ExitCode.MODEL
-    assert not told or "".join(told) == ""
+    assert told == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -175,7 +174,7 @@ def test_a_list_of_single_stills_costs_a_probe_for_its_question_only(connect: Co
 
 def test_so_many_at_once_and_not_more(connect: Connect, server: Server) -> None:
     engine = connect(concurrency=3)
-    server.hold = threading.Barrier(3)  # which fewer would wait at for ever
+    server.faults = [lambda handler: (time.sleep(0.3), handler.answer())] * 9
     assert len(engine.answer([query() for _ in range(9)])) == 9
     assert server.most_at_once == 3
 
