@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from llava_cli.answer import Answer as Answer
     from llava_cli.answer import AnswerStream as AnswerStream
     from llava_cli.api import Model as Model
+    from llava_cli.api import connect as connect
     from llava_cli.api import frames as frames
     from llava_cli.api import load as load
     from llava_cli.batch.jobs import Job as Job
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 # What is asked for is imported then: a TAB in the shell must not wait for libraries.
 _HOMES = {
     "load": "api",
+    "connect": "api",
     "frames": "api",
     "Model": "api",
     "Chat": "chat",

@@ -105,7 +105,7 @@ class Answer:
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        return (*self.prepared.request.warnings, *filter(None, [self.cut]))
+        return (*self.prepared.request.warnings, *self.completion.notes, *filter(None, [self.cut]))
 
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's `--json`; see llava-record(5)."""

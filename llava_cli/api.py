@@ -12,6 +12,7 @@ from llava_cli.batch.jobs import Job, items_of
 from llava_cli.batch.task import Failure
 from llava_cli.chat import Chat
 from llava_cli.engine.device_map import parse_device_map
+from llava_cli.engine.remote.endpoint import Endpoint, Send
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Policy, Positions, Sampling, Still, View
@@ -111,6 +112,46 @@ def load(
         progress=progress,
     )
     return Model(session)
+
+
+def connect(
+    url: str,
+    model: str,
+    *,
+    family: str | os.PathLike[str] | None = None,
+    send: Send = "auto",
+    jpeg: int | None = None,
+    times: bool = False,
+    concurrency: int = Endpoint.concurrency,
+    timeout: float = Endpoint.timeout_s,
+    retries: int = Endpoint.retries,
+    limits: Limits = LIMITS,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> Model:
+    """A model that a server has, which speaks OpenAI's protocol; it is asked when the first question comes.
+
+    Frames are chosen and read here. The server's key is in the environment, as OPENAI_API_KEY. Of `Options`, `raw`,
+    `template`, `prompt_ids` and `fit` are about prompts made here, and cannot be used.
+
+    Args:
+        url: such as http://HOST:8000/v1.
+        model: the server's name for it; a short name stands for its hub id.
+        family: a short name, a family or a folder whose way to see videos is used, where `model` does not tell it.
+        send: how a video goes to the server: `frames`, `images`, `file`, or `auto` to find out.
+        jpeg: the quality of pictures sent as JPEG; they are sent as PNG otherwise, which loses nothing.
+        times: tell the model at which time each frame is.
+        concurrency: how many questions of `map` are asked at the same time.
+        timeout: seconds for an answer, tries included.
+        retries: how often a question is asked again where the server is busy or fails.
+
+    Raises:
+        UsageError: the address or a number makes no sense.
+        ModelError: there is no such family.
+    """
+    like = None if family is None else os.fspath(family)
+    endpoint = Endpoint(url, like, send, jpeg, times, concurrency, timeout, retries)
+    return Model(Session(model, endpoint=endpoint, limits=limits, workers=workers, progress=progress))
 
 
 def frames(

@@ -30,10 +30,11 @@ class Chat:
             request: how to see and to answer; its history goes before the first question, which brings its media.
 
         Raises:
-            UsageError: it says that its question is a whole prompt.
+            UsageError: it says that its question is a whole prompt, or asks for what a server cannot do.
         """
         if request.raw:
             raise UsageError("a raw prompt is the whole prompt: it cannot be part of a conversation")
+        session.check(request)
         self._session = session
         self._settings = replace(request, question=None, media=(), history=())
         self._media = OpenMedia(session.pool, session.limits)

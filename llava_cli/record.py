@@ -25,6 +25,11 @@ from llava_cli.words import counted, one_line
 
 SCHEMA_VERSION = 1
 
+_OF_SOME = ("device_map", "worker", "endpoint", "server", "sent")
+"""What is said only of models that have it."""
+_NO_MATTER = ("worker", "server")
+"""What of a model makes no other work of it."""
+
 Asked = Mapping[str, Any]
 """What `Request.asked` gives."""
 
@@ -138,7 +143,7 @@ def time_text(record: dict[str, Any], total_s: float) -> str:
 def _model(known: Mapping[str, Any]) -> dict[str, Any]:
     """What answers, as far as it is known; what is only said of some is left out of others."""
     names = (one.name for one in fields(ModelInfo))
-    return {name: known.get(name) for name in names if name not in ("device_map", "worker") or known.get(name)}
+    return {name: known.get(name) for name in names if name not in _OF_SOME or known.get(name)}
 
 
 def _memory(plan: MemoryPlan) -> dict[str, Any]:
@@ -146,7 +151,7 @@ def _memory(plan: MemoryPlan) -> dict[str, Any]:
     return plan.sizes | ({"devices": devices} if devices else {})
 
 
-def frames_record(medium: Media, visual_tokens: int) -> dict[str, Any]:
+def frames_record(medium: Media, visual_tokens: int | None) -> dict[str, Any]:
     """The record of what of a file would be shown, with no question about it."""
     return {"schema_version": SCHEMA_VERSION, **_media(medium, visual_tokens)}
 
@@ -202,7 +207,7 @@ def _record(id: str | int | None, status: str, asked: Asked, **known: Any) -> di
 def _id_of(asked: Asked, media: Sequence[Media | Mapping[str, Any]], model: Mapping[str, Any] | None) -> str:
     """The same for the same work: all that was asked, what was shown for it to the pixel, and who answers."""
     shown = [one if isinstance(one, Mapping) else [one.info.path, *_seen(one)] for one in media]
-    same = model and {key: value for key, value in model.items() if key != "worker"}
+    same = model and {key: value for key, value in model.items() if key not in _NO_MATTER}
     known = json.dumps([asked, shown, same], sort_keys=True)
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 

@@ -19,6 +19,7 @@ from llava_cli.texts import check_name, check_text, path_entry
 
 if TYPE_CHECKING:
     from llava_cli.models.family import Family
+    from llava_cli.models.served import Served
 
 DESCRIBE = {"video": "Describe this video in detail.", "image": "Describe this image in detail."}
 """What is asked where nothing else is."""
@@ -47,7 +48,7 @@ class FrameChoice:
     video_positions: Positions | None = None
     """What the vision tower is told of when a frame is shown."""
 
-    def prepared(self, family: Family) -> View:
+    def prepared(self, family: Family | Served) -> View:
         """A family's view, with frames prepared as was chosen.
 
         Raises:
@@ -195,6 +196,13 @@ class Request:
         if not self._ends_with_history:
             turns += messages.ask(self.text(media), media).turns
         return messages.with_system(Conversation(turns, self.template), self.system)
+
+    @property
+    def about_prompt(self) -> tuple[str, ...]:
+        """The options of this request that are about how a prompt is made, and what fits into it."""
+        return tuple(
+            f"--{name.replace('_', '-')}" for name in ("raw", "template", "prompt_ids", "fit") if getattr(self, name)
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:

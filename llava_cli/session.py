@@ -19,39 +19,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.answer import Answer, AnswerStream, Prepared
-from llava_cli.engine.types import Engine, LoadOptions, Query
-from llava_cli.errors import LlavaError, OutOfMemory
+from llava_cli.engine.loaders import open_loader
+from llava_cli.engine.remote.endpoint import Endpoint
+from llava_cli.engine.types import Engine, LoadOptions, ModelLoader, Query
+from llava_cli.errors import LlavaError, OutOfMemory, UsageError
 from llava_cli.media.clip import Media, View
 from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
 from llava_cli.media.limits import Limits
 from llava_cli.media.named import WHOLE, Excerpt
 from llava_cli.media.opened import OpenMedia
 from llava_cli.media.worker.pool import DecodePool
-from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
+from llava_cli.models.checkpoint import DEFAULT, DEMO
 from llava_cli.models.family import Family
-from llava_cli.models.registry import family_of
+from llava_cli.models.registry import open_family as open_family
+from llava_cli.models.served import Served, open_served
 from llava_cli.progress import Progress, no_progress, stage
 from llava_cli.request import WRAPPED_AGAIN, Request
 
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
-    from llava_cli.engine.loader import Loader
     from llava_cli.engine.memory import MemoryPlan
-    from llava_cli.engine.warm.client import WarmLoader
 
 log = logging.getLogger(__name__)
-
-
-def open_family(
-    checkpoint: str, revision: str | None = None, rope_factor: float | None = None, dummy: bool = False
-) -> Family:
-    """The family of a checkpoint, read from its small files: how it sees and how it is asked.
-
-    Raises:
-        ModelError: there is no such checkpoint, or no family knows it.
-    """
-    opened = dummy_checkpoint(checkpoint) if dummy else open_checkpoint(checkpoint, revision)
-    return family_of(opened if rope_factor is None else with_linear_rope(opened, rope_factor))
 
 
 def _know(error: BaseException, model: Mapping[str, Any]) -> None:
@@ -62,6 +51,9 @@ def _know(error: BaseException, model: Mapping[str, Any]) -> None:
 
 class Session:
     """One checkpoint and the processes that decode for it. Weights are read when they are first needed."""
+
+    family: Family | Served
+    endpoint: Endpoint | None = None
 
     def __init__(
         self,
@@ -74,6 +66,7 @@ class Session:
         limits: Limits = DEFAULT_LIMITS,
         workers: int = 1,
         keep_s: float | None = None,
+        endpoint: Endpoint | None = None,
         progress: Progress = no_progress,
     ) -> None:
         """Open a checkpoint.
@@ -91,21 +84,24 @@ class Session:
             ModelError: there is no such checkpoint, or no family knows it.
         """
         self.load_options, self.limits, self._progress = load, limits, progress
-        self.rope_factor, self._keep_s = rope_factor, keep_s
+        self.rope_factor, self._keep_s, self.endpoint = rope_factor, keep_s, endpoint
         self._told_of_device = False
         self._told: set[str] = set()
         self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
         try:
-            self.family = open_family(checkpoint, revision, rope_factor, dummy)
+            if endpoint is None:
+                self.family = open_family(checkpoint, revision, rope_factor, dummy)
+            else:
+                self.family = open_served(checkpoint, endpoint.family)
         except BaseException as error:
             _know(error, {"checkpoint": checkpoint, "revision": revision, "dummy": dummy})
             self.close()
             raise
 
     def close(self) -> None:
-        """End the decoding processes, and leave the worker, if there is one."""
+        """End the decoding processes, and leave the worker or the server, if there is one."""
         self.pool.close()
-        if self._keep_s is not None and "loader" in vars(self):
+        if "loader" in vars(self):
             self.loader.close()
 
     def __enter__(self) -> Session:
@@ -119,11 +115,11 @@ class Session:
     @property
     def known_model(self) -> dict[str, Any]:
         """As much of a record's `model` as is known by now."""
-        if "loader" in vars(self):
+        if self.endpoint is not None or "loader" in vars(self):
             return asdict(self.loader.info)
         opened = self.family.checkpoint
-        known = {"checkpoint": opened.name, "revision": opened.revision, "family": self.family.name}
-        return known | {"dummy": opened.dummy}
+        known = {"checkpoint": opened.name, "revision": opened.revision, "dummy": opened.dummy}
+        return known | {"family": self.family.name}
 
     @contextmanager
     def open_media(self) -> Iterator[OpenMedia]:
@@ -145,7 +141,7 @@ class Session:
         return [(medium.path, self.view(request, medium.excerpt)) for medium in request.shown]
 
     @cached_property
-    def loader(self) -> Loader | WarmLoader:
+    def loader(self) -> ModelLoader:
         """Everything about the model but its weights.
 
         Raises:
@@ -153,27 +149,9 @@ class Session:
             ModelError: the checkpoint is incomplete or damaged.
         """
         with stage(self._progress, "starting"):
-            loader = self._local_loader() if self._keep_s is None else self._warm_loader(self._keep_s)
-        info = loader.info
-        log.debug(
-            "%s: %s, %s on %s, %s", info.checkpoint, info.family, info.quantization or info.dtype, info.device,
-            info.attention,
-        )  # fmt: skip
+            loader = open_loader(self.family, self.load_options, self._keep_s, self.endpoint)
+        log.debug("%s: %s", loader.info.checkpoint, loader.info.summary)
         return loader
-
-    def _local_loader(self) -> Loader:
-        from llava_cli.engine.loader import Loader
-
-        return Loader(self.family, self.load_options)
-
-    def _warm_loader(self, keep_s: float) -> Loader | WarmLoader:
-        from llava_cli.engine.warm.client import WarmLoader
-
-        try:
-            return WarmLoader(self.family, self.load_options, keep_s, self._local_loader)
-        except OSError as error:
-            log.warning("no worker can be had (%s): answering in this process", error)
-            return self._local_loader()
 
     @cached_property
     def engine(self) -> Engine:
@@ -236,6 +214,7 @@ class Session:
             UsageError: the prompt that the user wrote, or whose template, cannot be used.
             TooLong, OutOfMemory: it does not fit, and may not show fewer frames.
         """
+        self.check(request)
         while True:
             media.begin(self.views(request))
             self._use_the_time(media, answering)
@@ -275,15 +254,27 @@ class Session:
             UsageError: a raw prompt does not place all media, or the user's template fails.
             InputError, ModelError: the media are not what the history says, or no template shows them.
         """
+        self.check(request)
         conversation = request.conversation(shown)
         prompt = self.loader.prompt(conversation, request.generation.max_new_tokens)
-        log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
-        log.debug("prompt: %s", json.dumps(prompt.text, ensure_ascii=False))
+        notes = (*self.family.remarks(shown), *self.family.doubts(self.loader.info.dtype))
+        if prompt is not None:
+            log.debug("%d prompt tokens, %d of them visual", len(prompt.ids), sum(prompt.visual_tokens))
+            log.debug("prompt: %s", json.dumps(prompt.text, ensure_ascii=False))
+            notes = (*prompt.notes, *notes)
         self._tell_of_device()
-        notes = (*prompt.notes, *self.family.remarks(shown), *self.family.doubts(self.loader.info.dtype))
         self._tell_once((*notes, WRAPPED_AGAIN) if request.wrapped_again else notes)
         request = replace(request, notes=(*request.notes, *notes))
         return Prepared(request, tuple(shown), Query(conversation, request.generation, prompt), decode_s)
+
+    def check(self, request: Request) -> None:
+        """Refuse what can be done only where the prompt is made.
+
+        Raises:
+            UsageError: a server makes it.
+        """
+        if self.endpoint is not None and request.about_prompt:
+            raise UsageError(f"{request.about_prompt[0]} cannot be used with an endpoint: its server makes the prompt")
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
         """The memory that these take when they are answered together."""
@@ -348,8 +339,8 @@ class Session:
 
     def _use_the_time(self, media: OpenMedia, answering: bool) -> None:
         """Import libraries while media are decoded elsewhere; where that takes longer, read the weights too."""
-        loader = self.loader
-        if answering and media.busy and loader.family.checkpoint.is_here:
+        _ = self.loader
+        if answering and media.busy and self.family.checkpoint.is_here:
             _ = self.engine
 
     def _tell_of_device(self) -> None:

@@ -44,6 +44,7 @@ ENVIRONMENT = [
     ("HF_HOME, HF_HUB_CACHE", "where checkpoints are stored"),
     ("HF_TOKEN", "for checkpoints with restricted access"),
     ("HF_HUB_OFFLINE", "1: never use the network"),
+    ("OPENAI_API_KEY", "the key of the server that --endpoint names; it is sent to that server only, and kept nowhere"),
     ("NO_COLOR, TERM=dumb", "no colour, no progress bars"),
     ("CUDA_VISIBLE_DEVICES", "the GPUs that may be used"),
 ]

@@ -38,8 +38,8 @@ KEYS = [
     ("error.message", "text: the message on stderr"),
     ("model.checkpoint", "as it was named, a short name as its hub id"),
     ("model.revision", "the commit on the hub; null for a folder"),
-    ("model.family", "which family read it"),
-    ("model.dtype", "float32, bfloat16 or float16"),
+    ("model.family", "which family read it; null of a server's model that is of no known family"),
+    ("model.dtype", "float32, bfloat16 or float16; like device and attention null where a server answers"),
     ("model.quantization", "nf4, int8 or null"),
     ("model.device", "where it ran; of several devices the first, where all lies that is no layer"),
     ("model.attention", "which implementation"),
@@ -47,7 +47,18 @@ KEYS = [
     ("model.rope_scaling", "linear:FACTOR where positions are stretched; or null"),
     ("model.device_map", "which layers lie on each device, as 0-29; only if there are several"),
     ("model.worker", "true where a worker (--keep) has answered; only then"),
-    ("model.template", "whose chat template wrote the prompt: checkpoint, family or user (--template); none: --raw"),
+    ("model.endpoint", "address of the server that has answered (--endpoint); only then"),
+    ("model.server", "what that server calls itself, where it does; no part of the id"),
+    (
+        "model.sent",
+        "how videos were sent to it: frames, images or file, as PNG or JPEG of which quality, and whether with the "
+        "frames' times; auto if none was",
+    ),
+    (
+        "model.template",
+        "whose chat template wrote the prompt: checkpoint, family or user (--template); server: the server's; none: "
+        "--raw",
+    ),
     ("media[].path", "the file's name; bytes that are not text are escaped"),
     ("media[].path_b64", "the name's exact bytes in base64, if they are not text"),
     ("media[].kind", "video or image"),
@@ -67,7 +78,11 @@ KEYS = [
     ("media[].frame_size.height", "pixels"),
     ("media[].frames[].index", "place of the frame in the video, 0 first"),
     ("media[].frames[].time", "seconds from the start of the video"),
-    ("media[].visual_tokens", "tokens that it took in the prompt"),
+    (
+        "media[].visual_tokens",
+        "tokens that it took in the prompt. Of a server: how many more the prompt had than the same without media, "
+        "which is asked for once for each text; several media share them as they would take them alone",
+    ),
     ("media[].warnings", "texts: what was odd about it"),
     ("generation.max_new_tokens", "the longest answer"),
     ("generation.do_sample", "whether it was sampled"),
@@ -80,7 +95,10 @@ KEYS = [
     ("timing.load_s", "seconds for loading"),
     ("timing.decode_s", "seconds for reading the media"),
     ("timing.encode_s", "seconds in the vision tower"),
-    ("timing.first_token_s", "seconds from the start of the prefill to the first token"),
+    (
+        "timing.first_token_s",
+        "seconds from the start of the prefill to the first token; from a server, to its first words, and 0 in lists",
+    ),
     ("timing.generate_s", "seconds from the start of the prefill to the last token"),
     (
         "memory",
@@ -89,8 +107,8 @@ KEYS = [
     ),
     (
         "warnings",
-        "texts: what was changed of what was asked for, what may not be what was meant, and whether the answer was cut "
-        "off",
+        "texts: what was changed of what was asked for, what may not be what was meant, whether the answer was cut "
+        "off, and whether a server has dropped some of the pictures, or chosen the frames itself (--send file)",
     ),
     ("prompt_text", "the prompt, a placeholder for each medium or picture; only with --prompt-ids or --dry-run"),
     ("prompt_ids", "pairs of a token id and how often it follows itself; only with --prompt-ids"),
@@ -129,6 +147,10 @@ ERROR_CODES = [
     ("changed", "a file was changed while it was read; the next run takes it as it is then"),
     ("job", "a line of a list is no job; the message has its number"),
     ("model", "the checkpoint cannot be found or used"),
+    ("unreachable", "the server (--endpoint) is not there; in a list this ends the run, and leaves no record"),
+    ("refused", "the server does not take the request: its key, its model, its length, or what it holds"),
+    ("server", "the server fails, takes longer than --endpoint-timeout, or says what is no answer"),
+    ("unseen", "the server has answered without the media, as its count of tokens tells"),
     ("senseless", "its weights yield no numbers, or the same of every word"),
     ("not_found", "it is not on the hub, or private"),
     ("gated", "its terms have to be accepted first"),

@@ -9,8 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from serving import TransformersServer
 
 # Before torch is imported, here or in a program that a test starts: models this small are slower on several threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -58,6 +62,15 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path
 
     return path_of
+
+
+@pytest.fixture(scope="session")
+def transformers_server(checkpoints: Callable[[str], Path]) -> Iterator[TransformersServer]:
+    """A server that nobody here wrote, on this machine, with a tiny interleave checkpoint."""
+    import serving
+
+    with serving.transformers(checkpoints("llava-interleave")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

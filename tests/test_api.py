@@ -35,7 +35,8 @@ def model():
 def test_the_public_names_are_these_and_all_of_them_are_there():
     assert llava.__all__ == sorted([
         "Answer", "AnswerStream", "Chat", "Clip", "ExitCode", "Failure", "InputError", "Job", "Limits", "LlavaError",
-        "Model", "ModelError", "OutOfMemory", "OutputError", "Still", "UsageError", "__version__", "frames", "load",
+        "Model", "ModelError", "OutOfMemory", "OutputError", "Still", "UsageError", "__version__", "connect", "frames",
+        "load",
     ])  # fmt: skip
     assert all(getattr(llava, name) is not None for name in llava.__all__)
     assert dir(llava) == llava.__all__

@@ -101,6 +101,9 @@ def test_the_record_s_page_tells_every_key():
         "memory",
         "model.device_map",
         "model.worker",
+        "model.endpoint",
+        "model.server",
+        "model.sent",
     }
     assert found - {"model", "media", "label"} == told  # null or empty in an error; the list's own
     assert {key for record in listed for key in record} >= {key for key, _ in LIST_KEYS} - {"(others)"}

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 from answers import CLIP, MODEL, STILL, answered, completion
 
+from llava_cli.answer import Answer, Prepared
 from llava_cli.engine.memory import MemoryPlan
-from llava_cli.engine.types import Generation
+from llava_cli.engine.types import Generation, Query
 from llava_cli.errors import InputError
 from llava_cli.media.named import Excerpt
-from llava_cli.models.messages import MediaPath, Message
+from llava_cli.models.messages import MediaPath, Message, ask
 from llava_cli.models.prompt import Prompt
 from llava_cli.record import SCHEMA_VERSION, answer_record, error_record, plan_record, plan_text, to_json
 from llava_cli.request import FrameChoice, Request
@@ -152,3 +153,23 @@ def test_whatever_a_record_holds_its_line_is_json_in_utf_8():
     json.dumps(read, ensure_ascii=False).encode()
     assert read["answer"] == "a\\ud83d \U0001f600"
     assert read["label"] == {"\\udcff": ["\\udc80"]}
+
+
+def test_a_server_is_told_and_only_its_name_for_itself_is_no_part_of_the_work(monkeypatch):
+    there = replace(MODEL, dtype=None, device=None, endpoint="http://h/v1", server="vllm", sent="frames (PNG)")
+    changes = [{}, {"server": "other"}, {"server": None}, {"endpoint": "http://g/v1"}, {"sent": "images (PNG)"}]
+    ids = []
+    for change in changes:
+        monkeypatch.setattr("answers.MODEL", replace(there, **change))
+        record = answered()
+        ids.append(record["id"])
+        assert record["model"]["endpoint"] == change.get("endpoint", "http://h/v1")
+        assert record["model"].get("server") == change.get("server", "vllm")
+    assert ids[0] == ids[1] == ids[2]
+    assert len({*ids}) == 3
+
+
+def test_what_there_is_to_say_of_an_answer_s_making_is_a_warning():
+    done = completion(notes=("some frames were dropped",))
+    prepared = Prepared(Request("What?", notes=("fewer frames",)), (STILL, CLIP), Query(ask("What?", [STILL, CLIP])), 0)
+    assert Answer(prepared, done, MODEL).record()["warnings"] == ["fewer frames", "some frames were dropped"]

@@ -156,3 +156,10 @@ def test_all_that_is_asked_is_told_and_a_new_field_by_itself():
         tone: str = "plain"
 
     assert Later("Why?", tone="shrill").asked()["tone"] == "shrill"
+
+
+def test_options_about_a_prompt_that_is_made_here_are_known():
+    assert Request("Why?", system="Be brief.").about_prompt == ()
+    asked = Request("{{ Why? }}", template="{{ x }}", fit=True, prompt_ids=True)
+    assert asked.about_prompt == ("--template", "--prompt-ids", "--fit")
+    assert Request("<video>", raw=True).about_prompt == ("--raw",)

@@ -14,7 +14,7 @@ from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.task import Task
 from llava_cli.bugs import ENDINGS, as_failure
-from llava_cli.engine.types import Completion, Generation, Query
+from llava_cli.engine.types import Completion, Generation, Query, SomeFailed, Unreachable
 from llava_cli.errors import LlavaError, OutOfMemory, forget_origin
 from llava_cli.models.messages import ask
 from llava_cli.session import Session
@@ -44,6 +44,8 @@ class Batcher:
         """
         if not ready:
             return []
+        if self._session.endpoint is not None:
+            return _first(ready, self.limit)
         oldest = ready[0]
         if len(oldest) > 1:
             size = self._size(oldest)
@@ -64,13 +66,18 @@ class Batcher:
         Each task comes with its answer or error, and with how many were answered together.
 
         Raises:
-            LlavaError: the engine cannot be loaded.
+            LlavaError: the engine cannot be loaded, or nobody answers any more.
         """
         result = self._attempt(batch)
         if isinstance(result, list):
-            for task, completion in zip(batch, result, strict=True):
+            for task, outcome in zip(batch, result, strict=True):
                 job = task.item if isinstance(task.item, Job) else None
-                yield task, Answer(task.ready, completion, self._session.engine.info, job), len(batch)
+                if not isinstance(outcome, LlavaError):
+                    yield task, Answer(task.ready, outcome, self._session.engine.info, job), len(batch)
+                elif not isinstance(outcome, Unreachable):
+                    yield task, outcome, len(batch)
+            if gone := next((outcome for outcome in result if isinstance(outcome, Unreachable)), None):
+                raise gone  # what it leaves without a record is done by the next run
         elif len(batch) == 1:
             yield batch[0], result, 1
         else:
@@ -93,7 +100,7 @@ class Batcher:
 
         return 1 + bisect.bisect(sizes, False, key=is_too_large)
 
-    def _attempt(self, batch: Sequence[Task]) -> list[Completion] | LlavaError:
+    def _attempt(self, batch: Sequence[Task]) -> list[Completion | LlavaError] | LlavaError:
         engine = self._session.engine
         started = time.perf_counter()
         failure: LlavaError
@@ -101,15 +108,17 @@ class Batcher:
             completions = engine.answer([task.ready.query for task in batch])
             if len(completions) != len(batch):
                 raise ValueError(f"{len(completions)} answers to {len(batch)} questions")
-        except ENDINGS:
+        except (*ENDINGS, Unreachable):
             raise
+        except SomeFailed as error:
+            return list(error.outcomes)
         except LlavaError as error:
             failure = error
         except BaseException as error:
             failure = self._bug(error, len(batch))
         else:
             self._bugs = 0
-            return completions
+            return [*completions]
         finally:
             self._tally.engine_s += time.perf_counter() - started
         # Only here, where the exception and with it every tensor of the failed call are gone, can memory be given back.
@@ -139,3 +148,10 @@ class Batcher:
         except BaseException:
             return False
         return True
+
+
+def _first(ready: list[list[Task]], most: int) -> list[Task]:
+    """Take out the oldest, as many as may be: a server makes batches of its own of them."""
+    waiting = [task for tasks in ready for task in tasks]
+    ready[:] = [[task] for task in waiting[most:]]
+    return waiting[:most]

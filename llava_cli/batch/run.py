@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 from llava_cli.batch.batcher import LARGEST, Batcher
 from llava_cli.batch.feed import Feed, Tasks
@@ -20,6 +21,9 @@ from llava_cli.request import Request
 from llava_cli.session import Session
 
 _MOST_WORKERS = 8
+_ROUNDS = 4
+"""How many times as many questions as a server is asked at once are handed to it together: one that takes long keeps
+its own place only."""
 
 
 def default_workers() -> int:
@@ -49,8 +53,10 @@ def open_batch(
         strict: stop at the first failure.
 
     Raises:
+        UsageError: a server cannot do what `defaults` ask for.
         OutputError: a file cannot be written, or holds something else.
     """
+    session.check(defaults)
     with ExitStack() as stack:
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
@@ -58,11 +64,14 @@ def open_batch(
         writers = open_writers(outputs)
         for writer in writers:
             stack.callback(writer.discard)
-        known = checkpoint_identity(session.family.checkpoint, session.load_options, session.rope_factor)
+        known = _identity(session)
         tasks = Tasks(defaults, session.view, settings_of(known, asked or defaults.generation), session.limits)
         feed = stack.enter_context(closing(Feed(tasks.groups(items()), ahead=2 * cores())))
-        # A sampled answer depends on what it is batched with: alone, its seed repeats it.
-        limit = 1 if defaults.generation.do_sample else batch_size or LARGEST
+        limit = batch_size or LARGEST
+        if session.endpoint is not None:
+            limit = batch_size or _ROUNDS * session.endpoint.concurrency
+        elif defaults.generation.do_sample:
+            limit = 1  # it depends on what it is batched with: alone, its seed repeats it
         tally = Tally()
         batcher = Batcher(session, tally, limit)
         window = 2 * (limit + cores())
@@ -70,3 +79,11 @@ def open_batch(
         yield stack.enter_context(closing(scheduler))
         for writer in writers:
             writer.close()
+
+
+def _identity(session: Session) -> dict[str, Any]:
+    """What of who answers can change an answer."""
+    family, endpoint = session.family, session.endpoint
+    if endpoint is not None:
+        return {**endpoint.identity, "model": family.checkpoint.name, "family": family.name}
+    return checkpoint_identity(family.checkpoint, session.load_options, session.rope_factor)

@@ -132,7 +132,7 @@ def _token_stages(
 def _notes(engine: LocalEngine, prepared: Prepared, asked: Asked, speed: Speed, runs: int) -> list[str]:
     info, new_tokens = engine.info, len(asked.completion.ids)
     frames = sum(len(clip.frames) for clip in prepared.media if isinstance(clip, Clip))
-    whose = "torch's on the GPU" if info.device.startswith("cuda") else "the whole process's, libraries included"
+    whose = "torch's on the GPU" if str(info.device).startswith("cuda") else "the whole process's, libraries included"
     same = "The tokens are the same."
     if asked.same_tokens < new_tokens:
         same = f"The first {asked.same_tokens} of {new_tokens} tokens are the same: rounding decides close calls."

@@ -73,7 +73,7 @@ def bench_batch(
     )
     _plain_loop(session, asked(pixels.exact)[:1])  # nobody pays for what is only done the first time
     info = session.engine.info
-    rows = _rows(roads, runs, info.device, told)
+    rows = _rows(roads, runs, str(info.device), told)
     count = clips * len(QUESTIONS)
     title = f"{count} questions about {clips} clips to {Path(info.checkpoint).name}"
     notes = [

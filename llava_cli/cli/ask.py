@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llava_cli.cli import options
+from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.frames import check_sheet, save_sheet
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
@@ -89,6 +90,7 @@ def ask(
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
+    endpoint: Annotated[EndpointOptions, Without("concurrency")],
     dry_run: options.DryRun = False,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     json: options.Json = False,
@@ -111,13 +113,17 @@ def ask(
         raise UsageError("--prompt-ids is about the record: use it with --json or --output")
     questions, media, history = read_arguments(arguments or [], prompt, conversation)
     known = model.plan() if dry_run else model.session()
+    served = endpoint.session(model, device)
+    if dry_run and served["endpoint"] is not None:
+        raise UsageError("--dry-run cannot be used with --endpoint: only the server knows tokens and memory; "
+                         "llava frames shows what would be sent")  # fmt: skip
     notes = (BY_SHAPE,) if known["dummy"] and not model.dummy else ()
     shared = Request(
         media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
         notes=notes, **generation.wording(),
     )  # fmt: skip
     requests = [replace(shared, question=question) for question in questions]
-    settings = known | device.session() | {"limits": limits.for_media()}
+    settings = known | device.session() | served | {"limits": limits.for_media()}
     records: list[dict[str, Any]] = []
     with (
         console(quiet, verbose) as out,

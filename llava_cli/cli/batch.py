@@ -14,6 +14,7 @@ import typer
 
 from llava_cli.atomic import check_writable
 from llava_cli.cli import batch_options, options, values
+from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
@@ -77,6 +78,7 @@ def batch(
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
+    endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
@@ -96,7 +98,7 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet)
+    answer_all(listed, model, frames, generation, device, endpoint, batching, limits, outputs, quiet)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def answer_all(
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
+    endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions,
     outputs: batch_options.OutputOptions,
@@ -141,7 +144,8 @@ def answer_all(
 
     if outputs.ledger == options.STDOUT:
         outputs, for_people = replace(outputs, ledger=None), False
-    settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
+    settings = model.session() | device.session() | endpoint.session(model, device)
+    settings |= {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )

@@ -11,6 +11,7 @@ import typer
 
 from llava_cli.cli import batch_options, options
 from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
+from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
@@ -79,6 +80,7 @@ def caption(
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
+    endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: batch_options.OutputOptions,
@@ -104,7 +106,7 @@ def caption(
     if not (recursive or quiet):
         files.tell_of_deeper_ones()
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, for_people=not json)
+    answer_all(jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, for_people=not json)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llava_cli.cli import options
+from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.frames import save_sheet, summary
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
@@ -69,6 +70,7 @@ def chat(
     frames: options.FrameOptions,
     generation: Annotated[options.GenerationOptions, Without("raw", "prompt_ids")],
     device: options.DeviceOptions,
+    endpoint: Annotated[EndpointOptions, Without("concurrency")],
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     json: Annotated[
         bool, typer.Option("--json", help="Print each answer as one line of JSON.", rich_help_panel="Output"), COMMON
@@ -92,7 +94,7 @@ def chat(
         None, tuple(media or ()), choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
         **generation.wording(),
     )  # fmt: skip
-    settings = model.session() | device.session() | {"limits": limits.for_media()}
+    settings = model.session() | device.session() | endpoint.session(model, device) | {"limits": limits.for_media()}
     with (
         console(quiet, verbose) as out,
         Session(**settings, progress=out.progress) as session,

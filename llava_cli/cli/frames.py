@@ -160,17 +160,17 @@ def save_frames(media: Sequence[Media], folder: Path) -> int:
     return count
 
 
-def summary(medium: Media, tokens: int, family: str) -> str:
-    """What of a file is shown, for people."""
+def summary(medium: Media, tokens: int | None, family: str | None) -> str:
+    """What of a file is shown, for people; only a server may know how many tokens it takes."""
     from llava_cli.media.clip import Clip
     from llava_cli.media.sampling import clock
 
     info = medium.info
     about = f"{one_line(info.path)}: {info.width}x{info.height} {one_line(info.codec or 'unknown')}"
-    taken = f"{counted(tokens, 'visual token')} for {family}"
+    taken = "" if tokens is None else f", {counted(tokens, 'visual token')} for {family}"
     if not isinstance(medium, Clip):
-        return f"{about}, {taken}\n"
+        return f"{about}{taken}\n"
     rows = [(str(index), clock(time)) for index, time in zip(medium.indices, medium.times, strict=True)]
     times = table([("frame", "time"), *rows])
     height, width = medium.frames.shape[1:3]
-    return f"{about}, {counted(len(medium.frames), 'frame')} of {width}x{height}, {taken}\n{times}"
+    return f"{about}, {counted(len(medium.frames), 'frame')} of {width}x{height}{taken}\n{times}"

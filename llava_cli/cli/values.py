@@ -180,6 +180,16 @@ def file(text: str) -> Path:
     return Path(text)
 
 
+def endpoint(text: str) -> str:
+    """The address of a server."""
+    from llava_cli.engine.remote.endpoint import checked_url
+
+    try:
+        return checked_url(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def model_names(incomplete: str) -> list[str]:
     """Names of checkpoints that begin so, for completion in the shell."""
     from llava_cli.models.checkpoint import DEMO

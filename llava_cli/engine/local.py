@@ -43,7 +43,7 @@ class LocalEngine:
         self._stop_ids = generate.take_over(model, tokenizer) | family.turn_ends(tokenizer)
         on_one = model.device.type == "cuda" and not info.device_map
         self._decoder = StaticDecoder(model) if on_one else None
-        where = " or ".join(info.device_map or [info.device])
+        where = " or ".join(info.device_map or [str(info.device)])
         self._memory_error = f"{where} ran out of memory; try --4bit, fewer --frames, or a smaller checkpoint"
 
     @property

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from llava_cli.engine.device_map import AUTO, DeviceMap
-from llava_cli.errors import UsageError
+from llava_cli.errors import LlavaError, ModelError, UsageError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Conversation
 from llava_cli.models.prompt import Prompt, TemplateOf
 
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
+    from llava_cli.engine.memory import MemoryPlan
+    from llava_cli.progress import Progress
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -86,16 +88,16 @@ class Generation:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What answers: a record's `model`."""
+    """What answers: a record's `model`. What only a server knows is None."""
 
     checkpoint: str
     revision: str | None
-    family: str
-    dtype: str
+    family: str | None
+    dtype: str | None
     quantization: str | None
-    device: str
+    device: str | None
     """Where everything lies; of several devices, the one where all lies that is no layer of the language model."""
-    attention: str
+    attention: str | None
     dummy: bool = False
     """The weights are random: the answer means nothing."""
     rope_scaling: str | None = None
@@ -104,6 +106,19 @@ class ModelInfo:
     """Where there are several devices: which layers lie on each, as "0-29"."""
     worker: bool = False
     """It stays loaded in a process of its own."""
+    endpoint: str | None = None
+    """The address of the server that answers, where one does."""
+    server: str | None = None
+    """What that server calls itself."""
+    sent: str | None = None
+    """How videos go to it."""
+
+    @property
+    def summary(self) -> str:
+        """What answers, in a few words."""
+        if self.endpoint is not None:
+            return f"{self.family or 'of an unknown family'}, at {self.endpoint}"
+        return f"{self.family}, {self.quantization or self.dtype} on {self.device}, {self.attention}"
 
 
 @dataclass
@@ -147,6 +162,24 @@ class Completion:
     """How many of the prompt's tokens were in the cache of an earlier turn, so that they were not run again."""
     ids: tuple[int, ...] = ()
     """What was generated, with the token that ended it."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of how it was made."""
+
+
+class SomeFailed(ModelError):
+    """Some of several queries have answers, others have not."""
+
+    def __init__(self, outcomes: Sequence[Completion | LlavaError]) -> None:
+        failures = [str(outcome) for outcome in outcomes if isinstance(outcome, LlavaError)]
+        super().__init__(f"{len(failures)} of {len(outcomes)} questions failed, e.g.: {failures[0]}")
+        self.outcomes = outcomes
+        """For each query, in order, its answer or why it has none."""
+
+
+class Unreachable(ModelError):
+    """Nobody answers any more: what is asked next would fail alike."""
+
+    code = "unreachable"
 
 
 class Engine(Protocol):
@@ -162,6 +195,7 @@ class Engine(Protocol):
         Raises:
             OutOfMemory: the device has too little memory for these queries at once.
             ModelError: a prompt and its features do not fit together.
+            SomeFailed: where the engine knows which of several queries failed, and has answers to the others.
         """
         ...
 
@@ -179,4 +213,55 @@ class Engine(Protocol):
         Raises:
             OutOfMemory, ModelError: as `answer` does.
         """
+        ...
+
+
+class ModelLoader(Protocol):
+    """Everything about a model but its weights, and the way to its engine."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What will answer, as far as that is known."""
+        ...
+
+    @property
+    def device(self) -> str | None:
+        """Where it will run; None where that is not here."""
+        ...
+
+    def prompt(self, conversation: Conversation, new_tokens: int) -> Prompt | None:
+        """The prompt for a conversation, made sure that it fits; None where only a server knows it.
+
+        Raises:
+            UsageError: it does not fit, or the user's own prompt or template cannot be used.
+            ModelError: no template shows it.
+        """
+        ...
+
+    def plan(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> MemoryPlan:
+        """The memory that a batch of prompts takes, each given as (tokens, new tokens).
+
+        Args:
+            patches: how many go through the vision tower together, by default those of the usual view.
+        """
+        ...
+
+    def check_memory(self, prompts: Sequence[tuple[int, int]], patches: int | None = None) -> None:
+        """Refuse what will not fit.
+
+        Raises:
+            OutOfMemory: it does not.
+        """
+        ...
+
+    def load(self, progress: Progress) -> Engine:
+        """Make it answer.
+
+        Raises:
+            ModelError, OutOfMemory: it cannot.
+        """
+        ...
+
+    def close(self) -> None:
+        """Leave what is elsewhere; of an engine in this process nothing is held."""
         ...

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Spread = Literal["uniform", "linspace", "linspace-rounded", "stride"]
 Policy = Literal[Spread, "fps"]
-Fit = Literal["crop", "squash", "full", "native"]
+Fit = Literal["crop", "squash", "inside", "full", "native"]
 Pixels = Literal["exact", "fast"]
 Positions = Literal["zero", "index"]
 
@@ -63,12 +63,13 @@ class NativeSizes:
 class View:
     """How a checkpoint wants to see video frames; it travels down to the decoder, which scales each frame once.
 
-    `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `full` keeps
-    every pixel, `native` gives each video a size of its own, within `sizes`. `size` is (height, width) in pixels; it is
-    ignored by `full`, and the largest there is for `native`. `exact` pixels are, to the byte, those of the published
-    preprocessing: the whole picture in RGB, scaled by Pillow with the filter `resample`, a number of Pillow's. `fast`
-    ones are converted and scaled by the decoder's own scaler at once, always bicubic. `positions` are what the vision
-    tower is told of when a frame is shown: nothing (`zero`), or its index in the video.
+    `crop` brings the shortest edge to the size and cuts the centre, `squash` ignores the aspect ratio, `inside` keeps
+    it and brings only what is larger into the size, `full` keeps every pixel, `native` gives each video a size of its
+    own, within `sizes`. `size` is (height, width) in pixels; it is ignored by `full`, and the largest there is for
+    `native`. `exact` pixels are, to the byte, those of the published preprocessing: the whole picture in RGB, scaled by
+    Pillow with the filter `resample`, a number of Pillow's. `fast` ones are converted and scaled by the decoder's own
+    scaler at once, always bicubic. `positions` are what the vision tower is told of when a frame is shown: nothing
+    (`zero`), or its index in the video.
     """
 
     size: tuple[int, int]

@@ -139,6 +139,10 @@ def fitting(width: int, height: int, view: View) -> Fitting:
     rows, columns = view.size
     if view.fit == "squash":
         return Fitting(columns, rows, 0, 0, columns, rows)
+    if view.fit == "inside":
+        scale = min(Fraction(1), Fraction(columns, width), Fraction(rows, height))
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        return Fitting(width, height, 0, 0, width, height)
     if width * rows <= columns * height:
         scaled_width, scaled_height = columns, columns * height // width
     else:

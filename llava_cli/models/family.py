@@ -275,7 +275,7 @@ class Family(ABC):
         """What users should know of a checkpoint that is shown such media; of most there is nothing to say."""
         return ()
 
-    def doubts(self, dtype: str) -> tuple[str, ...]:
+    def doubts(self, dtype: str | None) -> tuple[str, ...]:
         """What users should know of numbers that the checkpoint may not answer well in."""
         if dtype != "float16" or self.supports_float16:
             return ()

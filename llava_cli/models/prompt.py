@@ -65,7 +65,7 @@ class Slot:
 
 Shown = Placeholder | Slot
 """What a chat template is shown; a placeholder is a slot with nothing else in it."""
-TemplateOf = Literal["checkpoint", "family", "user", "none"]
+TemplateOf = Literal["checkpoint", "family", "user", "server", "none"]
 """Whose chat template wrote a prompt; `none` did, where the user wrote it as a whole."""
 PlaceholdersOf = Callable[[Media], Sequence[Placeholder]]
 SlotsOf = Callable[[Media], Sequence[Shown]]

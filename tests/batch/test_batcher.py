@@ -7,7 +7,10 @@ import pytest
 from batch.stub import Engine, StubSession, clips, run
 
 from llava_cli.batch.jobs import Job
-from llava_cli.errors import OutOfMemory
+from llava_cli.batch.ledger import MemoryLedger
+from llava_cli.engine.remote.endpoint import Endpoint
+from llava_cli.engine.types import SomeFailed, Unreachable
+from llava_cli.errors import LlavaError, ModelError, OutOfMemory
 
 
 def test_every_job_is_answered_in_batches_of_what_fits():
@@ -108,3 +111,51 @@ def test_a_checkpoint_that_cannot_be_loaded_ends_the_run():
 
     with pytest.raises(OutOfMemory, match="does not fit"):
         run(clips(3), session=Unloadable())
+
+
+class Telling(Engine):
+    """Knows which of several questions fail."""
+
+    def __init__(self, failure: LlavaError) -> None:
+        super().__init__()
+        self._failure = failure
+
+    def answer(self, batch):
+        answers = super().answer(batch)
+        outcomes = [self._failure if "bad" in answer.text else answer for answer in answers]
+        if self._failure in outcomes:
+            raise self._failure if len(batch) == 1 else SomeFailed(outcomes)
+        return answers
+
+
+def test_an_engine_that_knows_who_failed_is_asked_once():
+    items = clips(8)
+    items[3] = Job(("3.mp4",), "bad?")
+    done = run(items, Telling(ModelError("no", code="refused")))
+    assert [len(batch) for batch in done.engine.batches] == [8]
+    assert (done.tally.done, done.tally.failed) == (7, 1)
+    (failed,) = [record for record in done.records if record["status"] == "error"]
+    assert failed["error"] == {"code": "refused", "message": "no"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_where_nobody_answers_any_more_the_run_ends_and_what_was_answered_is_kept(batch_size):
+    items = clips(8)
+    items[3] = Job(("3.mp4",), "bad?")
+    ledger = MemoryLedger()
+    kept: list[dict] = []
+    append = ledger.append
+    ledger.append = lambda record: (kept.append(record), append(record))[1]
+    with pytest.raises(Unreachable):
+        run(items, Telling(Unreachable("gone")), ledger=ledger, limit=batch_size)
+    assert {record["status"] for record in kept} == {"ok"}
+    assert len(kept) == (7 if batch_size == 8 else 3)
+
+
+def test_a_server_is_asked_whatever_comes_first_however_it_is_grouped():
+    session = StubSession()
+    session.endpoint = Endpoint("http://h/v1")
+    items = [Job((f"{n // 3}.mp4",), f"{n}?") for n in range(9)]
+    done = run(items, session=session, limit=4, window=9)
+    assert [len(batch) for batch in done.engine.batches] == [4, 4, 1]
+    assert [question for batch in done.engine.batches for question in batch] == [f"{n}?" for n in range(9)]

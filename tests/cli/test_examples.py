@@ -34,6 +34,8 @@ NOT_OFFLINE = {
     "models pull": "asks the hub",
     "--hub": "asks the hub",
     "pip install": "changes this environment",
+    "vllm serve": "needs vLLM",
+    "--endpoint": "needs a server; tests/cli/test_endpoint_options.py has some",
     "llava bench": "takes a minute, and is run smaller by its own test",
     "SBATCH": "needs Slurm",
 }

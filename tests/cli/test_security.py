@@ -15,20 +15,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine.remote import fault_server as faults
 from media.rendering import remux
 from media.spoiling import bad, spoilt, taken_over
 from media.web_server import ANY, serving
+from pictures import still
 from PIL import Image
 from promises import noted_in
 from safetensors.numpy import load_file, save_file
 
-from llava_cli.errors import InputError
+from llava_cli.engine.remote.endpoint import Endpoint
+from llava_cli.engine.remote.engine import RemoteLoader
+from llava_cli.engine.types import Query
+from llava_cli.errors import InputError, ModelError
 from llava_cli.media import Clip, Sampling, View
 from llava_cli.media.limits import Limits
 from llava_cli.media.worker import parent
 from llava_cli.media.worker.parent import Worker
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.media.worker.wire import DecoderBug
+from llava_cli.models.messages import ask
+from llava_cli.models.served import Served
 
 Rendered = Callable[[str], Path]
 PAGE = Path(__file__).parents[2] / "man" / "llava-security.7"
@@ -244,3 +251,33 @@ def test_weights(llava, tiny: Path, picture: Path, tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     result = llava("ask", picture, "Why?", "-m", folder, "-q")
     assert (result.code, result.out, result.err.count("\n")) == (4, "", 1)
+
+
+@threat(
+    "A server that answers (\\fB--endpoint\\fR) sees nothing, talks nonsense, never ends, or sends questions elsewhere."
+)
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (None, "has dropped the media"),
+        (faults.html, "is no answer"),
+        (faults.drips, "no whole answer within 0.5 seconds"),
+        (faults.endless, "larger than 64 MiB"),
+        (faults.moved, "HTTP 307"),
+        (faults.repeats_key, r"provided: \*\*\*;"),
+    ],
+)
+def test_servers_that_answer(monkeypatch: pytest.MonkeyPatch, fault, message: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with faults.serving() as server:
+        server.faults = [fault] if fault else []
+        server.sees = {"image"} if fault else set()
+        loader = RemoteLoader(
+            Served("tiny"), Endpoint(server.url, retries=0, timeout_s=60 if fault is faults.endless else 0.5)
+        )
+        try:
+            with pytest.raises(ModelError, match=message) as raised:
+                loader.load().answer([Query(ask("Why?", [still(9, 7)]))])
+        finally:
+            loader.close()
+    assert "sk-very-secret" not in str(raised.value)

@@ -100,6 +100,16 @@ def test_squash_and_full() -> None:
     assert (plan.width, plan.height, plan.cut_width, plan.cut_height) == (640, 360, 640, 360)
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"), [((1920, 1080), (768, 432)), ((1080, 1920), (432, 768)), ((640, 360), (640, 360)),
+                           ((768, 768), (768, 768)), ((100_000, 3), (768, 1))],
+)  # fmt: skip
+def test_inside_keeps_the_shape_and_makes_nothing_larger(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    plan = fitting(*size, View((768, 768), "inside", Sampling()))
+    assert (plan.width, plan.height) == (plan.cut_width, plan.cut_height) == expected
+    assert (plan.top, plan.left) == (0, 0)
+
+
 def test_pixel_shapes() -> None:
     assert display_size(720, 576, Fraction(16, 15)) == (768, 576)
     assert display_size(720, 576, None) == (720, 576)

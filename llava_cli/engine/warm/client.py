@@ -71,7 +71,7 @@ class WarmLoader:
         return replace(info, worker=self._local is None)
 
     @property
-    def device(self) -> str:
+    def device(self) -> str | None:
         return self.info.device
 
     def prompt(self, conversation: Conversation, new_tokens: int) -> Prompt:
