@@ -95,10 +95,12 @@ def size(value: str | int) -> int:
 
 def duration(value: Any) -> float:
     """Seconds of 90, 30s, 5m or 2h."""
-    found = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?)([smh]?)", str(value))
-    if not found:
-        raise typer.BadParameter(f"must be a time like 30s, 5m or 2h, not {_shown(value)}")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    from llava_cli.media.sampling import parse_duration
+
+    try:
+        return parse_duration(str(value))
+    except UsageError as error:
+        raise typer.BadParameter(f"must be a time like 30s, 5m or 2h, not {_shown(value)}") from error
 
 
 def rope_factor(value: Any) -> float:

@@ -36,6 +36,11 @@ class Sampling:
     start: float | None = None
     end: float | None = None
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is of a part of a video."""
+        return self.start is not None or self.end is not None
+
 
 @dataclass(frozen=True)
 class View:

@@ -24,6 +24,8 @@ from llava_cli.media.limits import MAX_FRAMES
 
 CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 
+DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)([smh]?)", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -90,6 +92,9 @@ def choose(timeline: Timeline, sampling: Sampling) -> tuple[list[int], list[str]
         MediaError: no frame lies between start and end.
     """
     span = timeline.between(sampling.start, sampling.end)
+    if not span and sampling.start is not None and sampling.start < timeline.duration:
+        when = f"{clock(sampling.start)} and {clock(sampling.end or timeline.duration)}"
+        return [timeline.shown_at(sampling.start)], [f"no frame begins between {when}: the one on screen is shown"]
     if not span:
         raise MediaError(
             f"no frame between {clock(sampling.start or 0.0)} and "
@@ -210,6 +215,18 @@ def parse_time(text: str) -> float:
     if (minutes is not None and float(seconds) >= 60) or (hours is not None and int(minutes) >= 60):
         raise UsageError(f"{text!r} is not a time; minutes and seconds go up to 59")
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds for "90", "30s", "5m" or "2h".
+
+    Raises:
+        UsageError: it is anything else.
+    """
+    found = DURATION.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{text!r} is not a time like 30s, 5m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def clock(seconds: float) -> str:

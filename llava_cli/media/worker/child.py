@@ -23,6 +23,7 @@ from pathlib import Path
 from llava_cli.atomic import write_all
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Media, Sampling, View
+from llava_cli.media.last import LastVideo
 from llava_cli.media.load import load_media
 from llava_cli.media.source import HeldSource, Source, is_url
 from llava_cli.media.web.borrowed import Borrowed, RemoteSource
@@ -54,8 +55,9 @@ def main() -> None:
     confinement: Confinement = confine()
     requests = take_requests(given)
     write_all(answers, READY + json.dumps(asdict(confinement)).encode() + b"\n")
+    last = LastVideo()
     while True:
-        for part in _outcome(*requests.get()):
+        for part in _outcome(*requests.get(), last):
             write_all(answers, part)
 
 
@@ -85,18 +87,22 @@ def _parts_of_pyav() -> list[str]:
     return sorted(names - {"av.__main__", "av.datasets"})
 
 
-def _outcome(line: bytes, descriptor: int) -> tuple[bytes | memoryview, ...]:
+def _outcome(line: bytes, descriptor: int, last: LastVideo) -> tuple[bytes | memoryview, ...]:
     try:
         request = Request.parse(line)
         _bound_time(request)
-        return dump_media(_load(request, descriptor))
+        if not request.view.sampling.is_part:
+            last.close()
+        return dump_media(_load(request, descriptor, last))
     except LlavaError as error:
+        last.close()
         return (dump_error(error, str(error)),)
     except Exception as error:
+        last.close()
         return (dump_error(error, traceback.format_exc()),)
 
 
-def _load(request: Request, descriptor: int) -> Media:
+def _load(request: Request, descriptor: int, last: LastVideo) -> Media:
     with ExitStack() as opened:
         source: Source
         if is_url(request.path):
@@ -105,7 +111,7 @@ def _load(request: Request, descriptor: int) -> Media:
         else:
             opened.callback(os.close, descriptor)
             source = HeldSource(request.path, request.name, request.limits, held=descriptor)
-        return load_media(source, request.view, threads=request.threads)
+        return load_media(source, request.view, threads=request.threads, last=last)
 
 
 def _bound_time(request: Request) -> None:
