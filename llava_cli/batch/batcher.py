@@ -7,6 +7,7 @@ import bisect
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from llava_cli.answer import Answer
 from llava_cli.batch.jobs import Job
@@ -70,7 +71,10 @@ class Batcher:
         if isinstance(result, list):
             for task, completion in zip(batch, result, strict=True):
                 job = task.item if isinstance(task.item, Job) else None
-                yield task, Answer(task.ready, completion, self._session.engine.info, job), len(batch)
+                answer = Answer(task.ready, completion, self._session.engine.info, job)
+                if task.request.retry_loops and answer.repeats and not task.request.generation.do_sample:
+                    answer = self._once_more(task, answer)
+                yield task, answer, len(batch)
         elif len(batch) == 1:
             yield batch[0], result, 1
         else:
@@ -82,6 +86,14 @@ class Batcher:
                 size = 1 if alone else self.limit  # which may have become less meanwhile
                 yield from self.answer(batch[:size], stop)
                 batch = batch[size:]
+
+    def _once_more(self, task: Task, answer: Answer) -> Answer:
+        """The answer to the same with sampling, in the place of one that repeats itself."""
+        task.prepared = answer.prepared.sampled()
+        result = self._attempt([task])
+        if not isinstance(result, list):
+            return answer
+        return replace(answer, prepared=task.prepared, completion=result[0])
 
     def _size(self, tasks: Sequence[Task]) -> int:
         """How many of these, from the first, go at once; at least one, which was found to fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 
 from llava_cli.batch.batcher import LARGEST, Batcher
 from llava_cli.batch.feed import Feed, Tasks
@@ -12,7 +13,9 @@ from llava_cli.batch.identity import checkpoint_identity, settings_of
 from llava_cli.batch.jobs import Item
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.scheduler import Scheduler
+from llava_cli.batch.summaries import Summaries
 from llava_cli.batch.tally import Tally
+from llava_cli.batch.windows import NOTHING_ALONG, Along, Windows
 from llava_cli.batch.writers import Outputs, open_writers
 from llava_cli.engine.types import Generation
 from llava_cli.machine import cores
@@ -37,6 +40,7 @@ def open_batch(
     asked: Generation | None = None,
     batch_size: int | None = None,
     strict: bool = False,
+    along: Along = NOTHING_ALONG,
 ) -> Iterator[Scheduler]:
     """Open a list and all that its records go to; `results` of what this gives answers it.
 
@@ -47,6 +51,7 @@ def open_batch(
         asked: the generation as the user asked for it, where a seed was drawn for that of `defaults`.
         batch_size: the most questions to answer together.
         strict: stop at the first failure.
+        along: what is asked along the time of each video.
 
     Raises:
         OutputError: a file cannot be written, or holds something else.
@@ -55,12 +60,17 @@ def open_batch(
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
         stack.enter_context(closing(ledger))
-        writers = open_writers(outputs)
+        writers = open_writers(outputs, defaults.wording, along.summary)
+        summaries = Summaries(along.summary_question) if along.summary else None
+        writers += filter(None, [summaries])
         for writer in writers:
             stack.callback(writer.discard)
         known = checkpoint_identity(session.family.checkpoint, session.load_options, session.rope_factor)
         tasks = Tasks(defaults, session.view, settings_of(known, asked or defaults.generation), session.limits)
-        feed = stack.enter_context(closing(Feed(tasks.groups(items()), ahead=2 * cores())))
+        groups = tasks.groups(Windows(along, defaults.choice, session.survey).of(items()))
+        if summaries is not None:
+            groups = chain(summaries.watched(groups), tasks.groups(summaries.jobs()))
+        feed = stack.enter_context(closing(Feed(groups, ahead=2 * cores())))
         # A sampled answer depends on what it is batched with: alone, its seed repeats it.
         limit = 1 if defaults.generation.do_sample else batch_size or LARGEST
         tally = Tally()

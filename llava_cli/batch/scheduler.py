@@ -128,7 +128,7 @@ class Scheduler:
         group.waiting = len(tasks) + 1
         todo = [task for task in tasks if not self._settled_at_once(task)]
         shown = any(writer.needs_media for writer in self._writers) and bool(tasks or group.records)
-        if (todo or shown) and group.tasks[0].request.names:
+        if todo or (shown and group.tasks[0].request.names):
             self._decode(todo, group)
         self._release(group)
 
@@ -231,6 +231,7 @@ class Scheduler:
         for task, answer, size in self._batcher.answer(batch, stop):
             if isinstance(answer, Answer):
                 self.tally.cut += answer.cut is not None
+                self.tally.repeated += answer.repeats
                 with self._costs_only(task):
                     self._write(task, task.answered(answer, size), answer)
             else:
@@ -267,17 +268,19 @@ class Scheduler:
     def _release(self, group: RecordGroup) -> None:
         """One thing less that the group waits for."""
         group.waiting -= 1
-        if group.waiting == 0 and group.records:
-            for writer in self._writers:
-                try:
-                    writer.put(group.records, group.media)
-                except ENDINGS:
+        if group.waiting:
+            return
+        for writer in self._writers if group.records else ():
+            try:
+                writer.put(group.records, group.media)
+            except ENDINGS:
+                raise
+            except BaseException as error:
+                if isinstance(error, OutputError) and not writer.per_job:
                     raise
-                except BaseException as error:
-                    if isinstance(error, OutputError) and not writer.per_job:
-                        raise
-                    self._take_back(group, as_failure(error))
-            group.media = ()
+                self._take_back(group, as_failure(error))
+        group.media = ()
+        group.settled()
 
     def _take_back(self, group: RecordGroup, error: LlavaError) -> None:
         """Have what was answered count as failed: it could not be written where it was wanted too."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,13 +41,23 @@ def load_media(
         UsageError: the sampling makes no sense.
     """
     check(view.sampling)
-    with open_source(media, limits) as source:
-        try:
-            return _load(source, view, threads, last)
-        except MediaError as error:
-            raise InputError(f"{source.name}: {error}") from error
-        except MemoryError as error:
-            raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
+    with open_source(media, limits) as source, reported(source):
+        return _load(source, view, threads, last)
+
+
+@contextmanager
+def reported(source: Source) -> Iterator[None]:
+    """Have what goes wrong with a file's content be told of the file.
+
+    Raises:
+        InputError: what was raised inside, with the file's name.
+    """
+    try:
+        yield
+    except MediaError as error:
+        raise InputError(f"{source.name}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{source.name}: too large to decode in memory; ask for fewer frames") from error
 
 
 def _load(source: Source, view: View, threads: int | None, last: LastVideo | None) -> Media:
@@ -62,15 +74,26 @@ def _load(source: Source, view: View, threads: int | None, last: LastVideo | Non
 
 def _with_pyav(source: Source, view: View, threads: int | None, last: LastVideo | None) -> Clip:
     try:
-        import av
-
         from llava_cli.media import sampler
     except ImportError as error:
         raise DecoderError(f"cannot be read with PyAV: {error}") from error
-    try:
+    with explained():
         if last is not None and isinstance(source, HeldSource) and view.sampling.is_part:
             return sampler.read_part(last.of(source), view, threads)
         return sampler.read_clip(source, view, threads)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Have what PyAV raises of a file be an error of ours.
+
+    Raises:
+        DecoderError: what was raised inside, in a word.
+    """
+    import av
+
+    try:
+        yield
     except (av.FFmpegError, OSError, EOFError, ValueError, IndexError, ArithmeticError, RuntimeError) as error:
         raise DecoderError(f"is no video or image that can be read ({reason(error)})") from error
 

@@ -250,13 +250,24 @@ class Reader:
 
         How a decoder conceals damage depends on all it has seen: then only a decode from the start is exact.
         """
-        frames = self._decode(packet)
-        if self.damaged or any(frame.is_corrupt for frame in frames):
-            raise DamageError("damaged packets")
-        for frame in frames:
+        for frame in self._decode_whole(packet):
             if frame.pts in wanted:
                 wanted.remove(frame.pts)
                 yield frame.pts, frame
+
+    def decode_on(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
+        """Every frame of these packets, in the order of display; see `decode`."""
+        self.damaged = 0
+        if self.decoder.name not in READ_SKIP_ONCE:
+            self.decoder.skip_frame = "DEFAULT"
+        for packet in chain(packets, (None,)):
+            yield from self._decode_whole(packet)
+
+    def _decode_whole(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        frames = self._decode(packet)
+        if self.damaged or any(frame.is_corrupt for frame in frames):
+            raise DamageError("damaged packets")
+        return frames
 
     def decode_all(self) -> Iterator[VideoFrame]:
         """Every frame from the start; packets that cannot be decoded are counted and passed over.

@@ -89,7 +89,7 @@ def _take_groups(
                     job = next(todo, None)
                 if job is None:
                     break
-                for index, frame in reader.frames_of(table, *job):
+                for index, frame in video.frames_of(reader, table, *job):
                     time = reader.seconds((frame.pts or 0) - origin)
                     if not table.timeline.fits(index, time):
                         raise SeekError("frames that are not shown when the index says")

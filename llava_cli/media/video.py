@@ -7,13 +7,14 @@ and a reader that has shown one part goes on to the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from llava_cli.media.clip import Sampling
 from llava_cli.media.errors import DecoderError
+from llava_cli.media.forward import FAR, Forward
 from llava_cli.media.reader import Reader
 from llava_cli.media.sampling import Timeline
 from llava_cli.media.source import Source
@@ -37,6 +38,7 @@ class Video:
         self._idle: list[Reader] = []
         self._tables: dict[bool, FrameTable] = {}
         self._origin: int | None = None
+        self._forward: dict[Reader, Forward] = {}
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -45,6 +47,7 @@ class Video:
         try:
             yield reader
         except BaseException:
+            self._forward.pop(reader, None)
             reader.close()
             raise
         self._idle.append(reader)
@@ -62,8 +65,18 @@ class Video:
             [self._origin] = reader.pts_of(table, table.group_of(0), [0])[1]
         return self._origin
 
+    def frames_of(
+        self, reader: Reader, table: FrameTable, place: int, indices: Collection[int]
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """(index, frame) of each wanted frame of one group, at the least cost; see `Reader.frames_of`."""
+        if Forward.is_for(table, place):
+            return self._forward.setdefault(reader, Forward(reader)).frames_of(table, place, indices)
+        self._forward.pop(reader, None)
+        return reader.frames_of(table, place, indices)
+
     def close(self) -> None:
         """Close all readers; nobody may use one."""
+        self._forward.clear()
         while self._idle:
             self._idle.pop().close()
         self.linear.close()
@@ -131,7 +144,7 @@ class Linear:
 def frame_table(reader: Reader, by_time: bool = False) -> FrameTable:
     """The frame table at the least cost: from the index, unless times matter that only the packets carry."""
     table = from_index(reader.stream)
-    if table is None or (table.jittery and by_time):
+    if table is None or (by_time and (table.jittery or table.longest > FAR)):
         table = from_packets(reader.stream, reader.packets())
     return table
 

@@ -84,6 +84,16 @@ class Window:
     end: float
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What has to be known of a file before it is divided."""
+
+    duration: float | None
+    """Seconds; None for an image."""
+    cuts: tuple[float, ...] = ()
+    """When scenes begin, but for the first, where that was asked for."""
+
+
 _KEYS = tuple(field.name for field in fields(Division))
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
+from typing import Any
 
 from llava_cli.machine import cores
 from llava_cli.media.clip import Media, View, bytes_of
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.source import Source
+from llava_cli.media.windows import Survey
 from llava_cli.media.worker.parent import TooLarge, Worker
 
 
@@ -33,19 +35,22 @@ Wanted = tuple[str | Source, View]
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    media: Sequence[Wanted]
-    future: Future[Decoded] = field(default_factory=Future)
+    work: Callable[[Worker], Any]
+    future: Future[Any] = field(default_factory=Future)
 
 
 class DecodePool:
     """Decodes files in the background, in several processes, which start with this object."""
 
-    def __init__(self, workers: int, limits: Limits) -> None:
-        """Each of the `workers` gets its share of the cores and of the memory. `limits` are for one file."""
+    def __init__(self, workers: int, limits: Limits, scenes: bool = False) -> None:
+        """Each of the `workers` gets its share of the cores and of the memory. `limits` are for one file.
+
+        Whether they can look for `scenes` is decided here: it takes them longer to start.
+        """
         share = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers)
-        self._workers = [Worker(share, max(1, cores() // workers)) for _ in range(workers)]
+        self._workers = [Worker(share, max(1, cores() // workers), scenes) for _ in range(workers)]
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._unfinished: set[Future[Decoded]] = set()
+        self._unfinished: set[Future[Any]] = set()
         self._closed = False
         self._closing = threading.Lock()
         for worker in self._workers:
@@ -61,7 +66,14 @@ class DecodePool:
         Raises:
             RuntimeError: the pool is closed.
         """
-        task = _Task(media)
+        return self._begin(lambda worker: _decoded(worker, media))
+
+    def survey(self, medium: str | Source, scenes: bool = False) -> Future[Survey]:
+        """Have found out how long a video is, and where its scenes begin; see `submit` and `Worker.survey`."""
+        return self._begin(lambda worker: worker.survey(medium, scenes))
+
+    def _begin(self, work: Callable[[Worker], Any]) -> Future[Any]:
+        task = _Task(work)
         with self._closing:
             if self._closed:
                 raise RuntimeError("the pool is closed")
@@ -97,19 +109,19 @@ class DecodePool:
             return True
         with suppress(InvalidStateError):  # cancelled meanwhile
             try:
-                decoded = _decoded(worker, task)
+                done = task.work(worker)
             except Exception as error:
                 task.future.set_exception(error)
             else:
-                task.future.set_result(decoded)
+                task.future.set_result(done)
         return True
 
 
-def _decoded(worker: Worker, task: _Task) -> Decoded:
+def _decoded(worker: Worker, wanted: Sequence[Wanted]) -> Decoded:
     started = time.perf_counter()
     media = list[Media]()
     allowed = worker.limits.max_memory or half_of_memory()
-    for medium, view in task.media:
+    for medium, view in wanted:
         media.append(worker.load(medium, view))
         if bytes_of(media) > allowed:  # images are held in full size until all that is asked about is here
             raise TooLarge(

@@ -15,6 +15,8 @@ from typing import IO, cast
 # The parent's own search path, and not the current folder, which -m or -c would put before it.
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.worker.child import main; main()"
 FETCHER = PROGRAM.replace(".child", ".fetcher")
+SCENES = PROGRAM.replace("main()", "main('llava_cli.media.scenes')")
+"""Finds scenes too, for which it takes more time to start."""
 
 KEPT = (
     "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
