@@ -155,7 +155,7 @@ class Session:
         """
         if scenes:
             need("scenedetect", "scenes")
-        return (self._scene_pool if scenes else self.pool).survey(name, scenes)
+        return (self._scene_pool if scenes else self.pool).survey(self.pool.opened.get(name, name), scenes)
 
     @cached_property
     def _scene_pool(self) -> DecodePool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,8 +14,10 @@ from llava_cli.batch.writers.forms import Timed
 from llava_cli.captions import Wording
 from llava_cli.cli import values
 from llava_cli.cli.help import COMMON
+from llava_cli.cues import Cue, read_cues, within
 from llava_cli.errors import UsageError
 from llava_cli.media.windows import Division
+from llava_cli.preface import SUM_UP
 
 if TYPE_CHECKING:
     from llava_cli.batch.windows import Along
@@ -98,23 +101,29 @@ class WindowOptions:
         """Whether the windows' answers are put to the checkpoint once more."""
         return self.summary or self.summary_prompt is not None
 
-    def along(self, titles: bool = False, always: bool = True) -> Along:
+    def along(self, titles: bool = False, summary: bool = False, question: str | None = SUM_UP) -> Along:
         """The same in the terms of a batch.
 
         Args:
             titles: windows are asked for titles too.
-            always: whether there may be windows where no option says so, as jobs of a list do.
+            summary: there is one, whether an option says so or not.
+            question: what it asks where no option says it; None asks what the windows were asked.
 
         Raises:
             UsageError: the options contradict each other.
         """
         from llava_cli.batch.windows import Along
-        from llava_cli.preface import SUM_UP
 
-        division = self.division
-        if self.wants_summary and not (division or always):
-            raise UsageError("--summary is about windows: it needs --every or --scenes")
-        return Along(division, self.context, titles, self.wants_summary, self.summary_prompt or SUM_UP)
+        wanted = summary or self.wants_summary
+        return Along(self.division, self.context, titles, wanted, self.summary_prompt or question)
+
+    def cues(self, start: float | None, end: float | None) -> tuple[Cue, ...]:
+        """The subtitles of what is shown between these times, where there are no windows.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+        return () if self.context is None else within(read_cues(Path(self.context)), start, end)
 
 
 @dataclass(frozen=True)

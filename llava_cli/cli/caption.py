@@ -112,7 +112,9 @@ def caption(
     if not (recursive or quiet):
         files.tell_of_deeper_ones()
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    wanted = Wanted(windows.along(bool(titles), always=False), wording.wording(), retry_loops, form)
+    if windows.wants_summary and not windows.division:
+        raise UsageError("--summary is about windows: it needs --every or --scenes")
+    wanted = Wanted(windows.along(bool(titles)), wording.wording(), retry_loops, form)
     answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, wanted, for_people=not json)
 
 

@@ -49,6 +49,8 @@ class DecodePool:
         """
         share = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers)
         self._workers = [Worker(share, max(1, cores() // workers), scenes) for _ in range(workers)]
+        self.opened: dict[str, Source] = {}
+        """Names for which something is open already, such as a copy of standard input."""
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
         self._closed = False
@@ -66,11 +68,15 @@ class DecodePool:
         Raises:
             RuntimeError: the pool is closed.
         """
-        return self._begin(lambda worker: _decoded(worker, media))
+        wanted = [(self._source(medium), view) for medium, view in media]
+        return self._begin(lambda worker: _decoded(worker, wanted))
 
     def survey(self, medium: str | Source, scenes: bool = False) -> Future[Survey]:
         """Have found out how long a video is, and where its scenes begin; see `submit` and `Worker.survey`."""
-        return self._begin(lambda worker: worker.survey(medium, scenes))
+        return self._begin(lambda worker: worker.survey(self._source(medium), scenes))
+
+    def _source(self, medium: str | Source) -> str | Source:
+        return self.opened.get(medium, medium) if isinstance(medium, str) else medium
 
     def _begin(self, work: Callable[[Worker], Any]) -> Future[Any]:
         task = _Task(work)
