@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -22,13 +21,11 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.answer import Answer, AnswerStream, Prepared
 from llava_cli.engine.types import Engine, LoadOptions, Query
 from llava_cli.errors import LlavaError, OutOfMemory
-from llava_cli.extras import need
 from llava_cli.media.clip import Media, View
 from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
 from llava_cli.media.limits import Limits
 from llava_cli.media.named import WHOLE, Excerpt
 from llava_cli.media.opened import OpenMedia
-from llava_cli.media.windows import Survey
 from llava_cli.media.worker.pool import DecodePool
 from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
@@ -108,8 +105,6 @@ class Session:
     def close(self) -> None:
         """End the decoding processes, and leave the worker, if there is one."""
         self.pool.close()
-        if "_scene_pool" in vars(self):
-            self._scene_pool.close()
         if self._keep_s is not None and "loader" in vars(self):
             self.loader.close()
 
@@ -146,20 +141,6 @@ class Session:
     def views(self, request: Request) -> list[tuple[str, View]]:
         """Each of a request's media by name, and how it is shown."""
         return [(medium.path, self.view(request, medium.excerpt)) for medium in request.shown]
-
-    def survey(self, name: str, scenes: bool = False) -> Future[Survey]:
-        """Have found out how long a video is, and where its scenes begin.
-
-        Raises:
-            UsageError: what finds scenes is not installed.
-        """
-        if scenes:
-            need("scenedetect", "scenes")
-        return (self._scene_pool if scenes else self.pool).survey(self.pool.opened.get(name, name), scenes)
-
-    @cached_property
-    def _scene_pool(self) -> DecodePool:
-        return DecodePool(1, self.limits, scenes=True)
 
     @cached_property
     def loader(self) -> Loader | WarmLoader:

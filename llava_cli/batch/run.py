@@ -67,7 +67,7 @@ def open_batch(
             stack.callback(writer.discard)
         known = checkpoint_identity(session.family.checkpoint, session.load_options, session.rope_factor)
         tasks = Tasks(defaults, session.view, settings_of(known, asked or defaults.generation), session.limits)
-        groups = tasks.groups(Windows(along, defaults.choice, session.survey).of(items()))
+        groups = tasks.groups(Windows(along, defaults.choice, session.pool.windows).of(items()))
         if summaries is not None:
             groups = chain(summaries.watched(groups), tasks.groups(summaries.jobs()))
         feed = stack.enter_context(closing(Feed(groups, ahead=2 * cores())))

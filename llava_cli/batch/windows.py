@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from llava_cli.bugs import ENDINGS, as_failure
 from llava_cli.cues import Cue, read_cues, within
 from llava_cli.errors import InputError
 from llava_cli.media.named import WHOLE
-from llava_cli.media.windows import WHOLE_VIDEO, Division, Survey, Window
+from llava_cli.media.windows import WHOLE_VIDEO, Division, Window
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.models.messages import MediaPath, media_path
 from llava_cli.preface import TITLE
@@ -23,8 +22,8 @@ from llava_cli.request import FrameChoice
 _TOGETHER = 64
 """Jobs about the same that are held at once."""
 
-LookUp = Callable[[str, bool], Future[Survey]]
-"""Has a file's duration found out, and its cuts where wanted."""
+LookUp = Callable[[str, Division, float | None, float | None], list[Window]]
+"""Gives the windows of a file between two times; see `DecodePool.windows`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Windows:
     def _divided(self, jobs: Sequence[Job]) -> Iterator[Job]:
         """The windows of jobs that show the same."""
         try:
-            windows = list(self._windows(jobs[0]))
+            windows = self._windows(jobs[0])
             cues = self._cues_of(jobs[0])
         except (*ENDINGS, NotStarted):
             raise
@@ -82,7 +81,7 @@ class Windows:
             if self._along.titles:
                 yield _title_of(parts[0])
 
-    def _windows(self, job: Job) -> Iterable[Window | None]:
+    def _windows(self, job: Job) -> Sequence[Window | None]:
         """None stands for all that is shown."""
         division = job.division or self._along.division
         if not division:
@@ -91,12 +90,8 @@ class Windows:
             raise InputError(f"shows {len(job.shown)} files; windows are of one video")
         if job.messages and job.shown[0].excerpt != WHOLE:
             raise InputError("messages: a video that becomes windows has no range of its own there")
-        survey = self._look_up(job.names[0], division.scenes).result()
-        start, end = self._bounds(job)
-        begin = start or 0.0
-        if survey.duration is None or begin >= survey.duration:  # an image; or nothing to show, which is told as ever
-            return [None]
-        return division.over(begin, min(end or survey.duration, survey.duration), survey.cuts)
+        # An image has none; nor has what shows nothing, which is told as ever.
+        return self._look_up(job.names[0], division, *self._bounds(job)) or [None]
 
     def _bounds(self, job: Job) -> tuple[float | None, float | None]:
         own = replace(self._choice, **{key: at for key in ("start", "end") if (at := getattr(job, key)) is not None})

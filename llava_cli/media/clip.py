@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -123,6 +123,18 @@ class Still:
 
 
 Media = Clip | Still
+
+
+def joined(parts: Sequence[Clip]) -> Clip:
+    """Clips of one video, one after the other, as one; what is known of the file is the first one's."""
+    import numpy as np
+
+    return replace(
+        parts[0],
+        frames=np.concatenate([part.frames for part in parts]),
+        indices=tuple(index for part in parts for index in part.indices),
+        times=tuple(time for part in parts for time in part.times),
+    )
 
 
 def bytes_of(media: Iterable[Media]) -> int:

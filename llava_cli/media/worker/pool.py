@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
+from llava_cli.extras import need
 from llava_cli.machine import cores
 from llava_cli.media.clip import Media, View, bytes_of
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.source import Source
-from llava_cli.media.windows import Survey
+from llava_cli.media.windows import Division, Survey, Window
 from llava_cli.media.worker.parent import TooLarge, Worker
 
 
@@ -49,6 +50,8 @@ class DecodePool:
         """
         share = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers)
         self._workers = [Worker(share, max(1, cores() // workers), scenes) for _ in range(workers)]
+        self._limits = limits
+        self._scenes: DecodePool | None = None
         self.opened: dict[str, Source] = {}
         """Names for which something is open already, such as a copy of standard input."""
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
@@ -71,9 +74,32 @@ class DecodePool:
         wanted = [(self._source(medium), view) for medium, view in media]
         return self._begin(lambda worker: _decoded(worker, wanted))
 
-    def survey(self, medium: str | Source, scenes: bool = False) -> Future[Survey]:
-        """Have found out how long a video is, and where its scenes begin; see `submit` and `Worker.survey`."""
-        return self._begin(lambda worker: worker.survey(self._source(medium), scenes))
+    def windows(
+        self, medium: str | Source, division: Division, start: float | None = None, end: float | None = None
+    ) -> list[Window]:
+        """The windows of what is shown of a video from `start` to `end`; none of an image, or of nothing. Waits.
+
+        Raises:
+            InputError, NotStarted, DecoderBug: as `submit`'s futures do.
+            UsageError: what finds scenes is not installed.
+        """
+        source = self._source(medium)
+        pool = self._for_scenes() if division.scenes else self
+        survey: Survey = pool._begin(lambda worker: worker.survey(source, division.scenes)).result()
+        begin = start or 0.0
+        if survey.duration is None or begin >= survey.duration:
+            return []
+        return division.over(begin, min(end or survey.duration, survey.duration), survey.cuts)
+
+    def _for_scenes(self) -> DecodePool:
+        """A process that finds scenes, started where one is needed."""
+        need("scenedetect", "scenes")
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            if self._scenes is None:
+                self._scenes = DecodePool(1, self._limits, scenes=True)
+            return self._scenes
 
     def _source(self, medium: str | Source) -> str | Source:
         return self.opened.get(medium, medium) if isinstance(medium, str) else medium
@@ -100,6 +126,8 @@ class DecodePool:
         for worker in self._workers:
             worker.kill()
             self._tasks.put(None)
+        if self._scenes is not None:
+            self._scenes.close()
 
     def _serve(self, worker: Worker) -> None:
         while self._serve_one(worker):
