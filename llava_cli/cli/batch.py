@@ -14,8 +14,9 @@ import typer
 
 from llava_cli.atomic import check_writable
 from llava_cli.captions import PLAIN, Wording
-from llava_cli.cli import along, batch_options, options, values
+from llava_cli.cli import along, batch_options, ledgers, options, values
 from llava_cli.cli.along import TextName
+from llava_cli.cli.command import App, CommandWithOthers
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
@@ -72,6 +73,12 @@ Format = Annotated[
 ]
 
 
+app = App(cls=CommandWithOthers, invoke_without_command=True)
+app.command("export", epilog=ledgers.EXPORT_EXAMPLES)(ledgers.export)
+app.command("show", epilog=ledgers.SHOW_EXAMPLES)(ledgers.show)
+
+
+@app.callback(epilog=EXAMPLES)
 def batch(
     jobs: Jobs,
     prompt: Prompt = None,

@@ -49,7 +49,7 @@ def _timed(text_of: Callable[[Track], str]) -> Callable[[Sequence[dict[str, Any]
     return write
 
 
-FORMS: dict[FormName, Form] = {
+FORMS: dict[str, Form] = {
     "txt": Form("txt", _lines),
     "json": Form("json", _list),
     "srt": Form("srt", _timed(subtitles)),
@@ -57,3 +57,4 @@ FORMS: dict[FormName, Form] = {
     "chapters": Form("chapters.vtt", _timed(web_chapters)),
     "ffmetadata": Form("ffmetadata", _timed(ffmetadata)),
 }
+"""Each by its `FormName`."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from llava_cli.atomic import make_folder, write_file
 from llava_cli.batch.files import EXTENSIONS
 from llava_cli.batch.writers.forms import Form
-from llava_cli.batch.writers.gathered import Gathered
+from llava_cli.batch.writers.gathered import Gathered, Records
 from llava_cli.batch.writers.own import Own
 from llava_cli.batch.writers.track import file_of
 from llava_cli.batch.writers.writer import Writer
@@ -47,22 +47,30 @@ class Sidecars(Writer):
         self._own, self._gathered = Own(ledger), Gathered(summary)
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
-        whole = self._gathered.with_these(records)
+        self.write(self._gathered.with_these(records))
+
+    def write(self, whole: Records) -> bool:
+        """Write what these records say of their file, which are all that there are about it; whether there is any.
+
+        Raises:
+            OutputError: it cannot be written, or somebody else has written a file of that name.
+        """
         path = file_of(whole[0][0]) if whole else None
         if path is None:
-            return
+            return False
         target = place(path, self._form.suffix, self._folder)
         there = _bytes_of(target)
         if there is not None and not any(new for _, new in whole):
-            return  # written in an earlier run; it may have been edited since
+            return False  # written in an earlier run; it may have been edited since
         content = self._form.of([record for record, _ in whole], self._wording).encode("utf-8", "backslashreplace")
         if not content or content == there:
-            return
+            return bool(content)
         if there and not (self._overwrite or self._own.has(target, there)):
             raise OutputError(f"{target}: is there already, and llava did not write it; --overwrite replaces it")
         make_folder(target.parent)
         write_file(target, content)
         self._own.add(target, content)
+        return True
 
     def close(self) -> None:
         self._own.close()
