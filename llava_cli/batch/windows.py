@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Windows:
         try:
             windows = self._windows(jobs[0])
             cues = self._cues_of(jobs[0])
-        except (*ENDINGS, NotStarted):
+        except (*ENDINGS, NotStarted, CancelledError):
             raise
         except Exception as error:
             yield from (replace(job, error=as_failure(error)) for job in jobs)

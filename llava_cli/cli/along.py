@@ -36,7 +36,7 @@ class WindowOptions:
             "--every",
             metavar="TIME",
             parser=values.duration,
-            help="Divide videos into windows of TIME (30s, 5m), each asked and recorded by itself.",
+            help="Ask each window of TIME (30s, 5m) by itself.",
         ),
         COMMON,
     ] = None

@@ -97,8 +97,7 @@ class OutputOptions:
             "--sidecar",
             metavar="FORMAT",
             parser=values.one_of(FormName),
-            help="Also write a file beside each: answers (txt), records (json), subtitles (srt), descriptions (vtt), "
-            "chapters (chapters, ffmetadata).",
+            help="Also write txt, json, srt, vtt, chapters or ffmetadata beside files.",
             rich_help_panel=_OUTPUT,
         ),
         COMMON,

@@ -110,7 +110,8 @@ class CommandWithOthers(Group):
         with ctx:
             name, command, args = self.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
             ctx.invoked_subcommand = name
-            with command.make_context(name, args, parent=ctx) as below:
+            # Below the program and not below this command, whose argument is not theirs.
+            with command.make_context(f"{ctx.info_name} {name}", args, parent=ctx.parent) as below:
                 return below.command.invoke(below)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
@@ -48,7 +48,7 @@ Examples:
 
 LedgerFile = Annotated[Path, typer.Argument(metavar="LEDGER", help="What --output of caption or batch has written.")]
 To = Annotated[
-    ExportName,
+    ExportName | None,
     typer.Option(
         "--to",
         metavar="FORMAT",
@@ -88,7 +88,7 @@ Failed = Annotated[bool, typer.Option("--failed", help="List the failed jobs, an
 
 def export(
     ledger: LedgerFile,
-    to: To,
+    to: To = None,
     *,
     wording: along.WordingOptions,
     output: ListFile = None,
@@ -104,6 +104,8 @@ def export(
     from llava_cli.batch.export import KOHYA
     from llava_cli.batch.writers.forms import FORMS
 
+    if to is None:
+        raise UsageError(f"--to is missing; it says what to write: {', '.join(get_args(ExportName))}")
     form = KOHYA if to == "kohya" else FORMS.get(to)
     if output is not None and (form is not None or to == "videofolder"):
         raise UsageError(f"--output is for lists; {to} is written into a folder: --output-dir")

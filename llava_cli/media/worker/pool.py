@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -82,7 +82,10 @@ class DecodePool:
         Raises:
             InputError, NotStarted, DecoderBug: as `submit`'s futures do.
             UsageError: what finds scenes is not installed.
+            CancelledError: the pool is closed.
         """
+        if self._closed:
+            raise CancelledError
         source = self._source(medium)
         pool = self._for_scenes() if division.scenes else self
         survey: Survey = pool._begin(lambda worker: worker.survey(source, division.scenes)).result()
