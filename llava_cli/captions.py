@@ -24,7 +24,7 @@ _OPENING = re.compile(
     (?:\s+(?:clearly|mainly|primarily))?
     (?:\s*,\s*|\s+(?:shows?|depicts?|features?|displays?|captures?|presents?|portrays?|showcases?|contains?
     |begins?\s+with|opens?\s+with|starts?\s+with|is\s+of|is\s+about)\s+)
-    (?:that\s+|(?:we|you)\s+(?:can\s+)?see\s+|there\s+(?:is|are)\s+)?""",
+    (?:that\s+|(?:we|you)\s+(?:can\s+)?see\s+)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 

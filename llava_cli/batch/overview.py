@@ -57,17 +57,21 @@ class Overview:
 
     def rows(self) -> list[tuple[str, str]]:
         """What there is to say, as names and values."""
-        done, timed = max(1, self.counts["done"]), max(1, self.counts["timed"])
-        each = {step: self.seconds[step] / timed for step in _STEPS}
-        rate = f"{1 / sum(each.values()):.2f} a second" if sum(each.values()) else "unknown"
-        steps = ", ".join(f"{step.removesuffix('_s')} {seconds:.2f} s" for step, seconds in each.items())
+        done = max(1, self.counts["done"])
         return [
             ("files", str(len(self.files))),
             *((name, str(self.counts[key])) for name, key in _NAMES.items()),
             ("frames", f"{self.frames}, {self.frames / done:.1f} an answer"),
             ("tokens", f"{self.tokens}, {self.tokens / done:.1f} an answer"),
-            ("rate", f"{rate}: {steps} an answer"),
+            ("rate", self._rate()),
         ]
+
+    def _rate(self) -> str:
+        each = {step: self.seconds[step] / max(1, self.counts["timed"]) for step in _STEPS}
+        if not sum(each.values()):
+            return "unknown"
+        steps = ", ".join(f"{step.removesuffix('_s')} {seconds:.2f} s" for step, seconds in each.items())
+        return f"{1 / sum(each.values()):.2f} a second: {steps} an answer"
 
 
 _NAMES = {

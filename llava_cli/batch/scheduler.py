@@ -21,15 +21,14 @@ from llava_cli.batch.feed import Feed
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
-from llava_cli.batch.task import RecordGroup, Result, Task, spoiled
+from llava_cli.batch.task import RecordGroup, Result, Task, failure_of, spoiled
 from llava_cli.batch.writers.writer import Writer
 from llava_cli.bugs import ENDINGS, as_failure
-from llava_cli.errors import InputError, LlavaError, OutputError
+from llava_cli.errors import LlavaError, OutputError
 from llava_cli.media.clip import bytes_of
 from llava_cli.media.opened import tell_of
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
-from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.session import Session
 
 _TICK_S = 0.2
@@ -177,7 +176,7 @@ class Scheduler:
             self._show(tasks, decoded)
         else:
             for task in tasks:
-                self._fail(task, _failure(error, task))
+                self._fail(task, failure_of(error, task.request.names))
         self._release(group)
 
     @contextmanager
@@ -294,13 +293,3 @@ class Scheduler:
             self._over = self._over or self._strict
             item = next(task.item for task in group.tasks if (task.key, task.id) == (record["key"], record["id"]))
             self._results.append(Result(item, failed, None, error))
-
-
-def _failure(error: BaseException, task: Task) -> LlavaError:
-    """What a decoder raised, as the error of the job that it was about."""
-    if isinstance(error, LlavaError):
-        return error
-    if isinstance(error, DecoderBug):
-        names = ", ".join(task.request.names)
-        return InputError(f"{names}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
-    return as_failure(error)

@@ -11,9 +11,11 @@ from typing import Any
 from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
+from llava_cli.bugs import as_failure
 from llava_cli.engine.types import ModelInfo
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Media
+from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.models.messages import shortest
 from llava_cli.record import error_entry, error_record
 from llava_cli.request import TOLD_IF_SET, Request
@@ -157,6 +159,13 @@ class Failure:
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's records of failures; see llava-record(5)."""
         return dict(self.known)
+
+
+def failure_of(error: BaseException, names: Sequence[str]) -> LlavaError:
+    """What a decoder raised, as the error of the job about these files."""
+    if isinstance(error, DecoderBug):
+        return InputError(f"{', '.join(names)}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
+    return as_failure(error)
 
 
 def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llava_cli.batch.jobs import Item, Job
-from llava_cli.bugs import ENDINGS, as_failure
+from llava_cli.batch.task import failure_of
+from llava_cli.bugs import ENDINGS
 from llava_cli.cues import Cue, read_cues, within
 from llava_cli.errors import InputError
 from llava_cli.media.named import WHOLE
@@ -70,7 +71,7 @@ class Windows:
         except (*ENDINGS, NotStarted, CancelledError):
             raise
         except Exception as error:
-            yield from (replace(job, error=as_failure(error)) for job in jobs)
+            yield from (replace(job, error=failure_of(error, job.names)) for job in jobs)
             return
         for window in windows:
             if window is None:

@@ -54,11 +54,12 @@ def read_part(video: Video, view: View, threads: int | None = None) -> Clip:
     table = None
     if video.seekable:
         try:
+            table = video.table(view.sampling)
+            if not table.whole:
+                raise SeekError("an index of more than the file holds")
+            indices, notes = choose(table.timeline, view.sampling)
+            video.go_to(indices)
             with video.reader() as reader:
-                table = video.table(reader, view.sampling)
-                if not table.whole:
-                    raise SeekError("an index of more than the file holds")
-                indices, notes = choose(table.timeline, view.sampling)
                 frames = _take_groups(video, reader, table, indices, view, threads or cores())
                 return _clip(video.source, view, reader, table.timeline, frames, notes)
         except SeekError:

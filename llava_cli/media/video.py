@@ -7,7 +7,7 @@ and a reader that has shown one part goes on to the next.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ class Video:
         self._idle: list[Reader] = []
         self._tables: dict[bool, FrameTable] = {}
         self._origin: int | None = None
+        self._reached = 0
         self._forward: dict[Reader, Forward] = {}
 
     @contextmanager
@@ -52,12 +53,23 @@ class Video:
             raise
         self._idle.append(reader)
 
-    def table(self, reader: Reader, sampling: Sampling) -> FrameTable:
-        """The frame table that a sampling needs."""
+    def table(self, sampling: Sampling) -> FrameTable:
+        """The frame table that a sampling needs.
+
+        Raises:
+            SeekError: the file's time stamps make no table.
+        """
         by_time = sampling.policy == "fps" or sampling.is_part
         if by_time not in self._tables:
-            self._tables[by_time] = frame_table(reader, by_time)
+            with self.reader() as reader:
+                self._tables[by_time] = frame_table(reader, by_time)
         return self._tables[by_time]
+
+    def go_to(self, indices: Sequence[int]) -> None:
+        """Make ready for these frames, rising: a decoder keeps headers, and must know none of later frames."""
+        if indices[0] < self._reached:
+            self._close_readers()
+        self._reached = indices[-1]
 
     def origin(self, reader: Reader, table: FrameTable) -> int:
         """The pts of the frame that is shown first."""
@@ -76,10 +88,13 @@ class Video:
 
     def close(self) -> None:
         """Close all readers; nobody may use one."""
+        self._close_readers()
+        self.linear.close()
+
+    def _close_readers(self) -> None:
         self._forward.clear()
         while self._idle:
             self._idle.pop().close()
-        self.linear.close()
 
 
 class Linear:

@@ -57,7 +57,8 @@ def title_of(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([=;#\\])", r"\\\1", text)
+    # FFmpeg takes one at the end of a line for a continuation, escaped or not.
+    return re.sub(r"([=;#\\])", r"\\\1", text.rstrip("\\"))
 
 
 def _in_a_row(chapters: list[Cue]) -> Iterable[Cue]:
