@@ -42,7 +42,7 @@ Examples:
 
   llava ask clip.mp4 "What happens?" --start 1:30 --end 2:00 --frames 16
 
-  llava ask talk.mp4 "What is it about?" --every 1m
+  llava ask clip.mp4 "What is it about?" --every 1m
 
   llava ask clip.mp4 "What happens?" --sheet frames.png --time
 

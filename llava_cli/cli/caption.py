@@ -28,7 +28,7 @@ Examples:
 
   llava caption -r videos/ --sidecar txt -p "Describe it in one sentence."
 
-  llava caption talk.mp4 --every 30s --format srt > talk.srt
+  llava caption clip.mp4 --every 30s --format srt -o clip.srt
 
   find . -name '*.mp4' -print0 | llava caption -0 --files-from - -o out.jsonl
 """
