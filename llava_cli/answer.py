@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.captions import Caption
 from llava_cli.engine.memory import MemoryPlan
-from llava_cli.engine.types import Completion, ModelInfo, Query
+from llava_cli.engine.types import Completion, Generation, ModelInfo, Query
+from llava_cli.loops import repeats_itself
 from llava_cli.media.clip import Media
 from llava_cli.record import answer_record, plan_record
 from llava_cli.request import Request
@@ -16,6 +18,10 @@ from llava_cli.words import counted
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Job
+
+REPETITION = "repetition"
+"""What a record says of the quality of an answer that repeats itself."""
+_AGAIN = Generation(temperature=0.7, top_p=0.9, seed=0)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,13 @@ class Prepared:
         asked = self.request.asked(self.media)
         ids = self.request.prompt_ids
         return plan_record(asked, self.media, self.query.prompt, model, memory, self.request.warnings, ids)
+
+    def sampled(self) -> Prepared:
+        """The same to be answered with sampling, after an answer that repeats itself."""
+        generation = replace(_AGAIN, max_new_tokens=self.request.generation.max_new_tokens)
+        note = "the first answer repeated itself: asked once more with sampling"
+        request = replace(self.request, generation=generation, notes=(*self.request.notes, note))
+        return replace(self, request=request, query=replace(self.query, generation=generation))
 
     @property
     def question(self) -> str:
@@ -104,6 +117,16 @@ class Answer:
         return f"the answer was cut off after {most}; --max-new-tokens allows longer ones"
 
     @property
+    def repeats(self) -> bool:
+        """Whether it says the same again and again."""
+        return repeats_itself(self.text)
+
+    @property
+    def caption(self) -> Caption:
+        """What is made of it where a caption is wanted."""
+        return self.prepared.request.wording.of(self.text)
+
+    @property
     def _notes(self) -> tuple[str, ...]:
         return (*self.prepared.request.warnings, *self.completion.notes, *filter(None, [self.cut]))
 
@@ -115,10 +138,15 @@ class Answer:
         """The record with the id that a job has, or else with one that says what was asked."""
         done = self.prepared
         request = done.request
-        return answer_record(
+        record = answer_record(
             request.asked(done.media), done.media, self.completion, self.model, done.decode_s, self._notes, own_id,
             done.query.prompt if request.prompt_ids else None,
         )  # fmt: skip
+        if self.repeats:
+            record["quality"] = REPETITION
+        if not request.wording.changes_nothing:
+            record["caption"] = self.caption.entry()
+        return record
 
 
 class AnswerStream(Iterator[str]):

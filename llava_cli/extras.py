@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Libraries that only some need: imported where they are needed, and missed in one line."""
+"""Libraries that only some uses need: imported late, and missed with a line that says how to get them."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib.util import find_spec
 
 from llava_cli.errors import UsageError
 
 
 def need(module: str, extra: str) -> None:
-    """Import a library that an extra brings.
+    """Make sure that a library is installed; it is not imported yet.
 
     Raises:
-        UsageError: it is not installed; the message says how to install it.
+        UsageError: it is not; the message says how to install it.
     """
-    try:
-        import_module(module)
-    except ImportError as error:
-        raise UsageError(f"this needs the package {module}: pip install 'llava-cli[{extra}]'") from error
+    if find_spec(module) is None:
+        raise UsageError(f"this needs the package {module}: pip install 'llava-cli[{extra}]'")

@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llava_cli.captions import PLAIN, Wording
+from llava_cli.cues import Cue
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Positions, Sampling, View
+from llava_cli.media.windows import Window
 from llava_cli.models import messages
 from llava_cli.models.messages import Conversation, MediaPath, Medium, Message
 from llava_cli.models.raw import looks_rendered
+from llava_cli.preface import PARTS, SUBTITLES, Summary, before
 from llava_cli.texts import check_name, check_text, path_entry
 
 if TYPE_CHECKING:
@@ -80,10 +84,16 @@ def _generation(settings: Generation) -> dict[str, Any]:
 
 
 def _as_json(value: Any) -> Any:
+    if isinstance(value, Summary):
+        return value.entry()
+    if isinstance(value, tuple):
+        return [_as_json(part) for part in value]
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes")
+_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes", "wording")
+TOLD_IF_SET = frozenset({"window", "title", "context", "summary", "retry_loops"})
+"""What records say of a request only where it is so."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,18 @@ class Request:
     """A chat template (Jinja) in the place of the checkpoint's."""
     prompt_ids: bool = False
     """Have the record hold the prompt and all token ids."""
+    window: Window | None = None
+    """The part of its video that `choice` bounds, where it is one of several that are asked by themselves."""
+    title: bool = False
+    """The question is for the window's title."""
+    context: tuple[Cue, ...] = ()
+    """Subtitles of what is shown; they stand before the question."""
+    summary: Summary | None = None
+    """The question is about what was said of a video's windows, in the place of media."""
+    retry_loops: bool = False
+    """Ask once more, with sampling, where an answer repeats itself."""
+    wording: Wording = PLAIN
+    """How a caption is made of the answer; it changes nothing of what is asked."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(messages.without_userinfo, self.media)))
@@ -126,6 +148,8 @@ class Request:
             check_name(name)
         if self.raw and (self.history or self.template is not None or (self.system or "").strip()):
             raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
+        if self.context and (self.raw or self._ends_with_history):
+            raise UsageError("subtitles stand before a question, which is asked with neither --raw nor as a message")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,6 +176,17 @@ class Request:
             notes=(note,),
         )
 
+    def shorter(self, error: LlavaError) -> Request:
+        """The request with less of what was said of a video's windows.
+
+        Raises:
+            LlavaError: the error, where there is none, or not less of it.
+        """
+        summary = self.summary and self.summary.shorter()
+        if summary is None:
+            raise error
+        return replace(self, summary=summary, notes=(summary.note,))
+
     def asked(
         self, media: Sequence[Media] = (), named: Callable[[str], Mapping[str, str]] = path_entry
     ) -> dict[str, Any]:
@@ -163,7 +198,8 @@ class Request:
             media: those of the question, where they are known.
             named: gives the keys that stand for a medium of the history.
         """
-        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _TOLD_OTHERWISE}
+        said = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _TOLD_OTHERWISE}
+        rest = {name: value for name, value in said.items() if value or name not in TOLD_IF_SET}
         template = self.template
         return {
             "question": self.text(media),
@@ -183,6 +219,13 @@ class Request:
             return " ".join(self.history[-1].texts)
         return DESCRIBE[media[0].info.kind if media else "video"]
 
+    def _put(self, media: Sequence[Media]) -> str:
+        """What is asked, behind the texts that stand before it."""
+        text = self.text(media)
+        if self.summary is not None:
+            return before(text, PARTS, self.summary.told)
+        return before(text, SUBTITLES, self.context)
+
     def conversation(self, seen: Sequence[Media]) -> Conversation:
         """The conversation with its media, which are given in the order of `shown`.
 
@@ -194,7 +237,7 @@ class Request:
         if self.raw:
             return messages.raw(self.text(media), media)
         if not self._ends_with_history:
-            turns += messages.ask(self.text(media), media).turns
+            turns += messages.ask(self._put(media), media).turns
         return messages.with_system(Conversation(turns, self.template), self.system)
 
     @property

@@ -302,6 +302,8 @@ class Session:
         """
         from llava_cli.engine.context import TooLong, fewer_frames, most_frames
 
+        if isinstance(error, TooLong | OutOfMemory) and request.summary is not None:
+            return request.shorter(error)
         frames, why = 0, ""
         if isinstance(error, TooLong):
             frames, why = error.frames, "to fit the checkpoint's context"

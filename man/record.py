@@ -32,7 +32,34 @@ KEYS = [
     ),
     ("fit", "whether fewer frames might be shown"),
     ("raw", "whether the question is the whole prompt (--raw)"),
+    (
+        "window",
+        "number (from 1), count, start and end in seconds: which part of the video this is about; only of windows "
+        "(--every, --scenes)",
+    ),
+    ("title", "true: the question is for a title of the window; only then"),
+    (
+        "context",
+        "start, end and text of each subtitle that stood before the question (--context); only if there were any",
+    ),
+    (
+        "summary",
+        "path of the video, windows (the ids of the records whose answers were put to the model in the place of "
+        "media), words (of each, at most) and each (one window in so many), to fit the context; only of answers about "
+        "a whole video (--summary)",
+    ),
+    ("retry_loops", "true: an answer that repeats itself is asked once more (--retry-loops); only then"),
     ("answer", "text: the answer; only if status is ok"),
+    (
+        "caption.text",
+        "what was made of the answer by --clean, --max-sentences and --max-words, without --prefix and --suffix; only "
+        "with one of them",
+    ),
+    (
+        "caption.changes",
+        "what was done: clean, sentences, words; mid_sentence where the first sentence alone was too long",
+    ),
+    ("quality", "repetition: the answer repeats itself; only then"),
     ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
     ("error.code", "what kind of failure: see below"),
     ("error.message", "text: the message on stderr"),

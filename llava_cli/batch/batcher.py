@@ -7,6 +7,7 @@ import bisect
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from llava_cli.answer import Answer
 from llava_cli.batch.jobs import Job
@@ -73,7 +74,10 @@ class Batcher:
             for task, outcome in zip(batch, result, strict=True):
                 job = task.item if isinstance(task.item, Job) else None
                 if not isinstance(outcome, LlavaError):
-                    yield task, Answer(task.ready, outcome, self._session.engine.info, job), len(batch)
+                    answer = Answer(task.ready, outcome, self._session.engine.info, job)
+                    if task.request.retry_loops and answer.repeats and not task.request.generation.do_sample:
+                        answer = self._once_more(task, answer)
+                    yield task, answer, len(batch)
                 elif not isinstance(outcome, Unreachable):
                     yield task, outcome, len(batch)
             if gone := next((outcome for outcome in result if isinstance(outcome, Unreachable)), None):
@@ -89,6 +93,15 @@ class Batcher:
                 size = 1 if alone else self.limit  # which may have become less meanwhile
                 yield from self.answer(batch[:size], stop)
                 batch = batch[size:]
+
+    def _once_more(self, task: Task, answer: Answer) -> Answer:
+        """The answer to the same with sampling, in the place of one that repeats itself."""
+        task.prepared = answer.prepared.sampled()
+        result = self._attempt([task])
+        again = result[0] if isinstance(result, list) else result
+        if isinstance(again, LlavaError):
+            return answer
+        return replace(answer, prepared=task.prepared, completion=again)
 
     def _size(self, tasks: Sequence[Task]) -> int:
         """How many of these, from the first, go at once; at least one, which was found to fit."""

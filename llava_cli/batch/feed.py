@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from llava_cli.batch.identity import content, default_id, line_key, mark, work_key
+from llava_cli.batch.identity import content, default_id, failed_key, line_key, mark, work_key
 from llava_cli.batch.jobs import Item, Job, Unusable
 from llava_cli.batch.task import RecordGroup, Task
 from llava_cli.bugs import as_failure
@@ -73,7 +73,10 @@ class Tasks:
                 group.marks[path] = mark(path)
                 group.contents[path] = content(path, self.limits)
         key = work_key(self.settings, self.view(request), request, [group.contents[path] for path in request.names])
-        return Task(job, key, default_id(key, job.names) if job.id is None else job.id, request, group)
+        if job.error is not None:  # of work that is divided, and not what its whole video would be
+            key = failed_key(key, job.division)
+        of = job.names if job.summary is None else (job.summary.path,)
+        return Task(job, key, default_id(key, of) if job.id is None else job.id, request, group, job.error)
 
     def _line(self, line: Unusable, group: RecordGroup) -> Task:
         key = line_key(line)

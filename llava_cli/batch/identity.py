@@ -25,8 +25,9 @@ from llava_cli.media.source import HUB, is_url
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.request import DESCRIBE, Request
 
-_KEYED = {"question", "system", "choice", "generation", "fit"}
-"""What of a request is in a key already, or is no part of the work: fewer frames, where not all of them fit."""
+_KEYED = {"question", "system", "choice", "generation", "fit", "window", "title", "summary"}
+"""What of a request is in a key already, or is no part of the work: fewer frames, where not all of them fit; which of
+a video's windows it is."""
 _UNSAID = Request().asked()
 
 _END = 1 << 20
@@ -128,9 +129,11 @@ def work_key(settings: Mapping[str, Any], view: View, request: Request, contents
     known = [settings, _seen(view), list(contents), DESCRIBE if question is None else question, request.system]
     held = dict(zip(request.names, contents, strict=False))
     asked = request.asked(named=lambda path: {"content": held[path]})
-    more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID[key]}
+    more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID.get(key)}
     if any(medium.excerpt != WHOLE for medium in request.shown):
         more["excerpts"] = [medium.excerpt.said for medium in request.shown]
+    if request.summary is not None:
+        more["summary"] = [[part.start, part.end, part.text] for part in request.summary.parts]
     return _digest([*known, more] if more else known)
 
 
@@ -146,6 +149,11 @@ def _seen(view: View) -> dict[str, Any]:
 def line_key(line: Unusable) -> str:
     """The key of a line that is no job."""
     return _digest(["line", line.line, line.text])
+
+
+def failed_key(key: str, division: object) -> str:
+    """The key of work that could not be divided into its windows."""
+    return _digest(["undivided", key, str(division)])
 
 
 def default_id(key: str, media: Sequence[str]) -> str:

@@ -7,12 +7,14 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, BinaryIO
 
 from llava_cli.bugs import as_failure
+from llava_cli.cues import Cue
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
+from llava_cli.media.windows import Division, Window, division_of
 from llava_cli.models.messages import (
     MediaPath,
     Medium,
@@ -24,6 +26,7 @@ from llava_cli.models.messages import (
     with_paths,
     without_userinfo,
 )
+from llava_cli.preface import Summary
 from llava_cli.request import Request
 from llava_cli.texts import check_json, check_name, is_text
 
@@ -31,7 +34,8 @@ LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
 
 _EXCERPT_KEYS = ("start", "end", "frames")
-_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw")
+_DIVISION_KEYS = tuple(one.name for one in fields(Division))
+_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw", *_DIVISION_KEYS, "subtitles")
 
 _TRUTHS = {"true": True, "false": False}
 """What CSV's cells say."""
@@ -61,6 +65,20 @@ class Job:
     """What was said before the question."""
     raw: bool | None = None
     """The question is the whole prompt."""
+    division: Division | None = None
+    """How its video becomes windows; None leaves it to what holds for all."""
+    subtitles: str | None = None
+    """A file, whose cues of what is shown stand before the question."""
+    window: Window | None = None
+    """Which of the windows it is about; with `start` and `end`."""
+    title: bool = False
+    """The question is for the window's title."""
+    cues: tuple[Cue, ...] = ()
+    """The subtitles of what is shown."""
+    summary: Summary | None = None
+    """What it is about, in the place of media."""
+    error: LlavaError | None = field(default=None, compare=False)
+    """Why it cannot be asked, where that is known already."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(without_userinfo, self.media)))
@@ -82,7 +100,8 @@ class Job:
     @property
     def scene(self) -> tuple[object, ...]:
         """What is seen: jobs with the same scene are decoded and encoded together."""
-        return tuple((medium.path, medium.excerpt) for medium in self.shown), self.start, self.end, self.frames
+        shown = tuple((medium.path, medium.excerpt) for medium in self.shown)
+        return shown, self.start, self.end, self.frames, self.division, self.subtitles, self.summary
 
     def request(self, defaults: Request) -> Request:
         """What is asked; where the job does not say, it is as in `defaults`."""
@@ -99,6 +118,10 @@ class Job:
             raw=raw,
             template=template,
             choice=replace(defaults.choice, **own),
+            window=self.window,
+            title=self.title,
+            context=self.cues,
+            summary=self.summary,
         )
 
 
@@ -215,8 +238,9 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
                 content[key] = json.loads(content[key])
     if content.get("frames", "").isdecimal() and len(content["frames"]) < 10:
         content["frames"] = int(content["frames"])
-    if content.get("raw", "").lower() in _TRUTHS:
-        content["raw"] = _TRUTHS[content["raw"].lower()]
+    for key in ("raw", "scenes"):
+        if content.get(key, "").lower() in _TRUTHS:
+            content[key] = _TRUTHS[content[key].lower()]
     return content
 
 
@@ -233,6 +257,9 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         raise InputError("system must be a text")
     if not isinstance(raw, bool | None):
         raise InputError("raw must be true or false")
+    subtitles = content.get("subtitles")
+    if not is_a(subtitles, str):
+        raise InputError("subtitles must be the path of a file")
     messages, media = _shown(content)
     excerpt = excerpt_of({key: content.get(key) for key in _EXCERPT_KEYS})
     return Job(
@@ -246,6 +273,8 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         extra={key: value for key, value in content.items() if key not in _KEYS},
         messages=messages,
         raw=raw,
+        division=division_of(content),
+        subtitles=subtitles,
     )
 
 

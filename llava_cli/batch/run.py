@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from typing import Any
 
 from llava_cli.batch.batcher import LARGEST, Batcher
@@ -13,7 +14,9 @@ from llava_cli.batch.identity import checkpoint_identity, settings_of
 from llava_cli.batch.jobs import Item
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.scheduler import Scheduler
+from llava_cli.batch.summaries import Summaries
 from llava_cli.batch.tally import Tally
+from llava_cli.batch.windows import NOTHING_ALONG, Along, Windows
 from llava_cli.batch.writers import Outputs, open_writers
 from llava_cli.engine.types import Generation
 from llava_cli.machine import cores
@@ -41,6 +44,7 @@ def open_batch(
     asked: Generation | None = None,
     batch_size: int | None = None,
     strict: bool = False,
+    along: Along = NOTHING_ALONG,
 ) -> Iterator[Scheduler]:
     """Open a list and all that its records go to; `results` of what this gives answers it.
 
@@ -51,6 +55,7 @@ def open_batch(
         asked: the generation as the user asked for it, where a seed was drawn for that of `defaults`.
         batch_size: the most questions to answer together.
         strict: stop at the first failure.
+        along: what is asked along the time of each video.
 
     Raises:
         UsageError: a server cannot do what `defaults` ask for.
@@ -61,12 +66,17 @@ def open_batch(
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
         stack.enter_context(closing(ledger))
-        writers = open_writers(outputs)
+        writers = open_writers(outputs, defaults.wording, along.summary)
+        summaries = Summaries(along.summary_question) if along.summary else None
+        writers += filter(None, [summaries])
         for writer in writers:
             stack.callback(writer.discard)
         known = _identity(session)
         tasks = Tasks(defaults, session.view, settings_of(known, asked or defaults.generation), session.limits)
-        feed = stack.enter_context(closing(Feed(tasks.groups(items()), ahead=2 * cores())))
+        groups = tasks.groups(Windows(along, defaults.choice, session.pool.windows).of(items()))
+        if summaries is not None:
+            groups = chain(summaries.watched(groups), tasks.groups(summaries.jobs()))
+        feed = stack.enter_context(closing(Feed(groups, ahead=2 * cores())))
         limit = batch_size or LARGEST
         if session.endpoint is not None:
             limit = batch_size or _ROUNDS * session.endpoint.concurrency

@@ -21,15 +21,14 @@ from llava_cli.batch.feed import Feed
 from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
-from llava_cli.batch.task import RecordGroup, Result, Task, spoiled
+from llava_cli.batch.task import RecordGroup, Result, Task, failure_of, spoiled
 from llava_cli.batch.writers.writer import Writer
 from llava_cli.bugs import ENDINGS, as_failure
-from llava_cli.errors import InputError, LlavaError, OutputError
+from llava_cli.errors import LlavaError, OutputError
 from llava_cli.media.clip import bytes_of
 from llava_cli.media.opened import tell_of
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
-from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.session import Session
 
 _TICK_S = 0.2
@@ -128,7 +127,7 @@ class Scheduler:
         group.waiting = len(tasks) + 1
         todo = [task for task in tasks if not self._settled_at_once(task)]
         shown = any(writer.needs_media for writer in self._writers) and bool(tasks or group.records)
-        if (todo or shown) and group.tasks[0].request.names:
+        if todo or (shown and group.tasks[0].request.names):
             self._decode(todo, group)
         self._release(group)
 
@@ -177,7 +176,7 @@ class Scheduler:
             self._show(tasks, decoded)
         else:
             for task in tasks:
-                self._fail(task, _failure(error, task))
+                self._fail(task, failure_of(error, task.request.names))
         self._release(group)
 
     @contextmanager
@@ -231,6 +230,7 @@ class Scheduler:
         for task, answer, size in self._batcher.answer(batch, stop):
             if isinstance(answer, Answer):
                 self.tally.cut += answer.cut is not None
+                self.tally.repeated += answer.repeats
                 with self._costs_only(task):
                     self._write(task, task.answered(answer, size), answer)
             else:
@@ -267,17 +267,19 @@ class Scheduler:
     def _release(self, group: RecordGroup) -> None:
         """One thing less that the group waits for."""
         group.waiting -= 1
-        if group.waiting == 0 and group.records:
-            for writer in self._writers:
-                try:
-                    writer.put(group.records, group.media)
-                except ENDINGS:
+        if group.waiting:
+            return
+        for writer in self._writers if group.records else ():
+            try:
+                writer.put(group.records, group.media)
+            except ENDINGS:
+                raise
+            except BaseException as error:
+                if isinstance(error, OutputError) and not writer.per_job:
                     raise
-                except BaseException as error:
-                    if isinstance(error, OutputError) and not writer.per_job:
-                        raise
-                    self._take_back(group, as_failure(error))
-            group.media = ()
+                self._take_back(group, as_failure(error))
+        group.media = ()
+        group.settled()
 
     def _take_back(self, group: RecordGroup, error: LlavaError) -> None:
         """Have what was answered count as failed: it could not be written where it was wanted too."""
@@ -291,13 +293,3 @@ class Scheduler:
             self._over = self._over or self._strict
             item = next(task.item for task in group.tasks if (task.key, task.id) == (record["key"], record["id"]))
             self._results.append(Result(item, failed, None, error))
-
-
-def _failure(error: BaseException, task: Task) -> LlavaError:
-    """What a decoder raised, as the error of the job that it was about."""
-    if isinstance(error, LlavaError):
-        return error
-    if isinstance(error, DecoderBug):
-        names = ", ".join(task.request.names)
-        return InputError(f"{names}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
-    return as_failure(error)

@@ -21,6 +21,8 @@ class Tally:
     """Those of the skipped that had failed."""
     cut: int = 0
     """Answers that their longest length cut off."""
+    repeated: int = 0
+    """Answers that repeat themselves."""
     elsewhere: int = 0
     """Another process is at work on them."""
     engine_s: float = 0.0
@@ -66,6 +68,12 @@ class Tally:
             return None
         what = f"{counted(self.cut, 'answer')} {'was' if self.cut == 1 else 'were'} cut off"
         return f"{what}; --max-new-tokens allows longer ones"
+
+    def repetitions(self) -> str | None:
+        """What is said of answers that repeat themselves."""
+        if not self.repeated:
+            return None
+        return f"{counted(self.repeated, 'answer')} {'repeats itself' if self.repeated == 1 else 'repeat themselves'}"
 
     def failures(self, ledger: bool) -> str | None:
         """What is said of failures, at the very end; those of earlier runs count, for they have not been made good."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,18 +11,22 @@ from typing import Any
 from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
+from llava_cli.bugs import as_failure
 from llava_cli.engine.types import ModelInfo
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Media
+from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.models.messages import shortest
 from llava_cli.record import error_entry, error_record
-from llava_cli.request import Request
+from llava_cli.request import TOLD_IF_SET, Request
 from llava_cli.texts import path_entry
 
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "answer", "finish_reason", "model", "media", "usage", "timing"}
     | {"warnings", "versions", "error", "batch_size", "job", "same_as", "prompt_text", "prompt_ids", "answer_ids"}
+    | {"quality", "caption"}
     | Request().asked().keys()
+    | TOLD_IF_SET
 )
 """What records hold; a list's own keys of these names are carried under `job`."""
 
@@ -42,6 +46,8 @@ class RecordGroup:
     """Each with whether it was made in this run."""
     waiting: int = 0
     """How many things must happen before the last record is there."""
+    settled: Callable[[], None] = lambda: None
+    """Called when all has become of its jobs that will."""
 
     def check_unchanged(self) -> None:
         """Make sure that what has been decoded is what the work's key is of.
@@ -97,10 +103,13 @@ class Task:
     def copied(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the same work, done for the same contents under another name or id."""
         bare = [{k: v for k, v in medium.items() if not k.startswith("path")} for medium in found["media"]]
-        record = {key: value for key, value in found.items() if key in RECORD_KEYS - {"job"}}
+        # Whose window it was, and what was made of the answer, is its own.
+        record = {key: value for key, value in found.items() if key in RECORD_KEYS - TOLD_IF_SET - {"job", "caption"}}
         names = map(path_entry, self.request.names)
         record |= {key: value for key, value in self.request.asked().items() if key != "question"}
         record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]
+        if not self.request.wording.changes_nothing:
+            record["caption"] = self.request.wording.of(record["answer"]).entry()
         return self._completed(record, same_as=found["id"])
 
     def shared(self, answer: Answer) -> Answer:
@@ -150,6 +159,13 @@ class Failure:
     def record(self) -> dict[str, Any]:
         """The same keys as the command line's records of failures; see llava-record(5)."""
         return dict(self.known)
+
+
+def failure_of(error: BaseException, names: Sequence[str]) -> LlavaError:
+    """What a decoder raised, as the error of the job about these files."""
+    if isinstance(error, DecoderBug):
+        return InputError(f"{', '.join(names)}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
+    return as_failure(error)
 
 
 def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:

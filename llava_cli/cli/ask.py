@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llava_cli.cli import options
+from llava_cli.cli import along, options
+from llava_cli.cli.ask_windows import Wanted, ask_windows
 from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.frames import check_sheet, save_sheet
 from llava_cli.cli.grouping import Without
@@ -41,6 +42,8 @@ Examples:
   llava ask before.jpg after.jpg "What changed?"
 
   llava ask clip.mp4 "What happens?" --start 1:30 --end 2:00 --frames 16
+
+  llava ask clip.mp4 "What is it about?" --every 1m
 
   llava ask clip.mp4 "What happens?" --sheet frames.png --time
 
@@ -89,6 +92,7 @@ def ask(
     model: options.ModelOptions,
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    windows: along.WindowOptions,
     device: options.DeviceOptions,
     endpoint: Annotated[EndpointOptions, Without("concurrency")],
     dry_run: options.DryRun = False,
@@ -96,6 +100,7 @@ def ask(
     json: options.Json = False,
     output: options.OutputFile = None,
     append: options.Append = False,
+    format: along.Format = None,
     sheet: options.Sheet = None,
     time: options.Time = False,
     verbose: options.Verbose = False,
@@ -112,6 +117,12 @@ def ask(
     if generation.prompt_ids and not (json or output):
         raise UsageError("--prompt-ids is about the record: use it with --json or --output")
     questions, media, history = read_arguments(arguments or [], prompt, conversation)
+    form, division = along.form_of(format, json), windows.division
+    titles = form in ("chapters", "ffmetadata")
+    if division and (dry_run or sheet is not None):
+        raise UsageError("--dry-run and --sheet are about one part of a video: use --start and --end, not windows")
+    if not division and (windows.wants_summary or form is not None):
+        raise UsageError("--summary and --format are about the windows of a video: use --every or --scenes")
     known = model.plan() if dry_run else model.session()
     served = endpoint.session(model, device)
     if dry_run and served["endpoint"] is not None:
@@ -120,7 +131,7 @@ def ask(
     notes = (BY_SHAPE,) if known["dummy"] and not model.dummy else ()
     shared = Request(
         media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        notes=notes, **generation.wording(),
+        notes=notes, context=() if division else windows.cues(frames.start, frames.end), **generation.wording(),
     )  # fmt: skip
     requests = [replace(shared, question=question) for question in questions]
     settings = known | device.session() | served | {"limits": limits.for_media()}
@@ -133,6 +144,10 @@ def ask(
     ):
         check_file(output, append)
         check_sheet(sheet)
+        if division:
+            asked = windows.along(titles, summary=form is None, question=windows.summary_prompt)
+            ask_windows(session, requests, Wanted(asked, form, json, output, append), out)
+            return
         streamed = out.answers_to_terminal and not (json or output or dry_run)
         cache = KVCache() if len(requests) > 1 else None
         for request in requests:

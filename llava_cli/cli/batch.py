@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from llava_cli.atomic import check_writable
-from llava_cli.cli import batch_options, options, values
+from llava_cli.captions import PLAIN, Wording
+from llava_cli.cli import along, batch_options, ledgers, options, values
+from llava_cli.cli.along import TextName
+from llava_cli.cli.command import App, CommandWithOthers
 from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
 from llava_cli.errors import ExitCode, InputError, UsageError
+from llava_cli.media.sampling import clock
 from llava_cli.output import Output, console
 from llava_cli.record import to_json
 from llava_cli.request import Request
@@ -27,6 +31,8 @@ from llava_cli.words import one_line
 
 if TYPE_CHECKING:
     from llava_cli.batch.jobs import Item
+    from llava_cli.batch.windows import Along
+    from llava_cli.batch.writers import Outputs
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +74,12 @@ Format = Annotated[
 ]
 
 
+app = App(cls=CommandWithOthers, invoke_without_command=True)
+app.command("export", epilog=ledgers.EXPORT_EXAMPLES)(ledgers.export)
+app.command("show", epilog=ledgers.SHOW_EXAMPLES)(ledgers.show)
+
+
+@app.callback(epilog=EXAMPLES)
 def batch(
     jobs: Jobs,
     prompt: Prompt = None,
@@ -77,6 +89,9 @@ def batch(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    windows: along.WindowOptions,
+    wording: Annotated[along.WordingOptions, Without("prefix", "suffix")],
+    retry_loops: along.RetryLoops = False,
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
@@ -98,7 +113,19 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    answer_all(listed, model, frames, generation, device, endpoint, batching, limits, outputs, quiet)
+    wanted = Wanted(windows.along(), wording.wording(), retry_loops)
+    answer_all(listed, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of answers besides records."""
+
+    along: Along
+    wording: Wording = PLAIN
+    retry_loops: bool = False
+    form: TextName | None = None
+    """One text for the run, in the place of records."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +156,7 @@ def answer_all(
     limits: options.LimitOptions,
     outputs: batch_options.OutputOptions,
     quiet: bool,
+    wanted: Wanted,
     for_people: bool = False,
 ) -> None:
     """Answer a list, and say how it went; `for_people`: on a terminal, print answers and not records.
@@ -139,7 +167,6 @@ def answer_all(
     from llava_cli.batch.feed import Count
     from llava_cli.batch.run import default_workers, open_batch
     from llava_cli.batch.stop import deferred_signals
-    from llava_cli.batch.writers import Outputs
     from llava_cli.session import Session
 
     if outputs.ledger == options.STDOUT:
@@ -147,8 +174,9 @@ def answer_all(
     settings = model.session() | device.session() | endpoint.session(model, device)
     settings |= {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
-        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
-    )
+        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), wording=wanted.wording,
+        retry_loops=wanted.retry_loops, **generation.wording(),
+    )  # fmt: skip
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
     with (
@@ -160,19 +188,23 @@ def answer_all(
                 session,
                 jobs.read,
                 defaults,
-                Outputs(**vars(outputs)),
+                _outputs(outputs, wanted, out),
                 asked=generation.asked,
                 batch_size=batching.batch_size,
                 strict=batching.strict,
+                along=wanted.along,
             ) as batch,
             deferred_signals((lambda: None) if quiet else None) as stop,
             out.status.bar() as bar,
         ):
-            count = Count(jobs.read if jobs.rereadable else None)
+            # How many windows there will be is not known before all files have been looked at.
+            count = Count(jobs.read if jobs.rereadable and not wanted.along.division else None)
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
             try:
                 for result in batch.results(stop):
-                    if outputs.ledger is None and for_people and out.answers_to_terminal:
+                    if wanted.form is not None:
+                        pass
+                    elif outputs.ledger is None and for_people and out.answers_to_terminal:
                         _show(result.record, out)
                     elif outputs.ledger is None:
                         out.write(to_json(result.record) + "\n")
@@ -182,6 +214,8 @@ def answer_all(
                 log.info(batch.tally.summary())
                 if cut := batch.tally.cuts():
                     log.warning(cut)
+                if repetitions := batch.tally.repetitions():
+                    log.warning(repetitions)
         stop.check()
         failures = batch.tally.failures(outputs.ledger is not None)
         if failures:
@@ -189,11 +223,30 @@ def answer_all(
             raise typer.Exit(ExitCode.SOME_FAILED)
 
 
+def _outputs(given: batch_options.OutputOptions, wanted: Wanted, out: Output) -> Outputs:
+    """Where records go; a text in their place goes where they would."""
+    from llava_cli.batch.writers import Outputs
+
+    outputs = Outputs(**vars(given))
+    if wanted.form is None:
+        return outputs
+    return replace(outputs, ledger=None, form=wanted.form, target=given.ledger or out.write)
+
+
 def _show(record: Mapping[str, Any], out: Output) -> None:
     """A record's answer behind the names of its files; why there is none is said on stderr."""
     if record["status"] == "ok":
-        names = one_line(", ".join(medium["path"] for medium in record["media"]))
-        out.write_pieces([f"{names}: {record['answer']}"])
+        text = record["caption"]["text"] if "caption" in record else record["answer"]
+        out.write_pieces([f"{_about(record)}: {text}"])
+
+
+def _about(record: Mapping[str, Any]) -> str:
+    """What a record is about: the names of its files, and when of them."""
+    if summary := record.get("summary"):
+        return one_line(summary["path"])
+    names = one_line(", ".join(medium["path"] for medium in record["media"]))
+    window = record.get("window")
+    return f"{names} {clock(window['start'])} - {clock(window['end'])}" if window else names
 
 
 def open_list(name: str) -> BinaryIO:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from llava_cli.batch.writers.forms import FormName
 from llava_cli.cli import options, values
 from llava_cli.cli.help import COMMON
 
@@ -91,12 +92,12 @@ class OutputOptions:
         bool, typer.Option("--force", help="Do all jobs again, whatever the output file has.", rich_help_panel=_OUTPUT)
     ] = False
     sidecar: Annotated[
-        Literal["txt", "json"] | None,
+        FormName | None,
         typer.Option(
             "--sidecar",
-            metavar="txt|json",
-            parser=values.one_of(Literal["txt", "json"]),
-            help="Also write answers (txt) or records (json) beside files.",
+            metavar="FORMAT",
+            parser=values.one_of(FormName),
+            help="Also write txt, json, srt, vtt, chapters or ffmetadata beside files.",
             rich_help_panel=_OUTPUT,
         ),
         COMMON,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llava_cli.cli import batch_options, options
-from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
+from llava_cli.cli import along, batch_options, options
+from llava_cli.cli.batch import JobList, Wanted, answer_all, is_regular, open_list
 from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
@@ -28,6 +28,8 @@ Examples:
   llava caption -r videos/ -o captions.jsonl
 
   llava caption -r videos/ --sidecar txt -p "Describe it in one sentence."
+
+  llava caption clip.mp4 --every 30s --format srt -o clip.srt
 
   find . -name '*.mp4' -print0 | llava caption -0 --files-from - -o out.jsonl
 """
@@ -79,11 +81,15 @@ def caption(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    windows: along.WindowOptions,
+    wording: along.WordingOptions,
+    retry_loops: along.RetryLoops = False,
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: batch_options.OutputOptions,
+    format: along.Format = None,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print records, also on a terminal.", rich_help_panel="Output"),
@@ -102,11 +108,18 @@ def caption(
     if generation.raw and not prompt:
         raise UsageError("--raw needs --prompt: the whole prompt, with <video> or <image> where the file is shown")
     _check(paths, files_from, null, outputs)
+    form = along.form_of(format, json)
+    titles = {"chapters", "ffmetadata"} & {form, outputs.sidecar}
     files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
     if not (recursive or quiet):
         files.tell_of_deeper_ones()
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    answer_all(jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, for_people=not json)
+    if windows.wants_summary and not windows.division:
+        raise UsageError("--summary is about windows: it needs --every or --scenes")
+    wanted = Wanted(windows.along(bool(titles)), wording.wording(), retry_loops, form)
+    answer_all(
+        jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted, for_people=not json
+    )
 
 
 @dataclass(frozen=True)

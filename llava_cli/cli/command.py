@@ -106,13 +106,38 @@ class Group(_Shared, TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class CommandWithOthers(Group):
+    """A command with an argument that has commands of its own: the first word decides which is meant."""
+
+    allow_extra_args = False
+    allow_interspersed_args = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] and args[0] in self.commands:
+            ctx._protected_args, ctx.args = args[:1], args[1:]
+            return list(ctx.args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        if not ctx._protected_args:
+            return super().invoke(ctx)
+        with ctx:
+            name, command, args = self.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
+            ctx.invoked_subcommand = name
+            # Below the program and not below this command, whose argument is not theirs.
+            with command.make_context(f"{ctx.info_name} {name}", args, parent=ctx.parent) as below:
+                return below.command.invoke(below)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", *(str(param.metavar) for param in self.params if param.param_type_name == "argument")]
+
+
 class App(typer.Typer):
     """A Typer app whose commands are these, and may take options in groups."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(
-            cls=Group, rich_markup_mode=None, context_settings={"help_option_names": list(HELP)}, **settings
-        )
+        shared = {"cls": Group, "rich_markup_mode": None, "context_settings": {"help_option_names": list(HELP)}}
+        super().__init__(**(shared | settings))
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         register = super().command(name, **({"cls": Command} | settings))

@@ -140,12 +140,15 @@ class FrameOptions:
     start: Annotated[
         float | None,
         _frames(
-            "--start", parser=values.seconds, metavar="TIME", help="Start of the part to show: seconds or h:mm:ss."
+            "--start",
+            parser=values.seconds,
+            metavar="TIME",
+            help="Start of what is shown, up to --end: seconds or h:mm:ss.",
         ),
         COMMON,
     ] = None
     end: Annotated[
-        float | None, _frames("--end", parser=values.seconds, metavar="TIME", help="End of the part to show."), COMMON
+        float | None, _frames("--end", parser=values.seconds, metavar="TIME", help="End of what is shown.")
     ] = None
     fast_pixels: Annotated[
         bool,

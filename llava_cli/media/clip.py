@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Sampling:
     fps: float | None = None
     start: float | None = None
     end: float | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is of a part of a video."""
+        return self.start is not None or self.end is not None
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,18 @@ class Still:
 
 
 Media = Clip | Still
+
+
+def joined(parts: Sequence[Clip]) -> Clip:
+    """Clips of one video, one after the other, as one; what is known of the file is the first one's."""
+    import numpy as np
+
+    return replace(
+        parts[0],
+        frames=np.concatenate([part.frames for part in parts]),
+        indices=tuple(index for part in parts for index in part.indices),
+        times=tuple(time for part in parts for time in part.times),
+    )
 
 
 def bytes_of(media: Iterable[Media]) -> int:

@@ -35,7 +35,7 @@ class OpenMedia:
         known = self._shown.keys() | self._decoding.keys()
         missing = [one for one in dict.fromkeys(media) if one not in known]
         if missing:
-            future = self._pool.submit([(self._open(name), view) for name, view in missing])
+            future = self._pool.submit([(self.source(name), view) for name, view in missing])
             self._decoding |= dict.fromkeys(missing, future)
 
     @property
@@ -69,7 +69,12 @@ class OpenMedia:
         """Remove what was copied of standard input and pipes."""
         self._stack.close()
 
-    def _open(self, name: str) -> Source:
+    def source(self, name: str) -> Source:
+        """The file, open; what comes through a pipe has been copied.
+
+        Raises:
+            InputError: it cannot be read.
+        """
         if name not in self._opened:
             self._opened[name] = self._stack.enter_context(open_source(name, self._limits))
         return self._opened[name]

@@ -67,6 +67,8 @@ class Reader:
             self._opened = opening.pop_all()
         self.damaged = 0
         """Packets that the decoder has refused so far."""
+        self._delay = 0
+        """How much later than its dts the last keyframe's pts was."""
 
     def _pick_stream(self) -> VideoStream:
         track = shown_track(self.container)
@@ -90,7 +92,9 @@ class Reader:
         return self.decoder is self.stream.codec_context and alpha.is_left_out(self.stream)
 
     def use_threads(self, count: int) -> None:
-        """Decode with `count` threads, a frame each. Only before the first frame."""
+        """Decode with `count` threads, a frame each; one that has decoded already keeps those it has."""
+        if self.decoder.is_open:
+            return
         self.decoder.thread_count = count
         self.decoder.thread_type = "FRAME" if count > 1 else "SLICE"
 
@@ -140,7 +144,9 @@ class Reader:
         """
         groups, group = table.groups, table.groups[place]
         earlier = [back.dts if back.pts is None else back.pts for back in reversed(groups[max(0, place - 2) : place])]
-        for target in (group.pts, group.dts, *earlier, START):
+        # mov goes by a keyframe's pts, and back to the one before for its dts: an index tells only that.
+        shown = group.pts if group.dts is None or group.pts is not None else group.dts + self._delay
+        for target in dict.fromkeys((shown, group.dts, *earlier, START)):
             if target is None:
                 continue
             with suppress(av.FFmpegError):
@@ -149,6 +155,8 @@ class Reader:
             key = _read_up_to(group, packets)
             if key is None:
                 continue
+            if key.pts is not None and key.dts is not None:
+                self._delay = key.pts - key.dts
             for number, packet in enumerate(chain((key,), packets), group.packet):
                 if not table.expects(number, packet.pts):
                     raise SeekError("time stamps that are not the same after a seek")
@@ -242,13 +250,24 @@ class Reader:
 
         How a decoder conceals damage depends on all it has seen: then only a decode from the start is exact.
         """
-        frames = self._decode(packet)
-        if self.damaged or any(frame.is_corrupt for frame in frames):
-            raise DamageError("damaged packets")
-        for frame in frames:
+        for frame in self._decode_whole(packet):
             if frame.pts in wanted:
                 wanted.remove(frame.pts)
                 yield frame.pts, frame
+
+    def decode_on(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
+        """Every frame of these packets, in the order of display; see `decode`."""
+        self.damaged = 0
+        if self.decoder.name not in READ_SKIP_ONCE:
+            self.decoder.skip_frame = "DEFAULT"
+        for packet in chain(packets, (None,)):
+            yield from self._decode_whole(packet)
+
+    def _decode_whole(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        frames = self._decode(packet)
+        if self.damaged or any(frame.is_corrupt for frame in frames):
+            raise DamageError("damaged packets")
+        return frames
 
     def decode_all(self) -> Iterator[VideoFrame]:
         """Every frame from the start; packets that cannot be decoded are counted and passed over.

@@ -15,21 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from contextlib import closing
 from threading import Event, Lock
 
 import numpy as np
 from av.video.reformatter import ColorTrc
 
 from llava_cli.machine import cores
-from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.clip import Clip, MediaInfo, View
 from llava_cli.media.errors import DecoderError, SeekError
 from llava_cli.media.geometry import bring_into_view
 from llava_cli.media.reader import Reader
 from llava_cli.media.sampling import Timeline, choose, clock
 from llava_cli.media.scaler import SUPPORTED, FrameScaler, ScaledFrame
 from llava_cli.media.source import Source
-from llava_cli.media.table import FrameTable, from_index, from_packets
+from llava_cli.media.table import FrameTable
+from llava_cli.media.video import Linear, Video
 from llava_cli.words import counted
 
 WHOLE = 0.75
@@ -44,35 +45,34 @@ def read_clip(source: Source, view: View, threads: int | None = None) -> Clip:
     Raises:
         MediaError: there are none, or they may not be decoded; also what PyAV raises on damaged files.
     """
+    with closing(Video(source)) as video:
+        return read_part(video, view, threads)
+
+
+def read_part(video: Video, view: View, threads: int | None = None) -> Clip:
+    """The sampled frames of a video of which other parts may be wanted too; see `read_clip`."""
     table = None
-    with Reader(source, strict=True) as reader:
+    if video.seekable:
         try:
-            table = frame_table(reader, view.sampling)
+            table = video.table(view.sampling)
             if not table.whole:
                 raise SeekError("an index of more than the file holds")
             indices, notes = choose(table.timeline, view.sampling)
-            frames = _take_groups(source, reader, table, indices, view, threads or cores())
+            video.go_to(indices)
+            with video.reader() as reader:
+                frames = _take_groups(video, reader, table, indices, view, threads or cores())
+                return _clip(video.source, view, reader, table.timeline, frames, notes)
         except SeekError:
-            pass
-        else:
-            return _clip(source, view, reader, table.timeline, frames, notes)
-    return _read_linear(source, view, table)
-
-
-def frame_table(reader: Reader, sampling: Sampling) -> FrameTable:
-    """The frame table at the least cost: from the index, unless times matter that only the packets carry."""
-    table = from_index(reader.stream)
-    by_time = sampling.policy == "fps" or sampling.start is not None or sampling.end is not None
-    if table is None or (table.jittery and by_time):
-        table = from_packets(reader.stream, reader.packets())
-    return table
+            video.listed = None if table is None else table.total
+            video.seekable = False
+    return _read_linear(video, view)
 
 
 def _take_groups(
-    source: Source, first: Reader, table: FrameTable, indices: Sequence[int], view: View, threads: int
+    video: Video, first: Reader, table: FrameTable, indices: Sequence[int], view: View, threads: int
 ) -> list[ScaledFrame]:
     """Decode the wanted frames in the order of the file: a decoder keeps headers, and must know no later ones."""
-    [origin] = first.pts_of(table, table.group_of(0), [0])[1]
+    origin = video.origin(first, table)
     groups: dict[int, list[int]] = {}
     for index in indices:
         groups.setdefault(table.group_of(index), []).append(index)
@@ -90,7 +90,7 @@ def _take_groups(
                     job = next(todo, None)
                 if job is None:
                     break
-                for index, frame in reader.frames_of(table, *job):
+                for index, frame in video.frames_of(reader, table, *job):
                     time = reader.seconds((frame.pts or 0) - origin)
                     if not table.timeline.fits(index, time):
                         raise SeekError("frames that are not shown when the index says")
@@ -101,7 +101,7 @@ def _take_groups(
         return scaled
 
     def work_alone() -> list[ScaledFrame]:
-        with Reader(source, strict=True) as reader:
+        with video.reader() as reader:
             return work(reader)
 
     with ThreadPoolExecutor(max(1, workers - 1)) as pool:
@@ -112,47 +112,30 @@ def _take_groups(
     return sorted(frames, key=lambda frame: frame.index)
 
 
-def _read_linear(source: Source, view: View, table: FrameTable | None) -> Clip:
-    """Decode everything from the start.
-
-    One thread: with more, what FFmpeg makes of damaged packets differs from run to run.
-    """
-    with Reader(source) as reader:
-        pts = [frame.pts for frame in reader.decode_all()]
-        if not pts:
-            listed = counted(reader.stream.frames, "frame") if reader.stream.frames else "an unknown number of frames"
-            raise DecoderError(f"lists {listed}, none of which can be decoded; it is damaged or encrypted")
-        timeline = _decoded_timeline(pts, reader)
-        damaged = reader.damaged
+def _read_linear(video: Video, view: View) -> Clip:
+    """Decode everything from the start."""
+    linear = video.linear
+    timeline = linear.timeline()
     indices, notes = choose(timeline, view.sampling)
-    if damaged:
-        notes.append(f"damaged: {damaged} {'packet' if damaged == 1 else 'packets'} could not be decoded")
-    if table is not None and len(pts) < table.total:
-        notes.append(f"damaged or cut short: the file lists {counted(table.total, 'frame')}, {len(pts)} can be decoded")
-    with Reader(source) as reader:
-        frames = list(_take_linear(reader, set(indices), timeline, view))
-        if not frames:
-            raise DecoderError("gave frames on one reading and none on the next; it is damaged")
-        return _clip(source, view, reader, timeline, frames, notes)
+    if linear.damaged:
+        what = "packet" if linear.damaged == 1 else "packets"
+        notes.append(f"damaged: {linear.damaged} {what} could not be decoded")
+    if video.listed is not None and timeline.total < video.listed:
+        notes.append(
+            f"damaged or cut short: the file lists {counted(video.listed, 'frame')}, {timeline.total} can be decoded"
+        )
+    frames = list(_take_linear(linear, set(indices), timeline, view))
+    if not frames:
+        raise DecoderError("gave frames on one reading and none on the next; it is damaged")
+    return _clip(video.source, view, linear.reader, timeline, frames, notes)
 
 
-def _take_linear(reader: Reader, wanted: set[int], timeline: Timeline, view: View) -> Iterator[ScaledFrame]:
-    scale = FrameScaler(view, reader.stream.sample_aspect_ratio)
-    last = max(wanted)
-    for index, frame in enumerate(reader.decode_all()):
-        if index in wanted:
-            yield scale(index, timeline.times[index], frame)
-        if index == last:
-            return
-
-
-def _decoded_timeline(pts: Sequence[int | None], reader: Reader) -> Timeline:
-    """When each decoded frame is shown; at the rate the file claims where its pts make no sense."""
-    known = [units for units in pts if units is not None]
-    if len(known) == len(pts) and all(here < there for here, there in pairwise(known)):
-        return Timeline([reader.seconds(units - known[0]) for units in known], reader.seconds(1))
-    rate = float(reader.stream.average_rate or reader.stream.guessed_rate or 25)
-    return Timeline([i / rate for i in range(len(pts))])
+def _take_linear(linear: Linear, wanted: set[int], timeline: Timeline, view: View) -> Iterator[ScaledFrame]:
+    frames = linear.frames(wanted)
+    scale: FrameScaler | None = None
+    for index, frame in frames:
+        scale = scale or FrameScaler(view, linear.reader.stream.sample_aspect_ratio)
+        yield scale(index, timeline.times[index], frame)
 
 
 def _clip(

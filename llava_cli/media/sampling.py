@@ -91,6 +91,9 @@ def choose(timeline: Timeline, sampling: Sampling) -> tuple[list[int], list[str]
         MediaError: no frame lies between start and end.
     """
     span = timeline.between(sampling.start, sampling.end)
+    if not span and sampling.start is not None and sampling.start < timeline.duration:
+        when = f"{clock(sampling.start)} and {clock(sampling.end or timeline.duration)}"
+        return [timeline.shown_at(sampling.start)], [f"no frame begins between {when}: the one on screen is shown"]
     if not span:
         raise MediaError(
             f"no frame between {clock(sampling.start or 0.0)} and "

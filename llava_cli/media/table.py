@@ -78,6 +78,11 @@ class FrameTable:
         stop = self.groups[place + 1].packet if place + 1 < len(self.groups) else self.packets
         return stop - self.groups[place].packet
 
+    @property
+    def longest(self) -> int:
+        """The number of packets of the largest group."""
+        return max(map(self.size, range(len(self.groups))))
+
 
 def from_index(stream: VideoStream) -> FrameTable | None:
     """The table, from the demuxer's own index, which mp4 and mov load on opening; None where it has gaps.

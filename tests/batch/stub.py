@@ -30,6 +30,7 @@ from llava_cli.engine.types import Completion, Generation, LoadOptions, ModelInf
 from llava_cli.errors import InputError, ModelError, OutOfMemory
 from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
 from llava_cli.media.limits import Limits
+from llava_cli.media.windows import Division, Window
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
 from llava_cli.media.worker.wire import DecoderBug
@@ -67,6 +68,14 @@ class Pool:
         else:
             future.set_result(Decoded([clip(name, view) for name, view in media], 0.5))
         return future
+
+    def windows(
+        self, name: str, division: Division, start: float | None = None, end: float | None = None
+    ) -> list[Window]:
+        """Every video lasts 10 seconds, with cuts at 3 and 7; pictures have no windows."""
+        if "bad" in name:
+            raise InputError(f"{name}: is bad")
+        return [] if name.endswith(".png") else division.over(start or 0.0, min(end or 10.0, 10.0), (3.0, 7.0))
 
 
 def clip(name: str, view: View) -> Clip:

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from batch.stub import Engine, StubSession, clips, run
 
 from llava_cli.batch.jobs import Job
 from llava_cli.batch.ledger import MemoryLedger
+from llava_cli.batch.run import open_batch
 from llava_cli.engine.remote.endpoint import Endpoint
 from llava_cli.engine.types import SomeFailed, Unreachable
 from llava_cli.errors import LlavaError, ModelError, OutOfMemory
+from llava_cli.request import Request
 
 
 def test_every_job_is_answered_in_batches_of_what_fits():
@@ -159,3 +163,33 @@ def test_a_server_is_asked_whatever_comes_first_however_it_is_grouped():
     done = run(items, session=session, limit=4, window=9)
     assert [len(batch) for batch in done.engine.batches] == [4, 4, 1]
     assert [question for batch in done.engine.batches for question in batch] == [f"{n}?" for n in range(9)]
+
+
+class Looping(Engine):
+    """Greedy, it repeats itself."""
+
+    def answer(self, batch):
+        found = super().answer(batch)
+        return [
+            one if query.generation.do_sample else replace(one, text="on and on " * 20)
+            for one, query in zip(found, batch, strict=True)
+        ]
+
+
+def test_an_answer_that_repeats_itself_is_asked_once_more_where_that_is_wanted(contents):
+    session = StubSession(Looping())
+    jobs = [Job((f"{n}.mp4",), "Why?") for n in range(2)]
+    with open_batch(session, lambda: jobs, Request(retry_loops=True)) as batch:
+        records = [result.record for result in batch.results()]
+    assert [record["answer"] for record in records] == ["4 frames: Why?"] * 2
+    assert not any("quality" in record for record in records)
+    assert {record["generation"]["temperature"] for record in records} == {0.7}
+    assert records[0]["warnings"] == ["the first answer repeated itself: asked once more with sampling"]
+    assert (batch.tally.repeated, batch.tally.repetitions()) == (0, None)
+
+
+def test_one_that_still_does_is_marked_and_counted(contents):
+    with open_batch(StubSession(Looping()), lambda: [Job(("a.mp4",), "Why?")], Request()) as batch:
+        (record,) = [result.record for result in batch.results()]
+    assert (record["quality"], record["generation"]["temperature"]) == ("repetition", None)
+    assert batch.tally.repetitions() == "1 answer repeats itself"

@@ -19,13 +19,17 @@ from llava_cli.batch.identity import (
     work_key,
 )
 from llava_cli.batch.jobs import Job, Unusable
+from llava_cli.captions import Wording
+from llava_cli.cues import Cue
 from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Sampling, View
 from llava_cli.media.named import Excerpt
+from llava_cli.media.windows import Window
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.messages import MediaPath, Message
+from llava_cli.preface import Summary
 from llava_cli.request import FrameChoice, Request
 
 
@@ -251,3 +255,34 @@ def test_ledgers_of_earlier_versions_are_understood(tmp_path, job, settings, wor
 def test_a_line_s_key_is_of_its_place_and_text():
     key = line_key(Unusable(7, "{", InputError("list, line 7: is not valid JSON")))
     assert key == "8a2d0ffbc1edf2efa2c047403d209f5190633093b9c7226e1a0244a227935ba3"
+
+
+def key_of(request: Request) -> str:
+    return work_key({}, FAMILY_VIEW, request, ["c"] * len(request.names))
+
+
+def test_a_window_is_the_same_work_as_its_range_and_what_is_new_only_changes_what_asks_for_it():
+    plain = Request("Why?", ("a.mp4",), choice=FrameChoice(start=0.0, end=30.0))
+    key = key_of(plain)
+    assert key_of(replace(plain, window=Window(1, 4, 0.0, 30.0))) == key
+    assert key_of(replace(plain, wording=Wording(max_words=3))) == key
+    others = [
+        replace(plain, context=(Cue(0.0, 1.0, "Hello"),)),
+        replace(plain, context=(Cue(0.0, 1.0, "Bye"),)),
+        replace(plain, retry_loops=True),
+    ]
+    assert len({key, *map(key_of, others)}) == 4
+
+
+def test_a_summary_is_known_by_what_was_said_of_the_windows():
+    def summary(text: str, *ids: str) -> str:
+        return key_of(Request("Why?", summary=Summary("a.mp4", (Cue(0.0, 5.0, text),), ids)))
+
+    assert summary("A.", "x") == summary("A.", "y") != summary("B.", "x")
+
+
+def test_records_of_requests_without_anything_new_have_no_new_keys():
+    asked = Request("Why?", ("a.mp4",)).asked()
+    assert list(asked) == [
+        "question", "system", "messages", "template_sha256", "choice", "fit", "raw", "generation",
+    ]  # fmt: skip

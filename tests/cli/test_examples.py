@@ -38,6 +38,7 @@ NOT_OFFLINE = {
     "--endpoint": "needs a server; tests/cli/test_endpoint_options.py has some",
     "llava bench": "takes a minute, and is run smaller by its own test",
     "SBATCH": "needs Slurm",
+    "pandas": "needs pandas",
 }
 VIDEOS = ("clip.mp4", "video.mp4", "a.mp4")
 IMAGES = ("before.jpg", "after.jpg", "b.jpg")
@@ -99,6 +100,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "jobs.jsonl").write_text(json.dumps({"id": 1, "media": "clip.mp4", "question": "What happens?"}) + "\n")
     (folder / "list.jsonl").write_text(json.dumps({"id": 1, "file": "clip.mp4"}) + "\n")
     (folder / "jobs.csv").write_text("id,media,question\n1,clip.mp4,What happens?\n")
+    (folder / "clip.srt").write_text("1\n00:00:01,000 --> 00:00:05,000\nHello.\n")
+    (folder / "clip.ffmetadata").write_text(";FFMETADATA1\n")
+    medium = {"path": "clip.mp4", "kind": "video"}
+    done = {"schema_version": 1, "id": 1, "key": 64 * "0", "status": "ok", "question": "Why?", "answer": "A. B."}
+    (folder / "captions.jsonl").write_text(json.dumps({**done, "media": [medium]}) + "\n")
     program = folder / "bin" / "llava"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m llava_cli "$@"\n')
@@ -125,9 +131,11 @@ def test_an_example_runs(example: str, files: Path, llava: Callable[..., Any], m
         monkeypatch.setattr(sys, "stdin", io.StringIO("What happens?\n"))
         result = llava(*command[1:])
         assert result.code == 0, result.err
-        assert result.out or " -o " in example or " --output " in example
+        assert result.out or " -o " in example or " --output " in example or "batch export" in example
         return
-    missing = [name for name in ("jq", "parallel") if re.search(rf"\b{name}\b", example) and not shutil.which(name)]
+    missing = [
+        name for name in ("jq", "parallel", "ffmpeg") if re.search(rf"\b{name}\b", example) and not shutil.which(name)
+    ]
     if missing:
         pytest.skip(f"{missing[0]} is not installed")
     in_a_shell(example, files)

@@ -23,6 +23,7 @@ from llava_cli.media.limits import DEFAULT
 from llava_cli.media.reader import Reader
 from llava_cli.media.scaler import FrameScaler
 from llava_cli.media.table import from_packets
+from llava_cli.media.video import frame_table
 
 Rendered = Callable[[str], Path]
 
@@ -62,7 +63,7 @@ def test_every_single_frame_can_be_reached(rendered: Rendered, name: str) -> Non
     path = rendered(name)
     for index in range(SPECS[name].frames):
         with Reader(source(path)) as reader:
-            table = sampler.frame_table(reader, Sampling())
+            table = frame_table(reader)
             [(found, frame)] = reader.frames_of(table, table.group_of(index), [index])
             assert found == index
             assert read_mark(frame.to_ndarray(format="rgb24")) == index

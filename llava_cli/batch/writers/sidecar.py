@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,11 +14,14 @@ from urllib.parse import quote
 
 from llava_cli.atomic import make_folder, write_file
 from llava_cli.batch.files import EXTENSIONS
+from llava_cli.batch.writers.forms import Form
+from llava_cli.batch.writers.gathered import Gathered, Records
 from llava_cli.batch.writers.own import Own
+from llava_cli.batch.writers.track import file_of
 from llava_cli.batch.writers.writer import Writer
+from llava_cli.captions import PLAIN, Wording
 from llava_cli.errors import OutputError, write_failure
 from llava_cli.media.clip import Media
-from llava_cli.media.named import path_of
 from llava_cli.media.source import is_url
 
 _LONGEST_NAME = 200
@@ -30,55 +32,51 @@ class Sidecars(Writer):
     """Writes a file for each medium, but never over one that somebody else has written, such as a caption by hand."""
 
     per_job = True
-    suffix: str
 
-    def __init__(self, folder: Path | None = None, overwrite: bool = False, ledger: Path | None = None) -> None:
+    def __init__(
+        self,
+        form: Form,
+        folder: Path | None = None,
+        overwrite: bool = False,
+        ledger: Path | None = None,
+        wording: Wording = PLAIN,
+        summary: bool = False,
+    ) -> None:
         """`ledger`: what is written is remembered beside it, for the runs to come."""
-        self._folder, self._overwrite, self._own = folder, overwrite, Own(ledger)
+        self._form, self._folder, self._overwrite, self._wording = form, folder, overwrite, wording
+        self._own, self._gathered = Own(ledger), Gathered(summary)
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
-        paths = [path_of(medium) for medium in records[0][0]["media"]] if records else []
-        if not paths or paths[0] is None:
-            return
-        target = place(paths[0], self.suffix, self._folder)
+        self.write(self._gathered.with_these(records))
+
+    def write(self, whole: Records) -> bool:
+        """Write what these records say of their file, which are all that there are about it; whether there is any.
+
+        Raises:
+            OutputError: it cannot be written, or somebody else has written a file of that name.
+        """
+        path = file_of(whole[0][0]) if whole else None
+        if path is None:
+            return False
+        target = place(path, self._form.suffix, self._folder)
         there = _bytes_of(target)
-        if there is not None and not any(new for _, new in records):
-            return  # written in an earlier run; it may have been edited since
-        content = self._content([record for record, _ in records]).encode("utf-8", "backslashreplace")
+        if there is not None and not any(new for _, new in whole):
+            return False  # written in an earlier run; it may have been edited since
+        content = self._form.of([record for record, _ in whole], self._wording).encode("utf-8", "backslashreplace")
         if not content or content == there:
-            return
+            return bool(content)
         if there and not (self._overwrite or self._own.has(target, there)):
             raise OutputError(f"{target}: is there already, and llava did not write it; --overwrite replaces it")
         make_folder(target.parent)
         write_file(target, content)
         self._own.add(target, content)
+        return True
 
     def close(self) -> None:
         self._own.close()
 
     def discard(self) -> None:
         self._own.close()
-
-    def _content(self, records: Sequence[dict[str, Any]]) -> str:
-        raise NotImplementedError
-
-
-class TextSidecars(Sidecars):
-    """The answers, a line each."""
-
-    suffix = "txt"
-
-    def _content(self, records: Sequence[dict[str, Any]]) -> str:
-        return "".join(f"{record['answer']}\n" for record in records if record["status"] == "ok")
-
-
-class JsonSidecars(Sidecars):
-    """The records, as a list."""
-
-    suffix = "json"
-
-    def _content(self, records: Sequence[dict[str, Any]]) -> str:
-        return json.dumps(records, indent=1) + "\n"
 
 
 def _bytes_of(path: Path) -> bytes | None:

@@ -7,14 +7,14 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from llava_cli.atomic import AtomicFile
-from llava_cli.batch.writers.writer import Writer
+from llava_cli.batch.writers.track import caption_of
+from llava_cli.batch.writers.writer import Target, Writer, sink_of
+from llava_cli.captions import PLAIN, Wording
 from llava_cli.media.clip import Media
 
-COLUMNS = ("id", "status", "media", "question", "answer", "error")
+COLUMNS = ("id", "status", "media", "question", "answer", "error", "start", "end")
 
 
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -28,23 +28,26 @@ def harmless(text: str) -> str:
 
 
 class CsvFile(Writer):
-    """A row for each record; the file is there when all are."""
+    """A row for each record; a file is there when all are. Of windows, `start` and `end` are seconds."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = AtomicFile(path)
+    def __init__(self, target: Target, wording: Wording = PLAIN) -> None:
+        self._file, self._wording = sink_of(target), wording
         self._rows = csv.writer(self._file)
         self._rows.writerow(COLUMNS)
 
     def put(self, records: Sequence[tuple[dict[str, Any], bool]], media: Sequence[Media]) -> None:
         for record, _ in records:
-            paths = [medium["path"] for medium in record["media"]]
+            summary, window = record.get("summary"), record.get("window") or {}
+            paths = [medium["path"] for medium in ([summary] if summary else record["media"])]
             cells = [
                 record["id"],
                 record["status"],
                 paths[0] if len(paths) == 1 else json.dumps(paths) if paths else "",
                 record["question"],
-                record.get("answer", ""),
+                caption_of(record, self._wording) if "answer" in record else "",
                 record.get("error", {}).get("message", ""),
+                window.get("start", ""),
+                window.get("end", ""),
             ]
             self._rows.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in cells])
 

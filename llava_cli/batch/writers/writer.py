@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
+from llava_cli.atomic import AtomicFile
 from llava_cli.media.clip import Media
 
 
@@ -29,3 +31,39 @@ class Writer:
 
     def discard(self) -> None:
         """Leave nothing half done behind; called in any case, after `close` where all went well."""
+
+
+class Sink(Protocol):
+    """Where a text goes piece by piece."""
+
+    def write(self, data: str, /) -> Any: ...
+
+    def close(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+Target = Path | Callable[[str], None]
+"""A file, which is there when all of it is, or what takes each piece at once."""
+
+
+def sink_of(target: Target) -> Sink:
+    """What writes there.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    return AtomicFile(target) if isinstance(target, Path) else _Passed(target)
+
+
+class _Passed:
+    """Hands on each piece."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+
+    def close(self) -> None:
+        """Nothing was held back."""
+
+    def discard(self) -> None:
+        """What is gone is gone."""

@@ -16,19 +16,21 @@ import resource
 import socket
 import sys
 import traceback
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from llava_cli.atomic import write_all
 from llava_cli.errors import LlavaError
-from llava_cli.media.clip import Media, Sampling, View
-from llava_cli.media.load import load_media
+from llava_cli.media.clip import Sampling, View
+from llava_cli.media.last import LastVideo
+from llava_cli.media.load import explained, load_media, reported
 from llava_cli.media.source import HeldSource, Source, is_url
 from llava_cli.media.web.borrowed import Borrowed, RemoteSource
 from llava_cli.media.worker.confinement import Confinement, confine
 from llava_cli.media.worker.serving import keep_to_itself, take_requests
-from llava_cli.media.worker.wire import READY, Request, dump_error, dump_media
+from llava_cli.media.worker.wire import READY, Request, dump_cuts, dump_error, dump_media
 
 LATE = ("PIL.ImageCms", "PIL.ImageColor", "PIL.ImageOps", "PIL.ImagePalette", "encodings.ascii", "encodings.latin_1")
 """What is else imported when a file is the first to need it."""
@@ -43,28 +45,29 @@ READERS = {
 """Each decoder, and the simplest file that it reads."""
 
 
-def main() -> None:
-    """Serve requests until standard input ends."""
+def main(*also: str) -> None:
+    """Serve requests until standard input ends; `also` are modules that these need besides."""
     with suppress(OSError):  # where memory runs out all the same, this process is the one to go, not the model's
         Path("/proc/self/oom_score_adj").write_text("1000")
     answers, given = os.dup(1), socket.socket(fileno=os.dup(0))
     if sys.platform == "linux":
-        warm_up()
+        warm_up(*also)
     keep_to_itself()
     confinement: Confinement = confine()
     requests = take_requests(given)
     write_all(answers, READY + json.dumps(asdict(confinement)).encode() + b"\n")
+    last = LastVideo()
     while True:
-        for part in _outcome(*requests.get()):
+        for part in _outcome(*requests.get(), last):
             write_all(answers, part)
 
 
-def warm_up() -> None:
+def warm_up(*also: str) -> None:
     """Import all that decoding takes, and have libraries open what they open the first time they are used.
 
     What is missing or broken is told where a file needs it.
     """
-    for module in (*LATE, *_parts_of_pyav()):
+    for module in (*LATE, *_parts_of_pyav(), *also):
         with suppress(ImportError):
             importlib.import_module(module)
     for reader, sample in READERS.items():
@@ -85,27 +88,44 @@ def _parts_of_pyav() -> list[str]:
     return sorted(names - {"av.__main__", "av.datasets"})
 
 
-def _outcome(line: bytes, descriptor: int) -> tuple[bytes | memoryview, ...]:
+def _outcome(line: bytes, descriptor: int, last: LastVideo) -> Iterator[bytes | memoryview]:
     try:
         request = Request.parse(line)
         _bound_time(request)
-        return dump_media(_load(request, descriptor))
+        with _opened(request, descriptor) as source:
+            if request.view is None:
+                yield from _cuts(request, source)
+                return
+            if not request.view.sampling.is_part:
+                last.close()
+            yield from dump_media(load_media(source, request.view, threads=request.threads, last=last))
     except LlavaError as error:
-        return (dump_error(error, str(error)),)
+        last.close()
+        yield dump_error(error, str(error))
     except Exception as error:
-        return (dump_error(error, traceback.format_exc()),)
+        last.close()
+        yield dump_error(error, traceback.format_exc())
 
 
-def _load(request: Request, descriptor: int) -> Media:
+def _cuts(request: Request, source: Source) -> Iterator[bytes]:
+    """Where scenes begin; while it takes time, signs of life."""
+    from llava_cli.media.scenes import cuts
+
+    with reported(source), explained():
+        for found in cuts(source, request.threads):
+            _bound_time(request)
+            yield dump_cuts(found)
+
+
+@contextmanager
+def _opened(request: Request, descriptor: int) -> Iterator[Source]:
     with ExitStack() as opened:
-        source: Source
         if is_url(request.path):
             parts = opened.enter_context(closing(Borrowed(socket.socket(fileno=descriptor))))
-            source = RemoteSource(request.path, request.name, request.limits, parts=parts)
+            yield RemoteSource(request.path, request.name, request.limits, parts=parts)
         else:
             opened.callback(os.close, descriptor)
-            source = HeldSource(request.path, request.name, request.limits, held=descriptor)
-        return load_media(source, request.view, threads=request.threads)
+            yield HeldSource(request.path, request.name, request.limits, held=descriptor)
 
 
 def _bound_time(request: Request) -> None:

@@ -19,18 +19,19 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from llava_cli.errors import InputError
-from llava_cli.media.clip import Media, View
+from llava_cli.media.clip import Media, Sampling, View
 from llava_cli.media.errors import MediaError, reason
 from llava_cli.media.limits import DEFAULT, Limits, half_of_memory
 from llava_cli.media.opening import open_source
 from llava_cli.media.sampling import check
 from llava_cli.media.source import Name, Source, is_url
+from llava_cli.media.windows import Survey
 from llava_cli.media.worker.confinement import Confinement
 from llava_cli.media.worker.process import FETCHER, Process, decoding_process
-from llava_cli.media.worker.wire import READY, TAKEN, Request, read_outcome
+from llava_cli.media.worker.wire import READY, TAKEN, Cuts, Request, read_outcome
 from llava_cli.words import counted
 
 START_S = 120.0
@@ -41,6 +42,9 @@ LOOK_S = 0.1
 
 TRIES = 3
 """A machine that is short of memory may end a process while it starts."""
+
+_GLANCE = View((8, 8), "squash", Sampling(frames=1, start=0.0))
+"""Its first frame tells how long a video is; and what is found out about the file is kept for its windows."""
 
 # Unlike epoll it takes no descriptor of its own, and unlike select any.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -76,9 +80,11 @@ class Worker:
     Where a URL is read, a second process downloads for it. To be used by one thread; only `kill` is for any.
     """
 
-    def __init__(self, limits: Limits = DEFAULT, threads: int | None = None) -> None:
+    def __init__(self, limits: Limits = DEFAULT, threads: int | None = None, scenes: bool = False) -> None:
+        """Start it; `scenes` are looked for by a process that takes longer to start."""
         self.limits = limits
         self.threads = threads
+        self._scenes = scenes
         self._process: Process | None = None
         self._fetcher: Process | None = None
         self._confinement: Confinement | None = None
@@ -100,7 +106,21 @@ class Worker:
         """
         check(view.sampling)
         with open_source(media, self.limits) as source:
-            return self._decode(source, Request(source.path, source.name, view, self.limits, self.threads).dump())
+            return cast("Media", self._decode(source, view))
+
+    def survey(self, media: Name | Source, scenes: bool = False) -> Survey:
+        """How long a video is; and where its scenes begin, which takes a decode of all of it.
+
+        For that, `limits.timeout` is how long a part of it may take.
+
+        Raises:
+            InputError, NotStarted, DecoderBug: as `load` does.
+        """
+        with open_source(media, self.limits) as source:
+            first = cast("Media", self._decode(source, _GLANCE))
+            if not scenes or first.info.decoder != "pyav":  # an animation, or what only OpenCV reads, is one scene
+                return Survey(first.info.duration)
+            return Survey(first.info.duration, cast("Cuts", self._decode(source, None)).times)
 
     def confinement(self) -> Confinement:
         """What the system holds the process to.
@@ -111,12 +131,14 @@ class Worker:
         self._started()
         return self._confinement or Confinement()
 
-    def _decode(self, source: Source, request: bytes) -> Media:
+    def _decode(self, source: Source, view: View | None) -> Media | Cuts:
         process, name = self._started(), source.name
+        request = Request(source.path, name, view, self.limits, self.threads).dump()
+        memory = self.limits.max_memory or half_of_memory()
         try:
             with self._lent(source, request) as descriptor:
                 process.send(request, descriptor)
-            outcome = read_outcome(_watched(process, self.limits.timeout, self.limits.max_memory or half_of_memory()))
+            outcome = read_outcome(_watched(process, self.limits.timeout, memory, renewed=view is None))
         except TimeoutError as error:
             self._stop()
             raise TimedOut(
@@ -210,7 +232,7 @@ class Worker:
         if self._process is not None and self._process.returncode is not None:
             self._stop()
         if self._process is None:
-            self._process = decoding_process()
+            self._process = decoding_process(self._scenes)
             if self._killed:  # meanwhile
                 self._process.kill()
         return self._process
@@ -227,9 +249,12 @@ class Worker:
             fetcher.end()
 
 
-def _watched(process: Process, seconds: float, memory: float = math.inf) -> io.BufferedReader:
-    """What a process says, for so many seconds, and as long as it takes no more than so many bytes."""
-    return io.BufferedReader(_Watched(process, seconds, memory))
+def _watched(process: Process, seconds: float, memory: float = math.inf, renewed: bool = False) -> io.BufferedReader:
+    """What a process says, for so many seconds, and as long as it takes no more than so many bytes.
+
+    Where the time is `renewed`, it counts from what the process has said last.
+    """
+    return io.BufferedReader(_Watched(process, seconds, memory, renewed))
 
 
 class _Watched(io.RawIOBase):
@@ -239,12 +264,13 @@ class _Watched(io.RawIOBase):
     and goes on without the frame.
     """
 
-    def __init__(self, process: Process, seconds: float, memory: float) -> None:
+    def __init__(self, process: Process, seconds: float, memory: float, renewed: bool) -> None:
         self._process = process
         self._pipe = process.output
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._memory = memory
+        self._renewed = renewed
 
     def readable(self) -> bool:
         return True
@@ -257,6 +283,8 @@ class _Watched(io.RawIOBase):
                     raise TimeoutError(f"not within {counted(self._seconds, 'second')}")
                 if _memory_of(self._process.pid) > self._memory:
                     raise MemoryError
+        if self._renewed:
+            self._end = time.monotonic() + self._seconds
         return os.readv(self._pipe, [buffer])
 
 

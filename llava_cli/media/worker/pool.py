@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
+from typing import Any
 
+from llava_cli.extras import need
 from llava_cli.machine import cores
 from llava_cli.media.clip import Media, View, bytes_of
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.source import Source
+from llava_cli.media.windows import Division, Survey, Window
 from llava_cli.media.worker.parent import TooLarge, Worker
 
 
@@ -33,19 +36,26 @@ Wanted = tuple[str | Source, View]
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    media: Sequence[Wanted]
-    future: Future[Decoded] = field(default_factory=Future)
+    work: Callable[[Worker], Any]
+    future: Future[Any] = field(default_factory=Future)
 
 
 class DecodePool:
     """Decodes files in the background, in several processes, which start with this object."""
 
-    def __init__(self, workers: int, limits: Limits) -> None:
-        """Each of the `workers` gets its share of the cores and of the memory. `limits` are for one file."""
+    def __init__(self, workers: int, limits: Limits, scenes: bool = False) -> None:
+        """Each of the `workers` gets its share of the cores and of the memory. `limits` are for one file.
+
+        Whether they can look for `scenes` is decided here: it takes them longer to start.
+        """
         share = replace(limits, max_memory=limits.max_memory or half_of_memory() // workers)
-        self._workers = [Worker(share, max(1, cores() // workers)) for _ in range(workers)]
+        self._workers = [Worker(share, max(1, cores() // workers), scenes) for _ in range(workers)]
+        self._limits = limits
+        self._scenes: DecodePool | None = None
+        self.opened: dict[str, Source] = {}
+        """Names for which something is open already, such as a copy of standard input."""
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._unfinished: set[Future[Decoded]] = set()
+        self._unfinished: set[Future[Any]] = set()
         self._closed = False
         self._closing = threading.Lock()
         for worker in self._workers:
@@ -61,7 +71,44 @@ class DecodePool:
         Raises:
             RuntimeError: the pool is closed.
         """
-        task = _Task(media)
+        wanted = [(self._source(medium), view) for medium, view in media]
+        return self._begin(lambda worker: _decoded(worker, wanted))
+
+    def windows(
+        self, medium: str | Source, division: Division, start: float | None = None, end: float | None = None
+    ) -> list[Window]:
+        """The windows of what is shown of a video from `start` to `end`; none of an image, or of nothing. Waits.
+
+        Raises:
+            InputError, NotStarted, DecoderBug: as `submit`'s futures do.
+            UsageError: what finds scenes is not installed.
+            CancelledError: the pool is closed.
+        """
+        if self._closed:
+            raise CancelledError
+        source = self._source(medium)
+        pool = self._for_scenes() if division.scenes else self
+        survey: Survey = pool._begin(lambda worker: worker.survey(source, division.scenes)).result()
+        begin = start or 0.0
+        if survey.duration is None or begin >= survey.duration:
+            return []
+        return division.over(begin, min(end or survey.duration, survey.duration), survey.cuts)
+
+    def _for_scenes(self) -> DecodePool:
+        """A process that finds scenes, started where one is needed."""
+        need("scenedetect", "scenes")
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            if self._scenes is None:
+                self._scenes = DecodePool(1, self._limits, scenes=True)
+            return self._scenes
+
+    def _source(self, medium: str | Source) -> str | Source:
+        return self.opened.get(medium, medium) if isinstance(medium, str) else medium
+
+    def _begin(self, work: Callable[[Worker], Any]) -> Future[Any]:
+        task = _Task(work)
         with self._closing:
             if self._closed:
                 raise RuntimeError("the pool is closed")
@@ -82,6 +129,8 @@ class DecodePool:
         for worker in self._workers:
             worker.kill()
             self._tasks.put(None)
+        if self._scenes is not None:
+            self._scenes.close()
 
     def _serve(self, worker: Worker) -> None:
         while self._serve_one(worker):
@@ -97,19 +146,19 @@ class DecodePool:
             return True
         with suppress(InvalidStateError):  # cancelled meanwhile
             try:
-                decoded = _decoded(worker, task)
+                done = task.work(worker)
             except Exception as error:
                 task.future.set_exception(error)
             else:
-                task.future.set_result(decoded)
+                task.future.set_result(done)
         return True
 
 
-def _decoded(worker: Worker, task: _Task) -> Decoded:
+def _decoded(worker: Worker, wanted: Sequence[Wanted]) -> Decoded:
     started = time.perf_counter()
     media = list[Media]()
     allowed = worker.limits.max_memory or half_of_memory()
-    for medium, view in task.media:
+    for medium, view in wanted:
         media.append(worker.load(medium, view))
         if bytes_of(media) > allowed:  # images are held in full size until all that is asked about is here
             raise TooLarge(

@@ -15,6 +15,8 @@ from typing import IO, cast
 # The parent's own search path, and not the current folder, which -m or -c would put before it.
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llava_cli.media.worker.child import main; main()"
 FETCHER = PROGRAM.replace(".child", ".fetcher")
+SCENES = PROGRAM.replace("main()", "main('llava_cli.media.scenes')")
+"""Finds scenes too, for which it takes more time to start."""
 
 KEPT = (
     "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
@@ -94,12 +96,17 @@ def start_ahead() -> None:
         _AHEAD.append(Process(PROGRAM))
 
 
-def decoding_process() -> Process:
+def decoding_process(scenes: bool = False) -> Process:
     """The process that was started ahead, or a new one.
+
+    Args:
+        scenes: it is to find scenes, too.
 
     Raises:
         OSError: no process can be had.
     """
+    if scenes:
+        return Process(SCENES)
     try:
         return _AHEAD.pop()
     except IndexError:

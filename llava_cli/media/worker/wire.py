@@ -42,7 +42,8 @@ class Request:
     path: str
     name: str
     """What the user called it."""
-    view: View
+    view: View | None
+    """How it is to be shown; None looks for its scenes instead."""
     limits: Limits
     threads: int | None = None
 
@@ -53,9 +54,24 @@ class Request:
     def parse(cls, line: bytes) -> Request:
         known = json.loads(line)
         view = known["view"]
-        view |= {"size": tuple(view["size"]), "sampling": Sampling(**view["sampling"])}
-        view["sizes"] = view["sizes"] and NativeSizes(**view["sizes"])
-        return cls(**known | {"view": View(**view), "limits": Limits(**known["limits"])})
+        if view is not None:
+            view |= {"size": tuple(view["size"]), "sampling": Sampling(**view["sampling"])}
+            view["sizes"] = view["sizes"] and NativeSizes(**view["sizes"])
+            view = View(**view)
+        return cls(**known | {"view": view, "limits": Limits(**known["limits"])})
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """When scenes begin, but for the first."""
+
+    times: tuple[float, ...]
+    """Seconds from the start of the video, rising."""
+
+
+def dump_cuts(found: int | tuple[float, ...]) -> bytes:
+    """The line that says where scenes begin; or how many frames have been looked at, while it is not known."""
+    return json.dumps({"walked" if isinstance(found, int) else "cuts": found}).encode() + b"\n"
 
 
 def dump_media(media: Media) -> tuple[bytes, memoryview]:
@@ -81,17 +97,17 @@ def dump_error(error: BaseException, details: str) -> bytes:
     return json.dumps({"error": kind, "code": code, "message": details}).encode() + b"\n"
 
 
-def read_outcome(stream: BufferedIOBase) -> Media | Exception:
-    """What was decoded, or what the decoding process raised.
+def read_outcome(stream: BufferedIOBase) -> Media | Cuts | Exception:
+    """What was decoded or found, or what the decoding process raised.
 
     Raises:
         EOFError: the stream ends too soon.
         ValueError, KeyError, TypeError: what it says makes no sense.
     """
-    line = stream.readline(LONGEST)
-    if not line:
-        raise EOFError
-    known = json.loads(line)
+    while "walked" in (known := _read_line(stream)):
+        pass
+    if "cuts" in known:
+        return Cuts(tuple(map(float, known["cuts"])))
     if "error" in known:
         for kind in ERRORS:
             if kind.__name__ == known["error"]:
@@ -104,6 +120,13 @@ def read_outcome(stream: BufferedIOBase) -> Media | Exception:
     sampling = Sampling(**known["sampling"])
     indices, times = tuple(known["indices"]), tuple(known["times"])
     return Clip(pixels, indices, times, info, sampling, known["pixels"], known["positions"], known["fit"])
+
+
+def _read_line(stream: BufferedIOBase) -> dict[str, Any]:
+    line = stream.readline(LONGEST)
+    if not line:
+        raise EOFError
+    return dict(json.loads(line))
 
 
 def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.batch.writers.sidecar import TextSidecars, place
+from llava_cli.batch.writers.forms import FORMS
+from llava_cli.batch.writers.sidecar import Sidecars, place
 from llava_cli.errors import OutputError
 
 URLS = [
@@ -63,7 +64,7 @@ def test_no_path_leads_out_of_the_folder(path, tmp_path, monkeypatch):
     assert ".." not in place(path, "txt", Path("out")).parts
 
 
-def put(writer: TextSidecars, media: Path, *answers: str | None, new: bool = True) -> None:
+def put(writer: Sidecars, media: Path, *answers: str | None, new: bool = True) -> None:
     """Have answers written; None is a failure."""
     common = {"media": [{"path": str(media)}]}
     records = [common | ({"status": "error"} if text is None else {"status": "ok", "answer": text}) for text in answers]
@@ -80,40 +81,40 @@ def test_what_somebody_else_has_written_is_not_replaced(media):
     mine = media.with_suffix(".txt")
     mine.write_text("a red car, by hand")
     with pytest.raises(OutputError, match=r"clip\.txt: is there already, and llava did not write it; --overwrite"):
-        put(TextSidecars(), media, "A car.")
+        put(Sidecars(FORMS["txt"]), media, "A car.")
     assert mine.read_text() == "a red car, by hand"
-    put(TextSidecars(), media, None)  # nothing to write
-    put(TextSidecars(), media, "a red car, by hand", new=False)  # of an earlier run
+    put(Sidecars(FORMS["txt"]), media, None)  # nothing to write
+    put(Sidecars(FORMS["txt"]), media, "a red car, by hand", new=False)  # of an earlier run
     assert mine.read_text() == "a red car, by hand"
-    put(TextSidecars(overwrite=True), media, "A car.")
+    put(Sidecars(FORMS["txt"], overwrite=True), media, "A car.")
     assert mine.read_text() == "A car.\n"
 
 
 def test_its_own_are_replaced_in_this_run_and_in_later_ones_of_the_ledger(media, tmp_path):
     ledger, text = tmp_path / "out.jsonl", media.with_suffix(".txt")
-    first = TextSidecars(ledger=ledger)
+    first = Sidecars(FORMS["txt"], ledger=ledger)
     put(first, media, "One.")
     put(first, media, "One.", "Two.")
     first.close()
-    put(TextSidecars(ledger=ledger), media, "Three.")
+    put(Sidecars(FORMS["txt"], ledger=ledger), media, "Three.")
     assert text.read_text() == "Three.\n"
     text.write_text("Three, as I see it.\n")
     with pytest.raises(OutputError, match="did not write it"):
-        put(TextSidecars(ledger=ledger), media, "Four.")
+        put(Sidecars(FORMS["txt"], ledger=ledger), media, "Four.")
     with pytest.raises(OutputError, match="did not write it"):
-        put(TextSidecars(ledger=tmp_path / "other.jsonl"), media, "Four.")
+        put(Sidecars(FORMS["txt"], ledger=tmp_path / "other.jsonl"), media, "Four.")
 
 
 def test_the_same_again_and_an_empty_file_are_nobody_s_loss(media):
     text = media.with_suffix(".txt")
     text.write_text("A car.\n")
-    put(TextSidecars(), media, "A car.")
+    put(Sidecars(FORMS["txt"]), media, "A car.")
     text.write_text("")
-    put(TextSidecars(), media, "A bus.")
+    put(Sidecars(FORMS["txt"]), media, "A bus.")
     assert text.read_text() == "A bus.\n"
 
 
 def test_a_place_that_cannot_be_written_is_told(media):
     media.with_suffix(".txt").mkdir()
     with pytest.raises(OutputError, match=r"clip\.txt: cannot be written"):
-        put(TextSidecars(), media, "A car.")
+        put(Sidecars(FORMS["txt"]), media, "A car.")

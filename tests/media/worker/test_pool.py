@@ -9,17 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import wait
+from concurrent.futures import CancelledError, wait
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from media.spoiling import bad, spoilt
 from PIL import Image
 
-from llava_cli.errors import LlavaError
+from llava_cli.errors import InputError, LlavaError
 from llava_cli.media import Sampling, View, load_media
 from llava_cli.media.limits import Limits, half_of_memory
 from llava_cli.media.opening import open_source
+from llava_cli.media.windows import Division
 from llava_cli.media.worker import process
 from llava_cli.media.worker.parent import Crashed, NotStarted, TimedOut, TooLarge
 from llava_cli.media.worker.pool import DecodePool
@@ -216,3 +219,48 @@ def test_what_one_job_holds_decoded_is_bounded(tmp_path):
         assert len(pool.submit([(name, VIEW) for name in names[:10]]).result(120).media) == 10
     finally:
         pool.close()
+
+
+def test_windows_are_of_what_a_file_shows(pool, rendered, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
+    video, every = str(rendered("h264")), Division(every=1.0)
+    assert [(one.start, one.end) for one in pool.windows(video, every)] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert [(one.start, one.end) for one in pool.windows(video, every, 2.5)] == [(2.5, 3.5), (3.5, 4.0)]
+    assert pool.windows(video, every, 9.0) == pool.windows(str(tmp_path / "still.png"), every) == []
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(InputError, match="is empty"):
+        pool.windows(str(tmp_path / "empty.mp4"), every)
+
+
+def test_the_process_that_finds_scenes_starts_where_one_is_needed_and_ends_with_the_pool(pool, rendered):
+    assert pool._scenes is None
+    assert [one.number for one in pool.windows(str(rendered("h264")), Division(scenes=True))][:1] == [1]
+    process = child(pool._scenes)
+    pool.close()
+    assert ends(process)
+    with pytest.raises(CancelledError):
+        pool.windows(str(rendered("h264")), Division(scenes=True))
+
+
+def test_a_name_may_stand_for_what_is_open_already(pool, rendered):
+    with open_source(str(rendered("h264"))) as source:
+        pool.opened["-"] = replace(source, name="-")
+        assert len(pool.windows("-", Division(every=1.0))) == 4
+        (clip,) = pool.submit([("-", VIEW)]).result().media
+    assert clip.info.path == "-"
+
+
+def test_parts_of_one_file_are_read_by_what_stays_open(pool, rendered):
+    """The process has it open between them, and nothing any more when another file has been read."""
+    name = str(rendered("h264"))
+
+    def open_files() -> list[str]:
+        folder = Path(f"/proc/{child(pool)}/fd")
+        return [link for entry in folder.iterdir() if (link := str(entry.readlink())) == name]
+
+    for start in (0.0, 1.0, 2.0):
+        part = replace(VIEW, sampling=replace(VIEW.sampling, start=start, end=start + 1.0))
+        pool.submit([(name, part)]).result()
+        assert open_files()
+    pool.submit([(str(rendered("vp9")), VIEW)]).result()
+    assert not open_files()
