@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from llava_cli.engine.scores import Choices, Normalize, check_logprobs
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
@@ -55,11 +56,17 @@ def _generation(settings: Generation) -> dict[str, Any]:
     return {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.do_sample, **asdict(settings)}
 
 
+def _unsampled(settings: Generation) -> Generation:
+    """The same for an answer that is chosen: nothing is drawn for it."""
+    return replace(settings, temperature=None, top_p=None, seed=None)
+
+
 def _as_json(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes")
+_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes", "choices",
+                   "normalize", "logprobs")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,12 @@ class Request:
     """A chat template (Jinja) in the place of the checkpoint's."""
     prompt_ids: bool = False
     """Have the record hold the prompt and all token ids."""
+    choices: tuple[str, ...] | None = None
+    """The answer is the likeliest of these."""
+    normalize: Normalize = "none"
+    """How choices are compared; see `Choices`."""
+    logprobs: int | None = None
+    """Have the record hold how likely each token of a generated answer was, and so many that could have been there."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(messages.without_userinfo, self.media)))
@@ -102,6 +115,18 @@ class Request:
             check_name(name)
         if self.raw and (self.history or self.template is not None or (self.system or "").strip()):
             raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
+        check_logprobs(self.logprobs)
+        if self.choosing is not None and self.logprobs is not None:
+            raise UsageError("logprobs are about the tokens of a generated answer; choices are scored in any case")
+
+    @property
+    def choosing(self) -> Choices | None:
+        """What there is to choose from, if there is.
+
+        Raises:
+            UsageError: it is no choice.
+        """
+        return None if self.choices is None else Choices(self.choices, self.normalize)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,7 +172,9 @@ class Request:
             "messages": messages.written(self.history, named),
             "template_sha256": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
             **{key: _as_json(value) for key, value in rest.items()},
-            "generation": _generation(self.generation),
+            **({} if self.choosing is None else self.choosing.asked()),
+            **({} if self.logprobs is None else {"logprobs": self.logprobs}),
+            "generation": _generation(self.generation if self.choosing is None else _unsampled(self.generation)),
         }
 
     def text(self, media: Sequence[Media] = ()) -> str:

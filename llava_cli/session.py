@@ -281,7 +281,8 @@ class Session:
         notes = (*prompt.notes, *self.family.remarks(shown))
         self._tell_once((*notes, WRAPPED_AGAIN) if request.wrapped_again else notes)
         request = replace(request, notes=(*request.notes, *notes))
-        return Prepared(request, tuple(shown), Query(conversation, request.generation, prompt), decode_s)
+        query = Query(conversation, request.generation, prompt, request.choosing, request.logprobs)
+        return Prepared(request, tuple(shown), query, decode_s)
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
         """The memory that these take when they are answered together."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from llava_cli.bugs import as_failure
+from llava_cli.engine.scores import Choices
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
 from llava_cli.models.messages import (
@@ -31,7 +32,7 @@ LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
 
 _EXCERPT_KEYS = ("start", "end", "frames")
-_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw")
+_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw", "choices")
 
 _TRUTHS = {"true": True, "false": False}
 """What CSV's cells say."""
@@ -61,6 +62,8 @@ class Job:
     """What was said before the question."""
     raw: bool | None = None
     """The question is the whole prompt."""
+    choices: tuple[str, ...] | None = None
+    """The answer is the likeliest of these."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(without_userinfo, self.media)))
@@ -99,6 +102,8 @@ class Job:
             raw=raw,
             template=template,
             choice=replace(defaults.choice, **own),
+            choices=defaults.choices if self.choices is None else self.choices,
+            logprobs=defaults.logprobs if self.choices is None else None,
         )
 
 
@@ -209,7 +214,7 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
     if len(row) > len(columns):
         raise InputError(f"has {len(row)} cells, but there are {len(columns)} columns")
     content: dict[str, Any] = {name: cell for name, cell in zip(columns, row, strict=False) if cell and name}
-    for key in ("media", "messages"):
+    for key in ("media", "messages", "choices"):
         if content.get(key, "").startswith("["):  # a JSON list; or a name that begins with a bracket
             with suppress(ValueError, RecursionError):
                 content[key] = json.loads(content[key])
@@ -246,7 +251,21 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         extra={key: value for key, value in content.items() if key not in _KEYS},
         messages=messages,
         raw=raw,
+        choices=_choices(content.get("choices")),
     )
+
+
+def _choices(given: Any) -> tuple[str, ...] | None:
+    """What a list says of choices; one text, as tables have it, has commas between them."""
+    if given is None:
+        return None
+    texts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise InputError("choices must be a list of texts")
+    try:
+        return Choices(tuple(texts)).texts
+    except UsageError as error:
+        raise InputError(f"choices: {error}") from error
 
 
 def _question(

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 from llava_cli.batch.batcher import LARGEST, Batcher
 from llava_cli.batch.feed import Feed, Tasks
@@ -14,6 +15,7 @@ from llava_cli.batch.ledger import Ledger, MemoryLedger
 from llava_cli.batch.scheduler import Scheduler
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.writers import Outputs, open_writers
+from llava_cli.batch.writers.each import Each
 from llava_cli.engine.types import Generation
 from llava_cli.machine import cores
 from llava_cli.request import Request
@@ -37,6 +39,7 @@ def open_batch(
     asked: Generation | None = None,
     batch_size: int | None = None,
     strict: bool = False,
+    see: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Iterator[Scheduler]:
     """Open a list and all that its records go to; `results` of what this gives answers it.
 
@@ -47,6 +50,7 @@ def open_batch(
         asked: the generation as the user asked for it, where a seed was drawn for that of `defaults`.
         batch_size: the most questions to answer together.
         strict: stop at the first failure.
+        see: called with each record, also with those that earlier runs have left in the ledger.
 
     Raises:
         OutputError: a file cannot be written, or holds something else.
@@ -55,7 +59,7 @@ def open_batch(
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
         stack.enter_context(closing(ledger))
-        writers = open_writers(outputs)
+        writers = [*open_writers(outputs), *([] if see is None else [Each(see)])]
         for writer in writers:
             stack.callback(writer.discard)
         known = checkpoint_identity(session.family.checkpoint, session.load_options, session.rope_factor)

@@ -21,6 +21,7 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.mistakes import check_order, names_a_file
 from llava_cli.cli.questions import read_questions
 from llava_cli.cli.recording import check_file, keep
+from llava_cli.cli.score_options import ScoreOptions, percentages
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
 from llava_cli.output import Output, console
@@ -88,6 +89,7 @@ def ask(
     model: options.ModelOptions,
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    scores: ScoreOptions,
     device: options.DeviceOptions,
     dry_run: options.DryRun = False,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
@@ -107,14 +109,15 @@ def ask(
     json, output = (True, None) if output == options.STDOUT else (json, output)
     if append and output is None:
         raise UsageError("--append needs --output FILE")
-    if generation.prompt_ids and not (json or output):
-        raise UsageError("--prompt-ids is about the record: use it with --json or --output")
+    for option, wanted in (("--prompt-ids", generation.prompt_ids), ("--logprobs", scores.logprobs is not None)):
+        if wanted and not (json or output):
+            raise UsageError(f"{option} is about the record: use it with --json or --output")
     questions, media, history = read_arguments(arguments or [], prompt, conversation)
     known = model.plan() if dry_run else model.session()
     notes = (BY_SHAPE,) if known["dummy"] and not model.dummy else ()
     shared = Request(
         media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        notes=notes, **generation.wording(),
+        notes=notes, **generation.wording(), **scores.asked(),
     )  # fmt: skip
     requests = [replace(shared, question=question) for question in questions]
     settings = known | device.session() | {"limits": limits.for_media()}
@@ -168,6 +171,8 @@ def _answer(stream: AnswerStream, out: Output, streamed: bool) -> dict[str, Any]
     answer = stream.result()
     if answer.cut:
         log.warning(answer.cut)
+    if answer.choices:
+        log.info(percentages(answer.choices))
     return answer.record()
 
 

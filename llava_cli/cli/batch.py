@@ -17,6 +17,7 @@ from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
+from llava_cli.cli.score_options import ScoreOptions
 from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.output import Output, console
 from llava_cli.record import to_json
@@ -46,7 +47,8 @@ Jobs = Annotated[
     typer.Argument(
         metavar="JOBS",
         help="JSON Lines or CSV with media (a path or a list of paths) and question, or with messages (a conversation, "
-        "see llava-record(5)), and perhaps id, system, raw, start, end, frames; anything else is copied to the record. "
+        "see llava-record(5)), and perhaps id, system, raw, start, end, frames, choices; anything else is copied to "
+        "the record. "
         "'-' is standard input.",
     ),
 ]
@@ -76,6 +78,7 @@ def batch(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    scores: ScoreOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
@@ -96,7 +99,8 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet)
+    asked = scores.asked(choices_to_come=True)
+    answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet, asked)
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,16 @@ def answer_all(
     limits: options.LimitOptions,
     outputs: batch_options.OutputOptions,
     quiet: bool,
+    asked: Mapping[str, Any],
     for_people: bool = False,
+    see: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Answer a list, and say how it went; `for_people`: on a terminal, print answers and not records.
+    """Answer a list, and say how it went.
+
+    Args:
+        asked: what is asked of all besides, as arguments of a request.
+        for_people: on a terminal, print answers and not records.
+        see: called with each record, those of earlier runs too, in the place of printing it.
 
     Raises:
         typer.Exit: some jobs failed.
@@ -143,7 +154,7 @@ def answer_all(
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
-        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
+        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording(), **asked
     )
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
@@ -160,6 +171,7 @@ def answer_all(
                 asked=generation.asked,
                 batch_size=batching.batch_size,
                 strict=batching.strict,
+                see=see,
             ) as batch,
             deferred_signals((lambda: None) if quiet else say_so) as stop,
             out.status.bar() as bar,
@@ -168,7 +180,9 @@ def answer_all(
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
             try:
                 for result in batch.results(stop):
-                    if outputs.ledger is None and for_people and out.answers_to_terminal:
+                    if see is not None:
+                        pass  # which is how it is told
+                    elif outputs.ledger is None and for_people and out.answers_to_terminal:
                         _show(result.record, out)
                     elif outputs.ledger is None:
                         out.write(to_json(result.record) + "\n")

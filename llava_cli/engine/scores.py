@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from llava_cli.errors import UsageError
@@ -40,6 +40,10 @@ class Choices:
         if len(self.texts) < 2:
             raise UsageError("choices are at least two")
 
+    def asked(self) -> dict[str, Any]:
+        """The same as a record has it where there is no answer."""
+        return {"choices": [{"text": text} for text in self.texts], "normalize": self.normalize}
+
     def scored(self, logprobs: Sequence[Sequence[float]]) -> tuple[ScoredChoice, ...]:
         """The choices in their order, with the log-probabilities of each one's tokens and of its end."""
         sums = [math.fsum(each) for each in logprobs]
@@ -65,7 +69,12 @@ class ScoredChoice:
 
     def entry(self) -> dict[str, Any]:
         """The same as a record has it."""
-        return asdict(self)
+        return {
+            "text": self.text,
+            "probability": rounded(self.probability),
+            "logprob": rounded(self.logprob),
+            "tokens": self.tokens,
+        }
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class ScoredToken:
 
     def entry(self) -> dict[str, Any]:
         """The same as a record has it."""
-        known: dict[str, Any] = {"id": self.id, "text": self.text, "logprob": self.logprob}
+        known: dict[str, Any] = {"id": self.id, "text": self.text, "logprob": rounded(self.logprob)}
         return known | {"best": [one.entry() for one in self.best]} if self.best else known
 
 
@@ -95,6 +104,11 @@ def softmax(logits: Sequence[float]) -> list[float]:
 def mean_probability(logprobs: Sequence[float]) -> float:
     """The mean of the probabilities of some tokens."""
     return math.fsum(map(math.exp, logprobs)) / len(logprobs)
+
+
+def rounded(number: float) -> float:
+    """To six significant digits, as records have it."""
+    return float(f"{number:.6g}")
 
 
 def check_logprobs(count: int | None) -> None:
