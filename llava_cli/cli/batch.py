@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Protocol
 
 import typer
 
@@ -120,6 +120,16 @@ class JobList:
         return selected(self.items(), None if part is None else (part.number, part.count), self.selection.limit)
 
 
+class Teller(Protocol):
+    """Prints what a command makes of a list's records."""
+
+    def see(self, record: Mapping[str, Any], out: Output) -> None:
+        """A record is there, made in this run or an earlier one."""
+
+    def end(self, out: Output) -> None:
+        """There will be no more."""
+
+
 def answer_all(
     jobs: JobList,
     model: options.ModelOptions,
@@ -132,14 +142,16 @@ def answer_all(
     quiet: bool,
     asked: Mapping[str, Any],
     for_people: bool = False,
-    see: Callable[[Mapping[str, Any]], None] | None = None,
+    teller: Teller | None = None,
+    some_failed: int = ExitCode.SOME_FAILED,
 ) -> None:
     """Answer a list, and say how it went.
 
     Args:
         asked: what is asked of all besides, as arguments of a request.
         for_people: on a terminal, print answers and not records.
-        see: called with each record, those of earlier runs too, in the place of printing it.
+        teller: prints something else than records.
+        some_failed: what to end with where some jobs failed.
 
     Raises:
         typer.Exit: some jobs failed.
@@ -151,6 +163,8 @@ def answer_all(
     from llava_cli.session import Session
 
     if outputs.ledger == options.STDOUT:
+        if teller is not None:
+            raise UsageError("--output names the file that keeps the records; --json prints instead")
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
@@ -171,7 +185,7 @@ def answer_all(
                 asked=generation.asked,
                 batch_size=batching.batch_size,
                 strict=batching.strict,
-                see=see,
+                see=None if teller is None else lambda record: teller.see(record, out),
             ) as batch,
             deferred_signals((lambda: None) if quiet else say_so) as stop,
             out.status.bar() as bar,
@@ -180,8 +194,8 @@ def answer_all(
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
             try:
                 for result in batch.results(stop):
-                    if see is not None:
-                        pass  # which is how it is told
+                    if teller is not None:
+                        pass
                     elif outputs.ledger is None and for_people and out.answers_to_terminal:
                         _show(result.record, out)
                     elif outputs.ledger is None:
@@ -193,10 +207,12 @@ def answer_all(
                 if cut := batch.tally.cuts():
                     log.warning(cut)
         stop.check()
+        if teller is not None:
+            teller.end(out)
         failures = batch.tally.failures(outputs.ledger is not None)
         if failures:
             log.error(failures)
-            raise typer.Exit(ExitCode.SOME_FAILED)
+            raise typer.Exit(some_failed)
 
 
 def _show(record: Mapping[str, Any], out: Output) -> None:
