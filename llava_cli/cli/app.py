@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__, bugs
-from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, grep, help, models, worker
+from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, eval, frames, grep, help, models, worker
 from llava_cli.cli.command import App
 from llava_cli.cli.completion import SCRIPTS as SCRIPTS  # which replace the library's
 from llava_cli.errors import ExitCode, LlavaError, Terminated, write_failure
@@ -45,6 +45,7 @@ app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=caption.EXAMPLES)(caption.caption)
 app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command(epilog=grep.EXAMPLES)(grep.grep)
+app.command(epilog=eval.EXAMPLES)(eval.eval)
 app.command(epilog=frames.EXAMPLES)(frames.frames)
 app.add_typer(models.app, name="models")
 app.add_typer(worker.app, name="worker")
