@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.captions import Caption
 from llava_cli.engine.memory import MemoryPlan
+from llava_cli.engine.scores import ScoredChoice, ScoredToken
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Query
 from llava_cli.loops import repeats_itself
 from llava_cli.media.clip import Media
@@ -82,6 +83,21 @@ class Answer:
     def finish_reason(self) -> str:
         """`stop`, `length` (of the answer was reached) or `interrupted`."""
         return self.completion.finish_reason
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of its tokens, its end among them; None where it is not known."""
+        return self.completion.confidence
+
+    @property
+    def choices(self) -> tuple[ScoredChoice, ...]:
+        """What there was to choose from, each with its probability, in the order in which it was given."""
+        return self.completion.choices
+
+    @property
+    def tokens(self) -> tuple[ScoredToken, ...]:
+        """What was generated, token by token, where log-probabilities were asked for."""
+        return self.completion.tokens
 
     @property
     def prompt_text(self) -> str | None:

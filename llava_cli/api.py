@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from llava_cli.answer import Answer, AnswerStream
@@ -13,6 +13,7 @@ from llava_cli.batch.task import Failure
 from llava_cli.chat import Chat
 from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.remote.endpoint import Endpoint, Send
+from llava_cli.engine.scores import Normalize
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Policy, Positions, Sampling, Still, View
@@ -32,8 +33,8 @@ Time = float | str
 LIMITS = Limits(urls="public")
 
 
-class Options(TypedDict, total=False):
-    """How media are shown and how the model answers: the options of `llava ask`. What is left out is as there."""
+class CommonOptions(TypedDict, total=False):
+    """`Options` but for `choices`."""
 
     frames: int | None
     """At most so many of each video; the checkpoint's own number by default."""
@@ -57,10 +58,21 @@ class Options(TypedDict, total=False):
     """A chat template (Jinja) in the place of the checkpoint's: its text, or a file that holds it."""
     prompt_ids: bool
     """Have `Answer.record()` hold the prompt and the token ids of prompt and answer."""
+    normalize: Normalize
+    """Compare choices by the sum of their tokens' log-probabilities (`none`), or by the mean (`tokens`)."""
+    logprobs: int | None
+    """Have `Answer.tokens` say how likely each token was, and so many of the likeliest in its place."""
     max_new_tokens: int
     temperature: float | None
     top_p: float | None
     seed: int | None
+
+
+class Options(CommonOptions, total=False):
+    """How media are shown and how the model answers: the options of `llava ask`. What is left out is as there."""
+
+    choices: Sequence[str] | None
+    """Answer with the likeliest of these, each as the whole answer; nothing is generated."""
 
 
 def load(
@@ -206,6 +218,19 @@ class Model:
         """
         return self._session.ask(make_request(question, media, **options))
 
+    def choose(
+        self, question: str, *media: MediaName, choices: Sequence[str], **options: Unpack[CommonOptions]
+    ) -> Answer:
+        """Answer with the likeliest of some choices; the answer's `choices` say how likely each is.
+
+        Args:
+            choices: two or more different texts, each of which is scored as the whole answer.
+
+        Raises:
+            LlavaError: as `ask` does.
+        """
+        return self._session.ask(make_request(question, media, choices=choices, **options))
+
     def stream(self, question: str, *media: MediaName, **options: Unpack[Options]) -> AnswerStream:
         """Answer as `ask` does, piece by piece; the stream's `answer` is there once they have ended."""
         return self._session.stream_of(make_request(question, media, **options))
@@ -268,6 +293,9 @@ def make_request(
     raw: bool = False,
     template: str | os.PathLike[str] | None = None,
     prompt_ids: bool = False,
+    choices: Sequence[str] | None = None,
+    normalize: Normalize = "none",
+    logprobs: int | None = None,
     max_new_tokens: int = 256,
     temperature: float | None = None,
     top_p: float | None = None,
@@ -292,6 +320,9 @@ def make_request(
         raw=raw,
         template=None if template is None else read_template(template),
         prompt_ids=prompt_ids,
+        choices=None if choices is None else (choices,) if isinstance(choices, str) else tuple(choices),
+        normalize=normalize,
+        logprobs=logprobs,
     )
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,19 @@ class Chat:
     @system.setter
     def system(self, text: str | None) -> None:
         self._settings = replace(self._settings, system=text)
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """What the answers are chosen from; None has them generated.
+
+        Raises (where it is set):
+            UsageError: these are no choices.
+        """
+        return self._settings.choices
+
+    @choices.setter
+    def choices(self, texts: Sequence[str] | None) -> None:
+        self._settings = replace(self._settings, choices=None if texts is None else tuple(texts))
 
     @property
     def media(self) -> list[Media]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from llava_cli import __version__
 from llava_cli.engine.memory import GIB, MemoryPlan
+from llava_cli.engine.scores import rounded
 from llava_cli.engine.types import Completion, ModelInfo, Timing
 from llava_cli.errors import LlavaError
 from llava_cli.media.clip import Clip, Media
@@ -60,6 +61,8 @@ def answer_record(
         asked,
         answer=answer.text,
         finish_reason=answer.finish_reason,
+        confidence=None if answer.confidence is None else rounded(answer.confidence),
+        **_scores(answer),
         model=told,
         media=[_media(medium, tokens[id(medium)]) for medium in media],
         usage={
@@ -217,6 +220,12 @@ def _seen(medium: Media) -> tuple[str, Sequence[float]]:
     pixels, times = (medium.frames, medium.times) if isinstance(medium, Clip) else (medium.pixels, ())
     data = pixels.data if pixels.flags.c_contiguous else pixels.tobytes()
     return hashlib.sha256(data).hexdigest(), times
+
+
+def _scores(answer: Completion) -> dict[str, Any]:
+    """How likely the choices were, or the tokens, where that was asked for."""
+    choices, tokens = ([one.entry() for one in scored] for scored in (answer.choices, answer.tokens))
+    return ({"choices": choices} if choices else {}) | ({"answer_tokens": tokens} if tokens else {})
 
 
 def _prompt(prompt: Prompt, ids: bool) -> dict[str, Any]:

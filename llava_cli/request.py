@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_cli.captions import PLAIN, Wording
 from llava_cli.cues import Cue
+from llava_cli.engine.scores import Choices, Normalize, check_logprobs
 from llava_cli.engine.types import Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Positions, Sampling, View
@@ -83,6 +84,11 @@ def _generation(settings: Generation) -> dict[str, Any]:
     return {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.do_sample, **asdict(settings)}
 
 
+def _unsampled(settings: Generation) -> Generation:
+    """The same for an answer that is chosen: nothing is drawn for it."""
+    return replace(settings, temperature=None, top_p=None, seed=None)
+
+
 def _as_json(value: Any) -> Any:
     if isinstance(value, Summary):
         return value.entry()
@@ -91,7 +97,10 @@ def _as_json(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes", "wording")
+_TOLD_OTHERWISE = (
+    "question", "media", "history", "system", "template", "prompt_ids", "generation", "notes", "wording", "choices",
+    "normalize", "logprobs",
+)  # fmt: skip
 TOLD_IF_SET = frozenset({"window", "title", "context", "summary", "retry_loops"})
 """What records say of a request only where it is so."""
 
@@ -137,6 +146,12 @@ class Request:
     """Ask once more, with sampling, where an answer repeats itself."""
     wording: Wording = PLAIN
     """How a caption is made of the answer; it changes nothing of what is asked."""
+    choices: tuple[str, ...] | None = None
+    """The answer is the likeliest of these."""
+    normalize: Normalize = "none"
+    """How choices are compared; see `Choices`."""
+    logprobs: int | None = None
+    """Have the record hold how likely each token of a generated answer was, and so many that could have been there."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(messages.without_userinfo, self.media)))
@@ -150,6 +165,18 @@ class Request:
             raise UsageError("a raw prompt is the whole prompt: it takes no system prompt, conversation or template")
         if self.context and (self.raw or self._ends_with_history):
             raise UsageError("subtitles stand before a question, which is asked with neither --raw nor as a message")
+        check_logprobs(self.logprobs)
+        if self.choosing is not None and self.logprobs is not None:
+            raise UsageError("logprobs are about the tokens of a generated answer; choices are scored in any case")
+
+    @property
+    def choosing(self) -> Choices | None:
+        """What there is to choose from, if there is.
+
+        Raises:
+            UsageError: it is no choice.
+        """
+        return None if self.choices is None else Choices(self.choices, self.normalize)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -208,7 +235,9 @@ class Request:
             "template_sha256": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
             **{key: _as_json(value) for key, value in rest.items()},
             "choice": self.choice.told,
-            "generation": _generation(self.generation),
+            **({} if self.choosing is None else self.choosing.asked()),
+            **({} if self.logprobs is None else {"logprobs": self.logprobs}),
+            "generation": _generation(self.generation if self.choosing is None else _unsampled(self.generation)),
         }
 
     def text(self, media: Sequence[Media] = ()) -> str:

@@ -265,16 +265,22 @@ class Session:
         self._tell_of_device()
         self._tell_once((*notes, WRAPPED_AGAIN) if request.wrapped_again else notes)
         request = replace(request, notes=(*request.notes, *notes))
-        return Prepared(request, tuple(shown), Query(conversation, request.generation, prompt), decode_s)
+        query = Query(conversation, request.generation, prompt, request.choosing, request.logprobs)
+        return Prepared(request, tuple(shown), query, decode_s)
 
     def check(self, request: Request) -> None:
-        """Refuse what can be done only where the prompt is made.
+        """Refuse what can be done only where the prompt is made, and the model is.
 
         Raises:
-            UsageError: a server makes it.
+            UsageError: a server makes the prompt, or has the model.
         """
-        if self.endpoint is not None and request.about_prompt:
+        if self.endpoint is None:
+            return
+        if request.about_prompt:
             raise UsageError(f"{request.about_prompt[0]} cannot be used with an endpoint: its server makes the prompt")
+        if request.choices is not None or request.logprobs is not None:
+            raise UsageError("how likely answers are cannot be told with an endpoint: choices and logprobs need the "
+                             "checkpoint here")  # fmt: skip
 
     def plan(self, *prepared: Prepared) -> MemoryPlan:
         """The memory that these take when they are answered together."""

@@ -61,6 +61,30 @@ KEYS = [
     ),
     ("quality", "repetition: the answer repeats itself; only then"),
     ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
+    (
+        "confidence",
+        "number: the mean probability of the tokens of the answer, its end among them; null where it is not known",
+    ),
+    ("choices[].text", "what there was to choose from (--choices), in the order given; only then"),
+    (
+        "choices[].probability",
+        "number: how likely it is among the choices, which add up to 1; only if status is ok, as are the next two",
+    ),
+    (
+        "choices[].logprob",
+        "number: the log-probability of the choice as the whole answer: the sum over its tokens and its end, for which "
+        "any token counts that ends an answer",
+    ),
+    ("choices[].tokens", "number: how many tokens these are, its end being one"),
+    ("normalize", "what probabilities are made of: none, the logprobs; tokens, the logprobs per token; with choices"),
+    ("logprobs", "number: how many tokens were asked for in each place (--logprobs); only then"),
+    ("answer_tokens[].id", "a token that was generated, with the one that ended the answer; only with --logprobs"),
+    ("answer_tokens[].text", "text: the same as a text; a part of a character cannot be told"),
+    (
+        "answer_tokens[].logprob",
+        "number: its log-probability in 32 bit, as the model gave it: before --temperature and --top-p",
+    ),
+    ("answer_tokens[].best[]", "the likeliest tokens in its place, best first, each with id, text and logprob"),
     ("error.code", "what kind of failure: see below"),
     ("error.message", "text: the message on stderr"),
     ("model.checkpoint", "as it was named, a short name as its hub id"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +39,37 @@ from llava_cli.models.llava_onevision2_model import LlavaOnevision2ForConditiona
 from llava_cli.models.llava_video import LlavaVideo
 from llava_cli.models.llava_video_model import LlavaVideoForConditionalGeneration
 
-Recipe = Callable[[str, list[Media]], str]
-"""From a prompt with one placeholder for each medium (or picture), and the media, to the answer."""
+Recipe = Callable[..., Any]
+"""From a prompt with one placeholder for each medium (or picture), and the media, to the answer; or to what `say` makes
+of the model, its tokenizer, the prompt's ids and the pixels."""
+Say = Callable[..., Any]
+
+
+def generated(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, ids: torch.Tensor, **pixels: torch.Tensor
+) -> str:
+    """What the model's own `generate` answers to ids and pixels."""
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=GREEDY.max_new_tokens,
+        do_sample=False,
+        **pixels,
+    )
+    return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+
+
+def likelihood(answer: list[int]) -> Say:
+    """What the model's plain forward pass makes of an answer behind the prompt: log-probabilities of what comes after
+    the prompt and after each token of the answer [tokens + 1, words]."""
+
+    def say(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, ids: torch.Tensor, **pixels: Any) -> Any:
+        whole = torch.cat([ids, torch.tensor([answer], dtype=torch.long)], dim=1)
+        with torch.inference_mode():
+            logits = model(input_ids=whole, attention_mask=torch.ones_like(whole), **pixels).logits[0]
+        return logits[-len(answer) - 1 :].log_softmax(-1)
+
+    return say
 
 
 def llava_next_video(folder: Path) -> Recipe:
@@ -83,10 +113,10 @@ def llava_interleave(folder: Path) -> Recipe:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     processor = SiglipImageProcessorPil(**siglip_preprocessor(model.config.vision_config.image_size))
 
-    def answer(prompt: str, media: list[Media]) -> str:
+    def answer(prompt: str, media: list[Media], say: Say = generated) -> Any:
         pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
         ids = tokenizer(repeated(prompt, "<image>", [16] * len(pictures)), return_tensors="pt").input_ids
-        return generated(model, tokenizer, ids, pixel_values=preprocessed(processor, pictures).pixel_values)
+        return say(model, tokenizer, ids, pixel_values=preprocessed(processor, pictures).pixel_values)
 
     return answer
 
@@ -138,7 +168,7 @@ def video_llava(folder: Path) -> Recipe:
         inputs = preprocessed(processor, pictures)
         return inputs["pixel_values_images" if "pixel_values_images" in inputs else "pixel_values"]
 
-    def answer(prompt: str, media: list[Media]) -> str:
+    def answer(prompt: str, media: list[Media], say: Say = generated) -> Any:
         inputs = {}
         clips, stills = apart(media)
         if clips:
@@ -146,7 +176,7 @@ def video_llava(folder: Path) -> Recipe:
         if stills:
             inputs["pixel_values"] = pixels([s.pixels for s in stills])
         text = repeated(repeated(prompt, "<video>", [len(c.frames) * 17 for c in clips]), "<image>", [16] * len(stills))
-        return generated(model, tokenizer, tokenizer(text, return_tensors="pt").input_ids, **inputs)
+        return say(model, tokenizer, tokenizer(text, return_tensors="pt").input_ids, **inputs)
 
     return answer
 
@@ -177,7 +207,7 @@ def _frames_and_tiles(
         tokens_of: how many features the model has for a clip; for stills it is asked.
     """
 
-    def answer(prompt: str, media: list[Media]) -> str:
+    def answer(prompt: str, media: list[Media], say: Say = generated) -> Any:
         clips, stills = apart(media)
         inputs = {}
         if clips:
@@ -188,7 +218,7 @@ def _frames_and_tiles(
             inputs |= {key: seen[key] for key in ("pixel_values", "image_sizes")}
             features = model.get_image_features(seen["pixel_values"], seen["image_sizes"]).pooler_output
             prompt = repeated(prompt, "<image>", map(len, features))
-        return generated(model, tokenizer, tokenizer(prompt, return_tensors="pt").input_ids, **inputs)
+        return say(model, tokenizer, tokenizer(prompt, return_tensors="pt").input_ids, **inputs)
 
     return answer
 
@@ -205,17 +235,3 @@ def repeated(prompt: str, placeholder: str, counts: Iterable[int]) -> str:
     """Write each medium's placeholder as often as the medium has features; there must be one for each count."""
     before, *texts = prompt.split(placeholder)
     return before + "".join(placeholder * count + text for count, text in zip(counts, texts, strict=True))
-
-
-def generated(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, ids: torch.Tensor, **pixels: torch.Tensor
-) -> str:
-    """What the model's own `generate` answers to ids and pixels."""
-    output = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=GREEDY.max_new_tokens,
-        do_sample=False,
-        **pixels,
-    )
-    return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from llava_cli.bugs import as_failure
 from llava_cli.cues import Cue
+from llava_cli.engine.scores import Choices
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
 from llava_cli.media.windows import Division, Window, division_of
@@ -35,7 +36,9 @@ LONGEST_LINE = 16 << 20
 
 _EXCERPT_KEYS = ("start", "end", "frames")
 _DIVISION_KEYS = tuple(one.name for one in fields(Division))
-_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw", *_DIVISION_KEYS, "subtitles")
+_KEYS = (
+    "id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw", *_DIVISION_KEYS, "subtitles", "choices",
+)  # fmt: skip
 
 _TRUTHS = {"true": True, "false": False}
 """What CSV's cells say."""
@@ -65,6 +68,8 @@ class Job:
     """What was said before the question."""
     raw: bool | None = None
     """The question is the whole prompt."""
+    choices: tuple[str, ...] | None = None
+    """The answer is the likeliest of these."""
     division: Division | None = None
     """How its video becomes windows; None leaves it to what holds for all."""
     subtitles: str | None = None
@@ -122,6 +127,8 @@ class Job:
             title=self.title,
             context=self.cues,
             summary=self.summary,
+            choices=None if self.title else defaults.choices if self.choices is None else self.choices,
+            logprobs=defaults.logprobs if self.choices is None else None,
         )
 
 
@@ -232,7 +239,7 @@ def _from_row(columns: list[str], row: list[str]) -> dict[str, Any]:
     if len(row) > len(columns):
         raise InputError(f"has {len(row)} cells, but there are {len(columns)} columns")
     content: dict[str, Any] = {name: cell for name, cell in zip(columns, row, strict=False) if cell and name}
-    for key in ("media", "messages"):
+    for key in ("media", "messages", "choices"):
         if content.get(key, "").startswith("["):  # a JSON list; or a name that begins with a bracket
             with suppress(ValueError, RecursionError):
                 content[key] = json.loads(content[key])
@@ -275,7 +282,21 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         raw=raw,
         division=division_of(content),
         subtitles=subtitles,
+        choices=_choices(content.get("choices")),
     )
+
+
+def _choices(given: Any) -> tuple[str, ...] | None:
+    """What a list says of choices; one text, as tables have it, has commas between them."""
+    if given is None:
+        return None
+    texts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise InputError("choices must be a list of texts")
+    try:
+        return Choices(tuple(texts)).texts
+    except UsageError as error:
+        raise InputError(f"choices: {error}") from error
 
 
 def _question(

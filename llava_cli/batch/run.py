@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
 from typing import Any
@@ -18,6 +18,7 @@ from llava_cli.batch.summaries import Summaries
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.windows import NOTHING_ALONG, Along, Windows
 from llava_cli.batch.writers import Outputs, open_writers
+from llava_cli.batch.writers.each import Each
 from llava_cli.engine.types import Generation
 from llava_cli.machine import cores
 from llava_cli.request import Request
@@ -45,6 +46,7 @@ def open_batch(
     batch_size: int | None = None,
     strict: bool = False,
     along: Along = NOTHING_ALONG,
+    see: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Iterator[Scheduler]:
     """Open a list and all that its records go to; `results` of what this gives answers it.
 
@@ -56,6 +58,7 @@ def open_batch(
         batch_size: the most questions to answer together.
         strict: stop at the first failure.
         along: what is asked along the time of each video.
+        see: called with each record, also with those that earlier runs have left in the ledger.
 
     Raises:
         UsageError: a server cannot do what `defaults` ask for.
@@ -66,7 +69,7 @@ def open_batch(
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
         stack.enter_context(closing(ledger))
-        writers = open_writers(outputs, defaults.wording, along.summary)
+        writers = [*open_writers(outputs, defaults.wording, along.summary), *([] if see is None else [Each(see)])]
         summaries = Summaries(along.summary_question) if along.summary else None
         writers += filter(None, [summaries])
         for writer in writers:

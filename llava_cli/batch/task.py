@@ -24,7 +24,7 @@ from llava_cli.texts import path_entry
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "answer", "finish_reason", "model", "media", "usage", "timing"}
     | {"warnings", "versions", "error", "batch_size", "job", "same_as", "prompt_text", "prompt_ids", "answer_ids"}
-    | {"quality", "caption"}
+    | {"quality", "caption", "confidence", "choices", "normalize", "logprobs", "answer_tokens"}
     | Request().asked().keys()
     | TOLD_IF_SET
 )
@@ -106,7 +106,9 @@ class Task:
         # Whose window it was, and what was made of the answer, is its own.
         record = {key: value for key, value in found.items() if key in RECORD_KEYS - TOLD_IF_SET - {"job", "caption"}}
         names = map(path_entry, self.request.names)
-        record |= {key: value for key, value in self.request.asked().items() if key != "question"}
+        # The question may be in the words of a medium's kind, and the choices have their probabilities.
+        own = self.request.asked()
+        record |= {key: value for key, value in own.items() if key not in ("question", "choices")}
         record["media"] = [{**name, **medium} for name, medium in zip(names, bare, strict=True)]
         if not self.request.wording.changes_nothing:
             record["caption"] = self.request.wording.of(record["answer"]).entry()
@@ -170,6 +172,16 @@ def failure_of(error: BaseException, names: Sequence[str]) -> LlavaError:
 
 def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
     """The record of a failure in the place of that of an answer, with all else that it tells."""
-    of_answers = {"answer", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
+    of_answers = {
+        "answer",
+        "finish_reason",
+        "confidence",
+        "answer_tokens",
+        "usage",
+        "timing",
+        "warnings",
+        "batch_size",
+        "same_as",
+    }
     known = {key: value for key, value in record.items() if key not in of_answers}
     return known | {"status": "error", "error": error_entry(error)}

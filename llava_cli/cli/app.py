@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llava_cli import __version__, bugs
-from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, frames, help, models, worker
+from llava_cli.cli import ask, batch, bench, caption, chat, demo, doctor, eval, frames, grep, help, models, worker
 from llava_cli.cli.command import App
 from llava_cli.cli.completion import SCRIPTS as SCRIPTS  # which replace the library's
 from llava_cli.errors import ExitCode, LlavaError, Terminated, write_failure
@@ -29,6 +29,7 @@ FIRST_STEPS = (
     ('llava ask video.mp4 "why is this funny?"', "one answer"),
     ("llava chat video.mp4", "a conversation"),
     ("llava caption -r videos/ -o captions.jsonl", "thousands of files, resumable"),
+    ('llava grep "a dog" -r videos/', "which of them show something"),
     ("llava frames video.mp4 --sheet frames.png", "what the model is shown"),
     ("llava models", "checkpoints, and their memory"),
     ("llava doctor", "what this machine can do"),
@@ -45,6 +46,8 @@ app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=caption.EXAMPLES)(caption.caption)
 app.add_typer(batch.app, name="batch")
+app.command(epilog=grep.EXAMPLES)(grep.grep)
+app.command(epilog=eval.EXAMPLES)(eval.eval)
 app.command(epilog=frames.EXAMPLES)(frames.frames)
 app.add_typer(models.app, name="models")
 app.add_typer(worker.app, name="worker")

@@ -23,6 +23,7 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.mistakes import check_order, names_a_file
 from llava_cli.cli.questions import read_questions
 from llava_cli.cli.recording import check_file, keep
+from llava_cli.cli.score_options import ScoreOptions, percentages
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
 from llava_cli.output import Output, console
@@ -93,6 +94,7 @@ def ask(
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
     windows: along.WindowOptions,
+    scores: ScoreOptions,
     device: options.DeviceOptions,
     endpoint: Annotated[EndpointOptions, Without("concurrency")],
     dry_run: options.DryRun = False,
@@ -114,8 +116,9 @@ def ask(
     json, output = (True, None) if output == options.STDOUT else (json, output)
     if append and output is None:
         raise UsageError("--append needs --output FILE")
-    if generation.prompt_ids and not (json or output):
-        raise UsageError("--prompt-ids is about the record: use it with --json or --output")
+    for option, wanted in (("--prompt-ids", generation.prompt_ids), ("--logprobs", scores.logprobs is not None)):
+        if wanted and not (json or output):
+            raise UsageError(f"{option} is about the record: use it with --json or --output")
     questions, media, history = read_arguments(arguments or [], prompt, conversation)
     form, division = along.form_of(format, json), windows.division
     titles = form in ("chapters", "ffmetadata")
@@ -132,6 +135,7 @@ def ask(
     shared = Request(
         media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
         notes=notes, context=() if division else windows.cues(frames.start, frames.end), **generation.wording(),
+        **scores.asked(),
     )  # fmt: skip
     requests = [replace(shared, question=question) for question in questions]
     settings = known | device.session() | served | {"limits": limits.for_media()}
@@ -189,6 +193,8 @@ def _answer(stream: AnswerStream, out: Output, streamed: bool) -> dict[str, Any]
     answer = stream.result()
     if answer.cut:
         log.warning(answer.cut)
+    if answer.choices:
+        log.info(percentages(answer.choices))
     return answer.record()
 
 

@@ -8,12 +8,11 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Protocol
 
 import typer
 
 from llava_cli.atomic import check_writable
-from llava_cli.captions import PLAIN, Wording
 from llava_cli.cli import along, batch_options, ledgers, options, values
 from llava_cli.cli.along import TextName
 from llava_cli.cli.command import App, CommandWithOthers
@@ -21,6 +20,7 @@ from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
+from llava_cli.cli.score_options import ScoreOptions
 from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.media.sampling import clock
 from llava_cli.output import Output, console
@@ -53,7 +53,8 @@ Jobs = Annotated[
     typer.Argument(
         metavar="JOBS",
         help="JSON Lines or CSV with media (a path or a list of paths) and question, or with messages (a conversation, "
-        "see llava-record(5)), and perhaps id, system, raw, start, end, frames; anything else is copied to the record. "
+        "see llava-record(5)), and perhaps id, system, raw, start, end, frames, choices; anything else is copied to "
+        "the record. "
         "'-' is standard input.",
     ),
 ]
@@ -92,6 +93,7 @@ def batch(
     windows: along.WindowOptions,
     wording: Annotated[along.WordingOptions, Without("prefix", "suffix")],
     retry_loops: along.RetryLoops = False,
+    scores: ScoreOptions,
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
@@ -113,7 +115,8 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    wanted = Wanted(windows.along(), wording.wording(), retry_loops)
+    asked = {"wording": wording.wording(), "retry_loops": retry_loops} | scores.asked(choices_to_come=True)
+    wanted = Wanted(windows.along(), asked)
     answer_all(listed, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted)
 
 
@@ -122,10 +125,16 @@ class Wanted:
     """What is wanted of answers besides records."""
 
     along: Along
-    wording: Wording = PLAIN
-    retry_loops: bool = False
+    asked: Mapping[str, Any]
+    """What is asked of all besides, as arguments of a request."""
     form: TextName | None = None
     """One text for the run, in the place of records."""
+    for_people: bool = False
+    """On a terminal, print answers and not records."""
+    teller: Teller | None = None
+    """Prints something else than records."""
+    some_failed: int = ExitCode.SOME_FAILED
+    """What to end with where some jobs failed."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,16 @@ class JobList:
         return selected(self.items(), None if part is None else (part.number, part.count), self.selection.limit)
 
 
+class Teller(Protocol):
+    """Prints what a command makes of a list's records."""
+
+    def see(self, record: Mapping[str, Any], out: Output) -> None:
+        """A record is there, made in this run or an earlier one."""
+
+    def end(self, out: Output) -> None:
+        """There will be no more."""
+
+
 def answer_all(
     jobs: JobList,
     model: options.ModelOptions,
@@ -157,9 +176,8 @@ def answer_all(
     outputs: batch_options.OutputOptions,
     quiet: bool,
     wanted: Wanted,
-    for_people: bool = False,
 ) -> None:
-    """Answer a list, and say how it went; `for_people`: on a terminal, print answers and not records.
+    """Answer a list, and say how it went.
 
     Raises:
         typer.Exit: some jobs failed.
@@ -169,13 +187,16 @@ def answer_all(
     from llava_cli.batch.stop import deferred_signals
     from llava_cli.session import Session
 
+    teller, for_people = wanted.teller, wanted.for_people
     if outputs.ledger == options.STDOUT:
+        if teller is not None:
+            raise UsageError("--output names the file that keeps the records; --json prints instead")
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | endpoint.session(model, device)
     settings |= {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
-        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), wording=wanted.wording,
-        retry_loops=wanted.retry_loops, **generation.wording(),
+        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording(),
+        **wanted.asked,
     )  # fmt: skip
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
@@ -193,6 +214,7 @@ def answer_all(
                 batch_size=batching.batch_size,
                 strict=batching.strict,
                 along=wanted.along,
+                see=None if teller is None else lambda record: teller.see(record, out),
             ) as batch,
             deferred_signals((lambda: None) if quiet else None) as stop,
             out.status.bar() as bar,
@@ -202,7 +224,7 @@ def answer_all(
             batch.on_progress = lambda tally: bar(tally.seen, count.value, tally.remark())
             try:
                 for result in batch.results(stop):
-                    if wanted.form is not None:
+                    if wanted.form is not None or teller is not None:
                         pass
                     elif outputs.ledger is None and for_people and out.answers_to_terminal:
                         _show(result.record, out)
@@ -217,10 +239,12 @@ def answer_all(
                 if repetitions := batch.tally.repetitions():
                     log.warning(repetitions)
         stop.check()
+        if teller is not None:
+            teller.end(out)
         failures = batch.tally.failures(outputs.ledger is not None)
         if failures:
             log.error(failures)
-            raise typer.Exit(ExitCode.SOME_FAILED)
+            raise typer.Exit(wanted.some_failed)
 
 
 def _outputs(given: batch_options.OutputOptions, wanted: Wanted, out: Output) -> Outputs:
@@ -237,10 +261,10 @@ def _show(record: Mapping[str, Any], out: Output) -> None:
     """A record's answer behind the names of its files; why there is none is said on stderr."""
     if record["status"] == "ok":
         text = record["caption"]["text"] if "caption" in record else record["answer"]
-        out.write_pieces([f"{_about(record)}: {text}"])
+        out.write_pieces([f"{about(record)}: {text}"])
 
 
-def _about(record: Mapping[str, Any]) -> str:
+def about(record: Mapping[str, Any]) -> str:
     """What a record is about: the names of its files, and when of them."""
     if summary := record.get("summary"):
         return one_line(summary["path"])

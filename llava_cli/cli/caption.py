@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llava_cli.cli import along, batch_options, options
-from llava_cli.cli.batch import JobList, Wanted, answer_all, is_regular, open_list
+from llava_cli.cli.batch import Wanted, answer_all
 from llava_cli.cli.endpoint_options import EndpointOptions
+from llava_cli.cli.file_list import FileOptions, Paths
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
+from llava_cli.cli.score_options import ScoreOptions
 from llava_cli.errors import UsageError
-from llava_cli.output import complain
-from llava_cli.stdin import stdin_is_terminal
-
-if TYPE_CHECKING:
-    from llava_cli.batch.jobs import Item
 
 EXAMPLES = """
 Examples:
@@ -34,10 +29,6 @@ Examples:
   find . -name '*.mp4' -print0 | llava caption -0 --files-from - -o out.jsonl
 """
 
-Paths = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="PATH...", help="Videos, images, and folders of them."),
-]
 Prompt = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,34 +40,13 @@ Prompt = Annotated[
     ),
     COMMON,
 ]
-FilesFrom = Annotated[
-    str | None,
-    typer.Option("--files-from", metavar="FILE", help="Read names from FILE, or '-' for standard input."),
-    COMMON,
-]
-Null = Annotated[
-    bool, typer.Option("--null", "-0", help="Names in --files-from end with a null byte, not with a newline.")
-]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders within folders."), COMMON]
-Extensions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ext",
-        metavar="EXT",
-        help="Read only files with these extensions in folders, such as mp4,webm.",
-        show_default="videos and images",
-    ),
-]
 
 
 def caption(
     paths: Paths = None,
     prompt: Prompt = None,
-    files_from: FilesFrom = None,
-    null: Null = False,
-    recursive: Recursive = False,
-    ext: Extensions = None,
     *,
+    files: FileOptions,
     selection: batch_options.ListOptions,
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
@@ -84,6 +54,7 @@ def caption(
     windows: along.WindowOptions,
     wording: along.WordingOptions,
     retry_loops: along.RetryLoops = False,
+    scores: ScoreOptions,
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
@@ -102,86 +73,24 @@ def caption(
     standard input does. Prints an answer per file and question (into a pipe, a record), or appends records to --output;
     the same command, run again, continues where it stopped. Exit code 1: some files failed.
     """
-    if files_from == "-" and "-" in (prompt or ()):
+    if files.files_from == "-" and "-" in (prompt or ()):
         raise UsageError("standard input (-) can be read only once")
     questions = _questions(prompt)
     if generation.raw and not prompt:
         raise UsageError("--raw needs --prompt: the whole prompt, with <video> or <image> where the file is shown")
-    _check(paths, files_from, null, outputs)
-    form = along.form_of(format, json)
-    titles = {"chapters", "ffmetadata"} & {form, outputs.sidecar}
-    files = _Files(tuple(paths or ()), files_from, null, recursive, _extensions(ext), questions)
-    if not (recursive or quiet):
-        files.tell_of_deeper_ones()
-    jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    if windows.wants_summary and not windows.division:
-        raise UsageError("--summary is about windows: it needs --every or --scenes")
-    wanted = Wanted(windows.along(bool(titles)), wording.wording(), retry_loops, form)
-    answer_all(
-        jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted, for_people=not json
-    )
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The jobs of a command line that names files."""
-
-    paths: tuple[str, ...]
-    files_from: str | None
-    null: bool
-    recursive: bool
-    extensions: frozenset[str] | None
-    questions: list[str | None]
-
-    def read(self) -> Iterable[Item]:
-        from llava_cli.batch.files import caption_jobs, expand
-
-        return caption_jobs(
-            (file for path in self._names() for file in expand(path, self.recursive, self._wanted)), self.questions
-        )
-
-    def tell_of_deeper_ones(self) -> None:
-        """Say of folders that hold nothing themselves where there is something."""
-        from llava_cli.batch.files import expand
-
-        for path in self.paths:
-            if not any(expand(path, False, self._wanted)) and (deeper := next(expand(path, True, self._wanted), None)):
-                complain(f"llava: {path}: has no video and no image itself, but {deeper} lies deeper: try -r")
-
-    @property
-    def _wanted(self) -> frozenset[str]:
-        from llava_cli.batch.files import EXTENSIONS
-
-        return self.extensions or EXTENSIONS
-
-    def _names(self) -> Iterator[str]:
-        from llava_cli.batch.files import names
-
-        yield from self.paths
-        if self.files_from is not None:
-            with open_list(self.files_from) as stream:
-                yield from names(stream, self.null)
-
-
-def _questions(prompt: list[str] | None) -> list[str | None]:
-    return list(dict.fromkeys(read_questions(prompt))) or [None]
-
-
-def _extensions(ext: list[str] | None) -> frozenset[str] | None:
-    found = frozenset(part.strip().lstrip(".").lower() for text in ext or () for part in text.split(","))
-    return found - {""} or None
-
-
-def _check(paths: list[str] | None, files_from: str | None, null: bool, outputs: batch_options.OutputOptions) -> None:
-    if not paths and files_from is None:
-        raise UsageError("files are missing; try: llava caption -r videos/ -o captions.jsonl")
-    if "-" in (paths or ()):
-        raise UsageError("standard input (-) cannot be a media file here; --files-from - reads names from it")
-    if files_from == "-" and stdin_is_terminal():
-        raise UsageError("--files-from -: standard input is a terminal; pipe a list into it")
-    if null and files_from is None:
-        raise UsageError("--null is about the names in --files-from")
     if outputs.output_dir is not None and outputs.sidecar is None:
         raise UsageError("--output-dir needs --sidecar")
     if outputs.overwrite and outputs.sidecar is None:
         raise UsageError("--overwrite needs --sidecar")
+    jobs = files.jobs(paths, questions, selection, "llava caption -r videos/ -o captions.jsonl", quiet)
+    form = along.form_of(format, json)
+    titles = {"chapters", "ffmetadata"} & {form, outputs.sidecar}
+    if windows.wants_summary and not windows.division:
+        raise UsageError("--summary is about windows: it needs --every or --scenes")
+    asked = {"wording": wording.wording(), "retry_loops": retry_loops} | scores.asked()
+    wanted = Wanted(windows.along(bool(titles)), asked, form, for_people=not json)
+    answer_all(jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted)
+
+
+def _questions(prompt: list[str] | None) -> list[str | None]:
+    return list(dict.fromkeys(read_questions(prompt))) or [None]

@@ -22,6 +22,7 @@ from llava_cli.cli.frames import save_sheet, summary
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.prompting import questions
+from llava_cli.cli.score_options import ScoreOptions, percentages
 from llava_cli.cli.tables import table
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.output import Output, console
@@ -51,6 +52,7 @@ HELP = """\
 /drop [FILE]   do not show it after all: the last added, or the one named
 /frames [PNG]  list what the model is shown; save it as a contact sheet
 /system TEXT   set the system prompt; without a text, remove it
+/choices A,B   answer with the likeliest of these, until /choices without any
 /undo          remove the last question and its answer
 /save FILE     save the conversation, for `llava ask --conversation FILE`
 /stats         what each turn cost: tokens computed, tokens cached, time
@@ -69,6 +71,7 @@ def chat(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: Annotated[options.GenerationOptions, Without("raw", "prompt_ids")],
+    scores: Annotated[ScoreOptions, Without("logprobs")],
     device: options.DeviceOptions,
     endpoint: Annotated[EndpointOptions, Without("concurrency")],
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
@@ -92,7 +95,7 @@ def chat(
         raise UsageError("standard input is closed, and questions come from it; ask a single one with llava ask")
     request = Request(
         None, tuple(media or ()), choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        **generation.wording(),
+        **generation.wording(), **scores.asked(choices_to_come=True),
     )  # fmt: skip
     settings = model.session() | device.session() | endpoint.session(model, device) | {"limits": limits.for_media()}
     with (
@@ -116,6 +119,7 @@ class Prompt:
             "/add": self.add,
             "/frames": self.frames,
             "/system": self.set_system,
+            "/choices": self.set_choices,
             "/drop": self.drop,
             "/undo": self.undo,
             "/save": self.save,
@@ -168,6 +172,8 @@ class Prompt:
             log.info("stopped; /undo removes it")
         if answer.cut:
             log.warning(answer.cut)
+        if answer.choices:
+            log.info(percentages(answer.choices))
 
     def show(self, text: str) -> None:
         """Something for people that is no answer."""
@@ -206,6 +212,11 @@ class Prompt:
         """Change the system prompt, with which every prompt begins: the next answer runs all of it again."""
         self.chat.system = argument or None
         log.info("the system prompt is: %s" if argument else "there is no system prompt now%s", argument)
+
+    def set_choices(self, argument: str) -> None:
+        """Have the next answers chosen from these."""
+        self.chat.choices = argument.split(",") if argument else None
+        log.info("answers are chosen from: %s" if argument else "answers are no longer chosen%s", argument)
 
     def save(self, argument: str) -> None:
         """Write the conversation."""

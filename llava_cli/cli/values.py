@@ -54,6 +54,7 @@ def number(fits: Callable[[float], bool], bounds: str) -> Callable[[Any], float]
 positive = number(lambda value: value > 0, "above 0")
 at_least_0 = number(lambda value: value >= 0, "of at least 0")
 probability = number(lambda value: 0 < value <= 1, "above 0 and at most 1")
+share = number(lambda value: 0 <= value <= 1, "from 0 to 1")
 
 
 def one_of(choices: Any) -> Callable[[Any], str]:

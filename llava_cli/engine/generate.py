@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from transformers import (
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from llava_cli.engine import watching
+from llava_cli.engine.scores import ScoredToken
 from llava_cli.engine.static import StaticDecoder, Step
 from llava_cli.engine.types import Generation
 from llava_cli.progress import Progress, no_progress, stage
@@ -26,6 +28,29 @@ from llava_cli.words import counted
 
 class Senseless(Exception):
     """What a model says of the next token is no numbers, or the same of all."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What comes next in an answer, and how likely it was, whatever the sampling made of that."""
+
+    id: int
+    logprob: float
+    best: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens, best first, each with its log-probability."""
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """What a model knows of some prompts when all of their tokens have been run."""
+
+    cache: Cache
+    mask: torch.Tensor
+    """The attention mask [prompts, tokens]."""
+    positions: torch.Tensor
+    """Of the last tokens [prompts, 1]."""
+    logits: torch.Tensor
+    """Of what comes next [prompts, vocabulary]."""
 
 
 def take_over(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -49,7 +74,8 @@ def next_tokens(
     decoder: StaticDecoder | None = None,
     keep: bool = False,
     progress: Progress = no_progress,
-) -> Iterator[dict[int, int]]:
+    best: int = 0,
+) -> Iterator[dict[int, Token]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
 
@@ -64,13 +90,46 @@ def next_tokens(
         decoder: recorded steps, where the machine has them.
         keep: have the cache hold all tokens but the last in the end, for what follows.
         progress: told how far the prefill is, and then the answer.
+        best: how many of the likeliest tokens are told of each.
     """
+    choose = _chooser(generation, model.device)
+    running = set(range(len(embeddings)))
+    prompts = prefill(model, embeddings, cache, progress)
+    growing, most = _Growing(model, prompts.cache, prompts.mask, prompts.positions), generation.max_new_tokens
+    with (
+        _recorded(growing, most, decoder, keep) as following,
+        stage(progress, f"answering, at most {counted(most, 'token')}", most) as told,
+    ):
+        logits, rows = prompts.logits, list(range(len(embeddings)))
+        for step in range(1, most + 1):
+            logits = logits.float()
+            fine = usable(logits)
+            chosen = choose(logits.where(fine[:, None], 0))
+            tokens = dict(zip(rows, _told(logits, chosen, fine, best), strict=True))
+            told(step)
+            yield {row: tokens[row] for row in sorted(running)}
+            running = {row for row in running if tokens[row].id not in stop_ids}
+            if step == most or not running:
+                return
+            # A sampled answer must not depend on when others end.
+            if following is growing and len(running) < len(rows) and not generation.do_sample:
+                going_on = torch.tensor([place for place, row in enumerate(rows) if row in running])
+                growing.select(going_on)
+                chosen, rows = chosen[going_on], sorted(running)
+            logits = following(chosen)
+
+
+def prefill(
+    model: PreTrainedModel,
+    embeddings: Sequence[torch.Tensor],
+    cache: Cache | None = None,
+    progress: Progress = no_progress,
+) -> Prefilled:
+    """Run prompts, left-padded, but for what the cache holds of them. See `next_tokens`."""
     cache = DynamicCache(config=model.config.get_text_config()) if cache is None else cache
     known = cache.get_seq_length()
     batch, mask = _pad_left(embeddings, known)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    choose = _chooser(generation, model.device)
-    running = set(range(len(embeddings)))
     with watching.prefill(model, int(mask[:, known:].sum()), progress):
         output = model(
             inputs_embeds=batch[:, known:],
@@ -80,31 +139,7 @@ def next_tokens(
             use_cache=True,
             logits_to_keep=1,
         )
-    growing, most = _Growing(model, cache, mask, positions[:, -1:]), generation.max_new_tokens
-    with (
-        _recorded(growing, most, decoder, keep) as following,
-        stage(progress, f"answering, at most {counted(most, 'token')}", most) as told,
-    ):
-        logits, rows = output.logits[:, -1], list(range(len(embeddings)))
-        for step in range(1, most + 1):
-            logits = logits.float()
-            usable = _usable(logits)
-            chosen = choose(logits.where(usable[:, None], 0))
-            numbers, fine = torch.stack([chosen, usable.long()]).tolist()  # one wait for the device, not two
-            if not all(fine):
-                raise Senseless
-            tokens = dict(zip(rows, numbers, strict=True))
-            told(step)
-            yield {row: tokens[row] for row in sorted(running)}
-            running = {row for row in running if tokens[row] not in stop_ids}
-            if step == most or not running:
-                return
-            # A sampled answer must not depend on when others end.
-            if following is growing and len(running) < len(rows) and not generation.do_sample:
-                going_on = torch.tensor([place for place, row in enumerate(rows) if row in running])
-                growing.select(going_on)
-                chosen, rows = chosen[going_on], sorted(running)
-            logits = following(chosen)
+    return Prefilled(cache, mask, positions[:, -1:], output.logits[:, -1])
 
 
 class _Growing:
@@ -152,7 +187,29 @@ def _recorded(
             step.give_back(growing.cache, prompts)
 
 
-def _usable(logits: torch.Tensor) -> torch.Tensor:
+def _told(logits: torch.Tensor, chosen: torch.Tensor, fine: torch.Tensor, best: int) -> list[Token]:
+    """The chosen tokens [prompts] with their log-probabilities.
+
+    Raises:
+        Senseless: not all prompts' logits [prompts, vocabulary] are fine.
+    """
+    total = logits.logsumexp(-1)
+    logprobs = logits.gather(-1, chosen[:, None])[:, 0] - total
+    # One wait for the device; float32 holds every id of a vocabulary exactly.
+    ids, alright, scores = torch.stack([chosen.float(), fine.float(), logprobs]).tolist()
+    if not all(alright):
+        raise Senseless
+    if not best:
+        return [Token(int(number), score) for number, score in zip(ids, scores, strict=True)]
+    values, places = logits.topk(min(best, logits.shape[-1]))
+    likeliest = torch.stack([places.float(), values - total[:, None]], dim=-1).tolist()
+    return [
+        Token(int(number), score, tuple((int(place), value) for place, value in row))
+        for number, score, row in zip(ids, scores, likeliest, strict=True)
+    ]
+
+
+def usable(logits: torch.Tensor) -> torch.Tensor:
     """Which prompts' logits [prompts, vocabulary] are numbers, and not all the same: [prompts]."""
     least, most = logits.aminmax(dim=-1)
     spread = most - least  # not a number, or infinite, if any of them is
@@ -198,6 +255,21 @@ def _pad_left(embeddings: Sequence[torch.Tensor], shared: int) -> tuple[torch.Te
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """The text of an answer."""
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
+
+
+def scored(tokenizer: PreTrainedTokenizerBase, said: Sequence[Token], best: int) -> tuple[ScoredToken, ...]:
+    """The tokens of an answer with their texts, and so many of the likeliest in the place of each."""
+    # Tokenizers leave the space before a word away where it is the first.
+    before = tokenizer("a", add_special_tokens=False).input_ids
+
+    def text(number: int) -> str:
+        first, both = (tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in (before, [*before, number]))
+        return str(both).removeprefix(str(first))
+
+    def one(number: int, logprob: float, others: tuple[ScoredToken, ...] = ()) -> ScoredToken:
+        return ScoredToken(number, text(number), logprob, others)
+
+    return tuple(one(token.id, token.logprob, tuple(one(*other) for other in token.best[:best])) for token in said)
 
 
 class TextStream:

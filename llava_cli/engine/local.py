@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from llava_cli.engine import generate, watching
+from llava_cli.engine import generate, scoring, watching
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.kv_cache import KVCache, shared_length
 from llava_cli.engine.memory import out_of_memory_as
+from llava_cli.engine.scores import mean_probability
 from llava_cli.engine.static import StaticDecoder
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, Timing
-from llava_cli.errors import ModelError
+from llava_cli.engine.types import Completion, ModelInfo, Query, Timing
+from llava_cli.errors import ModelError, UsageError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt, turn_ends
-from llava_cli.progress import Progress, no_progress
+from llava_cli.progress import Progress, no_progress, stage
+from llava_cli.words import counted
 
 
 class LocalEngine:
@@ -65,16 +69,18 @@ class LocalEngine:
             prompts = [self._prompt(query) for query in batch]
             timing = Timing(load_s=self._load_s)
             embeddings = self._embed(prompts, timing)
-            started = time.perf_counter()
-            ids: list[list[int]] = [[] for _ in prompts]
-            states = self._shared_states(prompts, embeddings)
-            stop_ids = self._stop_ids_of(batch)
-            for tokens in self._next_tokens(embeddings, generation, stop_ids, states):
-                timing.generate_s = time.perf_counter() - started
-                timing.first_token_s = timing.first_token_s or timing.generate_s
-                for row, token in tokens.items():
-                    ids[row].append(token)
-        return [self._completion(*answer, stop_ids, timing) for answer in zip(prompts, ids, strict=True)]
+            done: dict[int, Completion] = {}
+            for choosing in (False, True):
+                places = [place for place, query in enumerate(batch) if (query.choices is not None) == choosing]
+                if places:
+                    answers = (self._chosen if choosing else self._generated)(
+                        [batch[place] for place in places],
+                        [prompts[place] for place in places],
+                        [embeddings[place] for place in places],
+                        replace(timing),
+                    )
+                    done |= zip(places, answers, strict=True)
+        return [done[place] for place in range(len(batch))]
 
     @torch.inference_mode()
     def stream(
@@ -84,27 +90,101 @@ class LocalEngine:
             prompt = self._prompt(query)
             timing = Timing(load_s=self._load_s)
             embeddings = self._embed([prompt], timing, cache)
-            started = time.perf_counter()
             states = None if cache is None else cache.take(prompt) or DynamicCache()
             cached = 0 if states is None else states.get_seq_length()
-            ids: list[int] = []
-            text = generate.TextStream(self._tokenizer)
-            ended: Literal["length", "interrupted"] = "length"
-            stop_ids = self._stop_ids_of([query])
-            for tokens in self._next_tokens(embeddings, query.generation, stop_ids, states, keep=cache is not None):
-                token = tokens[0]
-                timing.generate_s = time.perf_counter() - started
-                timing.first_token_s = timing.first_token_s or timing.generate_s
-                ids.append(token)
-                if token not in stop_ids:
-                    yield text.put(token)
-                if stop is not None and stop():
-                    ended = "interrupted"
-                    break
-            yield text.end()
+            said: Sequence[int] = ()
+            if query.choices is not None:
+                (chosen,) = self._chosen([query], [prompt], embeddings, timing, states)
+                yield chosen.text
+                completion = replace(chosen, cached_tokens=cached)
+            else:
+                completion = yield from self._streamed(query, prompt, embeddings, timing, states, stop)
+                completion, said = replace(completion, cached_tokens=cached), completion.ids
         if cache is not None:
-            cache.keep(prompt, ids, states)
-        return self._completion(prompt, ids, stop_ids, timing, ended, cached)
+            cache.keep(prompt, said, states)
+        return completion
+
+    def _streamed(
+        self,
+        query: Query,
+        prompt: Prompt,
+        embeddings: Sequence[torch.Tensor],
+        timing: Timing,
+        states: Cache | None,
+        stop: Callable[[], bool] | None,
+    ) -> Generator[str, None, Completion]:
+        """What the model says to one query, piece by piece; see `stream`."""
+        started = time.perf_counter()
+        said: list[generate.Token] = []
+        text = generate.TextStream(self._tokenizer)
+        ended: Literal["length", "interrupted"] = "length"
+        stop_ids = self._stop_ids_of([query])
+        for tokens in self._next_tokens(embeddings, [query], stop_ids, states, keep=states is not None):
+            timing.generate_s = time.perf_counter() - started
+            timing.first_token_s = timing.first_token_s or timing.generate_s
+            said.append(tokens[0])
+            if tokens[0].id not in stop_ids:
+                yield text.put(tokens[0].id)
+            if stop is not None and stop():
+                ended = "interrupted"
+                break
+        yield text.end()
+        return self._completion(query, prompt, said, stop_ids, timing, ended)
+
+    def _generated(
+        self,
+        batch: Sequence[Query],
+        prompts: Sequence[Prompt],
+        embeddings: Sequence[torch.Tensor],
+        timing: Timing,
+    ) -> list[Completion]:
+        """What the model says to queries."""
+        started = time.perf_counter()
+        said: list[list[generate.Token]] = [[] for _ in prompts]
+        states = self._shared_states(prompts, embeddings)
+        stop_ids = self._stop_ids_of(batch)
+        for tokens in self._next_tokens(embeddings, batch, stop_ids, states):
+            timing.generate_s = time.perf_counter() - started
+            timing.first_token_s = timing.first_token_s or timing.generate_s
+            for row, token in tokens.items():
+                said[row].append(token)
+        return [self._completion(*answer, stop_ids, timing) for answer in zip(batch, prompts, said, strict=True)]
+
+    def _chosen(
+        self,
+        batch: Sequence[Query],
+        prompts: Sequence[Prompt],
+        embeddings: Sequence[torch.Tensor],
+        timing: Timing,
+        states: Cache | None = None,
+    ) -> list[Completion]:
+        """The likeliest choice of each query; `states` are those of earlier turns, if there are, and hold the prompt
+        in the end."""
+        answers = [self._choice_ids(query, prompt) for query, prompt in zip(batch, prompts, strict=True)]
+        started = time.perf_counter()
+        states = self._shared_states(prompts, embeddings) if states is None else states
+        prefilled = generate.prefill(self._model, embeddings, states, self._progress)
+        timing.first_token_s = time.perf_counter() - started
+        with stage(self._progress, f"scoring {counted(sum(map(len, answers)), 'choice')}"), self._senseless_told():
+            scores = scoring.score(self._model, prefilled, answers, self._stop_ids_of(batch))
+        timing.generate_s = time.perf_counter() - started
+        return [scoring.chosen(*each, timing) for each in zip(batch, prompts, answers, scores, strict=True)]
+
+    def _choice_ids(self, query: Query, prompt: Prompt) -> list[list[int]]:
+        """The token ids of a query's choices.
+
+        Raises:
+            UsageError: one has none, or those of another, or is too long for the context.
+        """
+        texts = query.choices.texts if query.choices is not None else ()
+        found = self.family.answers(self._tokenizer, query.conversation, texts)
+        for text, ids in zip(texts, found, strict=True):
+            if not ids or found.count(ids) > 1:
+                what = "is the same as another" if ids else "is nothing"
+                raise UsageError(f"the choice {text!r} {what} to the checkpoint's tokenizer")
+            if len(prompt.ids) + len(ids) > self.family.context:
+                raise UsageError(f"the prompt and the choice {text!r} are longer than the checkpoint's context")
+        return found
 
     def _stop_ids_of(self, batch: Sequence[Query]) -> frozenset[int]:
         """What ends the answers: the user's own template may end an assistant's turn in a way of its own."""
@@ -114,20 +194,35 @@ class LocalEngine:
     def _next_tokens(
         self,
         embeddings: Sequence[torch.Tensor],
-        generation: Generation,
+        batch: Sequence[Query],
         stop_ids: frozenset[int],
         states: Cache | None,
         keep: bool = False,
-    ) -> Iterator[dict[int, int]]:
-        """As `generate.next_tokens`.
+    ) -> Iterator[dict[int, generate.Token]]:
+        """As `generate.next_tokens`; all queries ask for the same generation."""
+        best = max(query.logprobs or 0 for query in batch)
+        with self._senseless_told():
+            yield from generate.next_tokens(
+                self._model,
+                embeddings,
+                batch[0].generation,
+                stop_ids,
+                states,
+                self._decoder,
+                keep,
+                self._progress,
+                best,
+            )
+
+    @contextmanager
+    def _senseless_told(self) -> Iterator[None]:
+        """Tell that nothing can be made of what the model says.
 
         Raises:
-            ModelError: nothing can be made of what the model says.
+            ModelError: nothing can.
         """
         try:
-            yield from generate.next_tokens(
-                self._model, embeddings, generation, stop_ids, states, self._decoder, keep, self._progress
-            )
+            yield
         except generate.Senseless as error:
             dtype = self.info.dtype
             wider = "bfloat16" if dtype == "float16" else "float32"
@@ -196,14 +291,16 @@ class LocalEngine:
 
     def _completion(
         self,
+        query: Query,
         prompt: Prompt,
-        ids: list[int],
+        said: list[generate.Token],
         stop_ids: frozenset[int],
         timing: Timing,
         ended: Literal["length", "interrupted"] = "length",
-        cached_tokens: int = 0,
     ) -> Completion:
+        ids = [token.id for token in said]
         stopped = bool(ids) and ids[-1] in stop_ids
+        wanted = query.logprobs
         return Completion(
             text=generate.decode(self._tokenizer, ids[: len(ids) - stopped]),
             finish_reason="stop" if stopped else ended,
@@ -213,6 +310,7 @@ class LocalEngine:
             completion_tokens=len(ids) - stopped,
             template=prompt.template,
             timing=timing,
-            cached_tokens=cached_tokens,
             ids=tuple(ids),
+            confidence=mean_probability([token.logprob for token in said]),
+            tokens=() if wanted is None else generate.scored(self._tokenizer, said, wanted),
         )

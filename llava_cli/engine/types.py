@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from llava_cli.engine.device_map import AUTO, DeviceMap
+from llava_cli.engine.scores import Choices, ScoredChoice, ScoredToken
 from llava_cli.errors import LlavaError, ModelError, UsageError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import Conversation
@@ -142,6 +143,10 @@ class Query:
     generation: Generation = field(default_factory=Generation)
     prompt: Prompt | None = None
     """Its tokens, where they are known already; an engine that needs them makes them otherwise."""
+    choices: Choices | None = None
+    """The answer is to be the likeliest of these; nothing is generated."""
+    logprobs: int | None = None
+    """Tell of each token of a generated answer its log-probability, and so many of the likeliest in its place."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +166,15 @@ class Completion:
     cached_tokens: int = 0
     """How many of the prompt's tokens were in the cache of an earlier turn, so that they were not run again."""
     ids: tuple[int, ...] = ()
-    """What was generated, with the token that ended it."""
+    """What was generated, with the token that ended it; of a choice, its own tokens."""
     notes: tuple[str, ...] = ()
     """What there is to say of how it was made."""
+    confidence: float | None = None
+    """The mean probability of the tokens of the answer, its end among them; None where it is not known."""
+    choices: tuple[ScoredChoice, ...] = ()
+    """What there was to choose from, in the order of the query."""
+    tokens: tuple[ScoredToken, ...] = ()
+    """What was generated, where the query wants to know how likely each token was."""
 
 
 class SomeFailed(ModelError):
@@ -196,6 +207,7 @@ class Engine(Protocol):
             OutOfMemory: the device has too little memory for these queries at once.
             ModelError: a prompt and its features do not fit together.
             SomeFailed: where the engine knows which of several queries failed, and has answers to the others.
+            UsageError: the engine cannot tell choices or log-probabilities, or not of these choices.
         """
         ...
 

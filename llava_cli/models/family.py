@@ -253,6 +253,21 @@ class Family(ABC):
             places=places,
         )
 
+    def answers(self, tokenizer: PreTrainedTokenizerBase, ask: Conversation, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each of these texts as the assistant's answer to a conversation, without its end.
+
+        Raises:
+            UsageError, ModelError: as `prompt` does.
+        """
+        spans, wrote, _ = self._spans(tokenizer, ask)
+        templates = {"checkpoint": self.checkpoint.chat_template, "family": self.template, "user": ask.template}
+        template = templates.get(wrote)
+        if template is not None:
+            lead = prompts.answer_lead(tokenizer, template)
+        else:  # a raw prompt, which as the documents print them ends with "ASSISTANT:", or with a line
+            lead = "" if prompts.readable(spans)[-1:].isspace() else " "
+        return [prompts.answer_ids(tokenizer, spans, lead, text) for text in texts]
+
     def turn_ends(self, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
         """The ids that end an answer because the chat templates end an assistant's turn with them."""
         templates = filter(None, (self.checkpoint.chat_template, self.template))

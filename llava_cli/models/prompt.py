@@ -171,17 +171,39 @@ def _filled(
 
 def turn_ends(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
     """The id of the control token that a chat template writes after an assistant's turn; none where it writes none."""
-    mark = _MARK.format(0)
-    said = (("user", "?"), ("assistant", mark))
-    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in said]
     try:
-        after = _filled(tokenizer, template, messages, answering=False).partition(mark)[2].lstrip()
+        after = _around_answer(tokenizer, template)[1].lstrip()
     except TemplateMismatch:
         return frozenset()
     others = {tokenizer.bos_token, *PLACEHOLDER_TEXT.values()}
     control = {token: i for token, i in tokenizer.get_added_vocab().items() if token.strip() and token not in others}
     longest = max((token for token in control if after.startswith(token)), key=len, default=None)
     return frozenset() if longest is None else frozenset({control[longest]})
+
+
+def answer_lead(tokenizer: PreTrainedTokenizerBase, template: str) -> str:
+    """What a chat template writes between a prompt and the answer to it, such as a space; mostly nothing.
+
+    Nothing too where it writes answers in another way than it has them begun.
+    """
+    try:
+        begun = _filled(tokenizer, template, _messages(("user", "?")))
+        before = _around_answer(tokenizer, template)[0]
+    except TemplateMismatch:
+        return ""
+    return before.removeprefix(begun) if before.startswith(begun) else ""
+
+
+def _around_answer(tokenizer: PreTrainedTokenizerBase, template: str) -> tuple[str, str]:
+    """What a chat template writes before and after an assistant's words."""
+    mark = _MARK.format(0)
+    filled = _filled(tokenizer, template, _messages(("user", "?"), ("assistant", mark)), answering=False)
+    before, _, after = filled.partition(mark)
+    return before, after
+
+
+def _messages(*said: tuple[str, str]) -> list[dict[str, Any]]:
+    return [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in said]
 
 
 def _pieces_of(part: str | Media, slots_of: SlotsOf) -> Sequence[Text | Shown]:
@@ -286,6 +308,23 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, spans: Sequence[Span]) -> list
         else:
             ids += _tokenize_after(tokenizer, text, as_text)
     return ids
+
+
+def answer_ids(tokenizer: PreTrainedTokenizerBase, spans: Sequence[Span], lead: str, text: str) -> list[int]:
+    """Token ids of an answer to a prompt.
+
+    It is tokenized together with the prompt, as answers in training were, unless that changes the prompt's own ids.
+
+    Args:
+        lead: see `answer_lead`.
+    """
+    said = [Text(lead, by_user=False), Text(text, by_user=True)]
+    with failures_told("the checkpoint's tokenizer fails"):
+        prompt, whole = _tokenize(tokenizer, spans), _tokenize(tokenizer, [*spans, *said])
+        if whole[: len(prompt)] == prompt:
+            return whole[len(prompt) :]
+        segments = _segments(said, tokenizer.get_added_vocab())
+        return [i for segment, as_text in segments for i in _tokenize_after(tokenizer, segment, as_text)]
 
 
 def _tokenize_after(tokenizer: PreTrainedTokenizerBase, text: str, as_text: bool) -> list[int]:

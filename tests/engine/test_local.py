@@ -64,7 +64,9 @@ def generated_ids(engine: LocalEngine, ask: messages.Conversation, count: int) -
 
     with torch.inference_mode():
         embeddings = engine._embed([engine.family.prompt(engine._tokenizer, ask)], Timing())
-        return [tokens[0] for tokens in generate.next_tokens(engine._model, embeddings, Generation(count), frozenset())]
+        return [
+            tokens[0].id for tokens in generate.next_tokens(engine._model, embeddings, Generation(count), frozenset())
+        ]
 
 
 def test_more_placeholders_than_features_is_an_error_not_an_answer(engine, monkeypatch):

@@ -14,16 +14,26 @@ import numpy as np
 import pytest
 import recipes
 import torch
-from answering import answers_of, engine_of, layers_in_4_bit, mixed_asks, saved_with_its_files, spread_loader, text_of
+from answering import (
+    GREEDY,
+    answers_of,
+    engine_of,
+    layers_in_4_bit,
+    mixed_asks,
+    saved_with_its_files,
+    spread_loader,
+    text_of,
+)
 from pictures import altered, clip, still
 from PIL import Image
-from recipes import Recipe
+from recipes import Recipe, likelihood
 from safetensors.torch import load_file
 from tiny.parts import rename_weights_as_of_old
 
 from llava_cli.engine.loader import Loader
 from llava_cli.engine.local import LocalEngine
-from llava_cli.engine.types import LoadOptions
+from llava_cli.engine.scores import Choices
+from llava_cli.engine.types import LoadOptions, Query
 from llava_cli.media.clip import Clip, Media, Still
 from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint
 from llava_cli.models.messages import Conversation, Turn, ask
@@ -369,6 +379,40 @@ def test_a_batch_answers_as_one_by_one(case, engine):
     assert [a.prompt_tokens for a in batch] == [a.prompt_tokens for a in single]
     assert [a.visual_tokens for a in batch] == [a.visual_tokens for a in single] == case.visual_tokens
     assert {a.template for a in batch} == {case.template}
+
+
+CHOICES = ("a baby", "A circle moves to the right, then it stops.", "no", "What? </s> <video>")
+
+
+@pytest.mark.parametrize("media", [[clip(3, 60, 90)], [still(50, 70), clip(2, 70, 60)]], ids=["clip", "still and clip"])
+def test_choices_have_the_probabilities_of_plain_forward_passes(case, engine, recipe, media):
+    """Each as the whole answer: its tokens where the template has answers stand, and any of the tokens that end one."""
+    asked, choices, ends = ask("Why?", media), Choices(CHOICES), sorted(engine._stop_ids)
+    (answer,) = engine.answer([Query(asked, choices=choices)])
+    sums = []
+    for ids, choice in zip(engine.family.answers(engine._tokenizer, asked, CHOICES), answer.choices, strict=True):
+        plain = recipe(case.prompt.format(case.marks(media)), media, likelihood(ids))
+        said = [*plain[range(len(ids)), ids].tolist(), plain[-1, ends].logsumexp(-1).item()]
+        assert choice.logprob == pytest.approx(sum(said), abs=1e-5 * len(said))
+        assert choice.tokens == len(said)
+        sums.append(sum(said))
+    expected = torch.tensor(sums, dtype=torch.float64).softmax(-1).tolist()
+    assert [choice.probability for choice in answer.choices] == pytest.approx(expected, abs=1e-5)
+    assert answer.text == CHOICES[sums.index(max(sums))]
+
+
+def test_choices_of_a_batch_are_scored_as_one_by_one(case, engine):
+    """Beside others with other choices, and beside what is generated."""
+    asked = mixed_asks(case.size)
+    choices = [Choices(CHOICES[:2]), None, Choices(CHOICES, "tokens"), Choices(CHOICES[1:]), None]
+    batch = [Query(one, GREEDY, choices=some) for one, some in zip(asked, choices, strict=True)]
+    for query, together in zip(batch, engine.answer(batch), strict=True):
+        (alone,) = engine.answer([query])
+        assert together.text == alone.text
+        assert together.confidence == pytest.approx(alone.confidence, abs=1e-5)
+        found, expected = ([c.probability for c in one.choices] for one in (together, alone))
+        assert found == pytest.approx(expected, abs=1e-5)
+        assert len(found) == (0 if query.choices is None else len(query.choices.texts))
 
 
 @pytest.mark.parametrize(("in_memory", "layers"), [(0, {"disk": "0-1"}), (1, {"cpu": "0-0", "disk": "1-1"})])
