@@ -188,20 +188,11 @@ def test_a_list_has_an_error_record_for_what_is_refused_and_warnings_for_what_is
 def test_a_server_that_goes_away_ends_a_list_and_what_was_answered_stays(server, clip, llava, tmp_path):
     jobs, ledger = tmp_path / "jobs.jsonl", tmp_path / "out.jsonl"
     jobs.write_text("".join(json.dumps({"media": str(clip), "question": f"{n}?", "id": n}) + "\n" for n in range(12)))
-    gone = threading.Event()
-
-    def leave(handler: faults.Handler) -> None:
-        """Answer, and be gone for everybody who comes after."""
-        handler.answer()
-        handler.close_connection = True
-        gone.set()
-        handler.server.socket.close()
-
     answer = lambda handler: handler.answer()  # noqa: E731
-    server.faults = [answer] * 5 + [leave]
+    server.faults = [answer] * 5 + [faults.leaves]
     options = [*at(server), "-n", "2", "--concurrency", "1", "--retries", "1"]
     first = llava("batch", jobs, *options, "-o", ledger)
-    assert gone.is_set()
+    assert server.gone
     assert first.code == ExitCode.MODEL
     assert "cannot be reached" in first.err
     done = [json.loads(line) for line in ledger.read_text().splitlines()]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.bugs import as_failure
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.remote.background import Background
-from llava_cli.engine.remote.client import Client
+from llava_cli.engine.remote.client import Client, Tell
 from llava_cli.engine.remote.counting import Counter, Seen, Unseen, seen, small
 from llava_cli.engine.remote.endpoint import Endpoint, Send
 from llava_cli.engine.remote.replies import Refused, Reply, ServerError
@@ -37,6 +37,8 @@ OWN_FRAMES = "--send file: the server has chosen the frames that it shows; those
 _MOST_LISTED = 10
 _FAILED = 500
 """HTTP's number for a server that did not expect what it was asked."""
+_NOT_ABOUT_VIDEO = (401, 403, 404)
+"""HTTP's numbers for a key or a model that there is not."""
 _TICK_S = 0.1
 """How often a silent server's client looks whether to go on waiting."""
 
@@ -172,7 +174,16 @@ class RemoteEngine:
             except Exception as error:
                 return as_failure(error)
 
-    async def _completion(self, query: Query, tell: Callable[[str], None] | None = None) -> Completion:
+    async def _completion(self, query: Query, tell: Tell | None = None) -> Completion:
+        try:
+            return await self._answered(query, tell)
+        except Refused as error:
+            if error.status in (400, 404) and self._listed and self._model not in self._listed:
+                there = ", ".join(list(self._listed)[:_MOST_LISTED])
+                raise ModelError(f"{self._endpoint.url}: has no model {self._model}; it has {there}") from error
+            raise
+
+    async def _answered(self, query: Query, tell: Tell | None) -> Completion:
         """The server's answer, made sure that it is about the media.
 
         Where the answer is told as it comes, this is found out before, as far as it can be.
@@ -187,16 +198,16 @@ class RemoteEngine:
         if tell is not None:
             optional["stream_options"] = {"include_usage": True}
         if not media:
-            return self._completed(query, await self._ask(body, optional, tell), Seen(()))
+            return self._completed(media, await self._client.complete(body, optional, tell), Seen(()))
         text = asyncio.ensure_future(self._counter.text(sending.text_only))
         try:
-            reply = await self._ask(body, optional, tell)
+            reply = await self._client.complete(body, optional, tell)
             shown = seen(media, sending, reply.prompt_tokens, await text, expected)
         finally:
             text.cancel()
         if way == "file" and any(isinstance(medium, Clip) for medium in media):
             shown = replace(shown, notes=(*shown.notes, OWN_FRAMES))
-        return self._completed(query, reply, shown)
+        return self._completed(media, reply, shown)
 
     async def _expected(
         self, media: Sequence[Media], way: Send, sending: Sending, told: bool
@@ -212,15 +223,6 @@ class RemoteEngine:
         if told and media:
             await self._counter.picture(small(media[0]), way)
         return None
-
-    async def _ask(self, body: dict[str, Any], optional: dict[str, Any], tell: Callable[[str], None] | None) -> Reply:
-        try:
-            return await self._client.complete(body, optional, tell)
-        except Refused as error:
-            if error.status in (400, 404) and self._listed and self._model not in self._listed:
-                there = ", ".join(list(self._listed)[:_MOST_LISTED])
-                raise ModelError(f"{self._endpoint.url}: has no model {self._model}; it has {there}") from error
-            raise
 
     async def _way_of(self, conversation: Conversation) -> Send:
         """How videos go; found out on the first."""
@@ -241,6 +243,8 @@ class RemoteEngine:
             try:
                 await self._counter.picture(clip, way, retries=1)
             except (Refused, Unseen) as error:
+                if isinstance(error, Refused) and error.status in _NOT_ABOUT_VIDEO:
+                    raise
                 why.append(f"as {way}: {error}")
             except ServerError as error:
                 if error.status != _FAILED:  # too busy, perhaps, to say
@@ -253,12 +257,12 @@ class RemoteEngine:
             f"{self._endpoint.url}: takes no video; {'; '.join(why)}; --send file sends the file itself", code="refused"
         )
 
-    def _completed(self, query: Query, reply: Reply, shown: Seen) -> Completion:
+    def _completed(self, media: tuple[Media, ...], reply: Reply, shown: Seen) -> Completion:
         load_s, self._load_s = self._load_s, 0.0
         return Completion(
             text=reply.text,
             finish_reason=reply.finish_reason,
-            media=query.conversation.media,
+            media=media,
             visual_tokens=shown.tokens,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,

@@ -57,6 +57,7 @@ class Server:
     """The bodies of questions, probes left out."""
     probes: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    gone: bool = False
     given_up: threading.Event = field(default_factory=threading.Event)
     """Somebody has gone before the answer was whole."""
 
@@ -84,6 +85,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.site.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.site.gone:
+            self.close_connection = True
+            return
         question = self.body["max_tokens"] > 1
         (self.site.asked if question else self.site.probes).append(self.body)
         self.site.now += question
@@ -222,6 +226,14 @@ def busy(handler: Handler) -> None:
 
 def fails(handler: Handler) -> None:
     handler.say({"error": {"message": "oops"}}, 500, Retry_After="0.05")
+
+
+def leaves(handler: Handler) -> None:
+    """Answers, and is gone for everybody who comes after."""
+    handler.answer()
+    handler.site.gone = handler.close_connection = True
+    handler.server.shutdown()
+    handler.server.server_close()
 
 
 def hangs_up(handler: Handler) -> None:

@@ -218,8 +218,9 @@ def test_the_model_goes_by_the_name_that_the_server_has_for_it(connect: Connect,
     assert server.asked[-1]["model"] == "next-video-7b"
     assert engine.info.checkpoint == "llava-hf/LLaVA-NeXT-Video-7B-hf"
     server.models = [{"id": "one"}, {"id": "other"}]
-    with pytest.raises(ModelError, match=r"has no model llava-hf/LLaVA-NeXT-Video-7B-hf; it has one, other$"):
-        connect(open_served("next-video-7b")).answer([query()])
+    for asked in (query(), query(clip(2, 8, 6)), query(still(9, 7))):
+        with pytest.raises(ModelError, match=r"/v1: has no model llava-hf/LLaVA-NeXT-Video-7B-hf; it has one, other$"):
+            connect(open_served("next-video-7b")).answer([asked])
 
 
 def test_vllm_is_asked_for_the_first_token_where_the_family_is_known(connect: Connect, server: Server) -> None:
@@ -235,6 +236,15 @@ def test_what_a_family_is_told_of_its_media_is_told_by_us(connect: Connect, serv
     (answer,) = connect(Served("tiny", like=open_served("llava-video-7b").like)).answer([query(clip(4, 8, 6))])
     assert "The video lasts for" in str(server.asked[-1]["messages"])
     assert answer.visual_tokens == (4 * TOKENS,)
+
+
+def test_tokens_are_of_their_media_where_a_family_has_an_order_of_its_own(connect: Connect) -> None:
+    moving, standing = clip(4, 8, 6), still(9, 7)
+    served = Served("tiny", like=open_served("llava-video-7b").like)
+    (answer,) = connect(served).answer([query(moving, standing)])
+    assert dict(zip(map(id, answer.media), answer.visual_tokens, strict=True)) == {
+        id(moving): 4 * TOKENS, id(standing): TOKENS,
+    }  # fmt: skip
 
 
 def test_a_file_and_that_its_frames_are_not_ours(connect: Connect, server: Server, tmp_path: Path) -> None:
