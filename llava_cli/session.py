@@ -26,10 +26,9 @@ from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
 from llava_cli.media.limits import Limits
 from llava_cli.media.named import WHOLE, Excerpt
 from llava_cli.media.opened import OpenMedia
-from llava_cli.media.worker.pool import DecodePool
-from llava_cli.models.checkpoint import DEFAULT, DEMO, dummy_checkpoint, open_checkpoint, with_linear_rope
-from llava_cli.models.family import Family
-from llava_cli.models.registry import family_of
+from llava_cli.media.worker.pool import DecodePool, Decoding
+from llava_cli.models.checkpoint import DEFAULT, DEMO
+from llava_cli.models.registry import open_family as open_family
 from llava_cli.progress import Progress, no_progress, stage
 from llava_cli.request import WRAPPED_AGAIN, Request
 
@@ -37,21 +36,10 @@ if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
     from llava_cli.engine.loader import Loader
     from llava_cli.engine.memory import MemoryPlan
+    from llava_cli.engine.pool.seam import Engines, Spread
     from llava_cli.engine.warm.client import WarmLoader
 
 log = logging.getLogger(__name__)
-
-
-def open_family(
-    checkpoint: str, revision: str | None = None, rope_factor: float | None = None, dummy: bool = False
-) -> Family:
-    """The family of a checkpoint, read from its small files: how it sees and how it is asked.
-
-    Raises:
-        ModelError: there is no such checkpoint, or no family knows it.
-    """
-    opened = dummy_checkpoint(checkpoint) if dummy else open_checkpoint(checkpoint, revision)
-    return family_of(opened if rope_factor is None else with_linear_rope(opened, rope_factor))
 
 
 def _know(error: BaseException, model: Mapping[str, Any]) -> None:
@@ -74,6 +62,7 @@ class Session:
         limits: Limits = DEFAULT_LIMITS,
         workers: int = 1,
         keep_s: float | None = None,
+        spread: Spread | None = None,
         progress: Progress = no_progress,
     ) -> None:
         """Open a checkpoint.
@@ -86,15 +75,16 @@ class Session:
             workers: how many processes decode.
             keep_s: have a worker load the checkpoint, which keeps it for commands to come until none has come for so
                 many seconds; None loads it here.
-
+            spread: where the engines are that answer lists, and nothing else; None is for this session's own.
         Raises:
             ModelError: there is no such checkpoint, or no family knows it.
         """
         self.load_options, self.limits, self._progress = load, limits, progress
-        self.rope_factor, self._keep_s = rope_factor, keep_s
+        self.rope_factor, self._keep_s, self._spread = rope_factor, keep_s, spread
         self._told_of_device = False
         self._told: set[str] = set()
-        self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
+        here = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
+        self.pool: Decoding = here if spread is None else spread.decoders(here, limits)
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
         except BaseException as error:
@@ -103,8 +93,10 @@ class Session:
             raise
 
     def close(self) -> None:
-        """End the decoding processes, and leave the worker, if there is one."""
+        """End the processes that decode and those of a list's engines, and leave the worker, if there is one."""
         self.pool.close()
+        if "engines" in vars(self):
+            self.engines.close()
         if self._keep_s is not None and "loader" in vars(self):
             self.loader.close()
 
@@ -150,8 +142,10 @@ class Session:
             UsageError: the machine has no such device, or it lacks a package.
             ModelError: the checkpoint is incomplete or damaged.
         """
+        from llava_cli.engine.opening import open_loader
+
         with stage(self._progress, "starting"):
-            loader = self._local_loader() if self._keep_s is None else self._warm_loader(self._keep_s)
+            loader = open_loader(self.family, self.load_options, self._keep_s, self.engines.terms())
         info = loader.info
         log.debug(
             "%s: %s, %s on %s, %s", info.checkpoint, info.family, info.quantization or info.dtype, info.device,
@@ -159,19 +153,14 @@ class Session:
         )  # fmt: skip
         return loader
 
-    def _local_loader(self) -> Loader:
-        from llava_cli.engine.loader import Loader
+    @cached_property
+    def engines(self) -> Engines:
+        """Those that answer a list."""
+        if self._spread is None:
+            from llava_cli.engine.pool.runner import OwnEngine
 
-        return Loader(self.family, self.load_options)
-
-    def _warm_loader(self, keep_s: float) -> Loader | WarmLoader:
-        from llava_cli.engine.warm.client import WarmLoader
-
-        try:
-            return WarmLoader(self.family, self.load_options, keep_s, self._local_loader)
-        except OSError as error:
-            log.warning("no worker can be had (%s): answering in this process", error)
-            return self._local_loader()
+            return OwnEngine(lambda: self.engine)
+        return self._spread.engines(self.family.checkpoint, self.load_options, self._progress)
 
     @cached_property
     def engine(self) -> Engine:

@@ -11,9 +11,11 @@ from typing import Any
 from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
+from llava_cli.bugs import as_failure
 from llava_cli.engine.types import ModelInfo
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Media
+from llava_cli.media.worker.wire import DecoderBug
 from llava_cli.models.messages import shortest
 from llava_cli.record import error_entry, error_record
 from llava_cli.request import Request
@@ -72,6 +74,8 @@ class Task:
     decode_s: float = 0.0
     prepared: Prepared | None = None
     """Once its media are there and its prompt fits."""
+    deaths: int = 0
+    """How many engines have ended while they had it in hand."""
 
     @cached_property
     def identity(self) -> bytes:
@@ -157,3 +161,13 @@ def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
     of_answers = {"answer", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
     known = {key: value for key, value in record.items() if key not in of_answers}
     return known | {"status": "error", "error": error_entry(error)}
+
+
+def decoding_failed(error: BaseException, task: Task) -> LlavaError:
+    """What a decoder raised, as the error of the job that it was about."""
+    if isinstance(error, LlavaError):
+        return error
+    if isinstance(error, DecoderBug):
+        names = ", ".join(task.request.names)
+        return InputError(f"{names}: cannot be decoded: {str(error).splitlines()[-1]}", code="decoder")
+    return as_failure(error)

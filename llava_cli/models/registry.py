@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llava_cli.errors import ModelError
-from llava_cli.models.checkpoint import Checkpoint
+from llava_cli.models.checkpoint import Checkpoint, dummy_checkpoint, open_checkpoint, with_linear_rope
 from llava_cli.models.family import Family
 from llava_cli.models.interleave import Interleave
 from llava_cli.models.llava_next_video import LlavaNextVideo
@@ -31,6 +31,18 @@ def family_of(checkpoint: Checkpoint) -> Family:
             return family(checkpoint)
     known = ", ".join(family.name for family in FAMILIES)
     raise ModelError(f"{checkpoint.name}: its config.json says {_kind(checkpoint.config)}; supported families: {known}")
+
+
+def open_family(
+    checkpoint: str, revision: str | None = None, rope_factor: float | None = None, dummy: bool = False
+) -> Family:
+    """The family of a checkpoint, read from its small files: how it sees and how it is asked.
+
+    Raises:
+        ModelError: there is no such checkpoint, or no family knows it.
+    """
+    opened = dummy_checkpoint(checkpoint) if dummy else open_checkpoint(checkpoint, revision)
+    return family_of(opened if rope_factor is None else with_linear_rope(opened, rope_factor))
 
 
 def _kind(config: Mapping[str, Any]) -> str:

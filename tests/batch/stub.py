@@ -135,6 +135,7 @@ class StubSession(Session):
         checkpoint = Checkpoint("stub", None, {}, "a/stub", "0")
         self.family = SimpleNamespace(view=VIEW, most_frames=50, checkpoint=checkpoint, remarks=lambda media: ())
         self.load_options, self.rope_factor, self.limits = LoadOptions(), None, Limits()
+        self._spread = None
         self.free = 9.0
         self._told_of_device, self._told = True, set()
         self.loader = SimpleNamespace(info=INFO, prompt=self._prompt, plan=self._plan, check_memory=self._check)

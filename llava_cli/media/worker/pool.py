@@ -10,6 +10,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
+from typing import Protocol
 
 from llava_cli.machine import cores
 from llava_cli.media.clip import Media, View, bytes_of
@@ -29,6 +30,18 @@ class Decoded:
 
 Wanted = tuple[str | Source, View]
 """A file, and how it is to be shown."""
+
+
+class Decoding(Protocol):
+    """Whatever decodes files in the background."""
+
+    def submit(self, media: Sequence[Wanted]) -> Future[Decoded]:
+        """See `DecodePool.submit`."""
+        ...
+
+    def close(self) -> None:
+        """End it at once, and cancel what is not done."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

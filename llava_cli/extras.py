@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Libraries that only some options need: imported late, and missed with one line that says how to install them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from llava_cli.errors import UsageError
+
+
+def need(module: str, extra: str) -> Any:
+    """A module of a library that this package's extra of that name installs.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise UsageError(f"this needs the package {error.name!r}: pip install 'llava-cli[{extra}]'") from error
