@@ -94,9 +94,9 @@ class Session:
 
     def close(self) -> None:
         """End the processes that decode and those of a list's engines, and leave the worker, if there is one."""
-        self.pool.close()
         if "engines" in vars(self):
             self.engines.close()
+        self.pool.close()
         if self._keep_s is not None and "loader" in vars(self):
             self.loader.close()
 

@@ -321,7 +321,8 @@ class Scheduler:
         if group.waiting == 0 and group.records:
             for writer in self._writers:
                 try:
-                    writer.put(group.records, group.media)
+                    media = self._session.pool.whole(group.media) if writer.needs_media else group.media
+                    writer.put(group.records, media)
                 except ENDINGS:
                     raise
                 except BaseException as error:

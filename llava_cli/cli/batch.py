@@ -78,6 +78,7 @@ def batch(
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     quiet: options.Quiet = False,
@@ -96,7 +97,7 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet)
+    answer_all(listed, model, frames, generation, device, batching, engines, limits, outputs, quiet)
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def answer_all(
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions,
     outputs: batch_options.OutputOptions,
     quiet: bool,
@@ -142,6 +144,7 @@ def answer_all(
     if outputs.ledger == options.STDOUT:
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
+    settings["spread"] = engines.spread(device)
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )

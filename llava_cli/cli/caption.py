@@ -80,6 +80,7 @@ def caption(
     generation: options.GenerationOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: batch_options.OutputOptions,
     json: Annotated[
@@ -104,7 +105,7 @@ def caption(
     if not (recursive or quiet):
         files.tell_of_deeper_ones()
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, for_people=not json)
+    answer_all(jobs, model, frames, generation, device, batching, engines, limits, outputs, quiet, for_people=not json)
 
 
 @dataclass(frozen=True)

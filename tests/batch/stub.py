@@ -28,7 +28,7 @@ from llava_cli.engine.context import TooLong
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, Generation, LoadOptions, ModelInfo, Query
 from llava_cli.errors import InputError, ModelError, OutOfMemory
-from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.clip import Clip, Media, MediaInfo, Sampling, View
 from llava_cli.media.limits import Limits
 from llava_cli.media.worker.parent import NotStarted
 from llava_cli.media.worker.pool import Decoded
@@ -67,6 +67,9 @@ class Pool:
         else:
             future.set_result(Decoded([clip(name, view) for name, view in media], 0.5))
         return future
+
+    def whole(self, media: Sequence[Media]) -> Sequence[Media]:
+        return media
 
 
 def clip(name: str, view: View) -> Clip:

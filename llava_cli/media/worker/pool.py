@@ -39,6 +39,10 @@ class Decoding(Protocol):
         """See `DecodePool.submit`."""
         ...
 
+    def whole(self, media: Sequence[Media]) -> Sequence[Media]:
+        """What was decoded, with its pixels in this process."""
+        ...
+
     def close(self) -> None:
         """End it at once, and cancel what is not done."""
         ...
@@ -83,6 +87,9 @@ class DecodePool:
         self._tasks.put(task)
         return task.future
 
+    def whole(self, media: Sequence[Media]) -> Sequence[Media]:
+        return media
+
     def close(self) -> None:
         """End all decoders at once, whatever they do, and cancel what is not done. For any thread."""
         with self._closing:
@@ -110,7 +117,7 @@ class DecodePool:
             return True
         with suppress(InvalidStateError):  # cancelled meanwhile
             try:
-                decoded = _decoded(worker, task)
+                decoded = decode(worker, task.media)
             except Exception as error:
                 task.future.set_exception(error)
             else:
@@ -118,11 +125,12 @@ class DecodePool:
         return True
 
 
-def _decoded(worker: Worker, task: _Task) -> Decoded:
+def decode(worker: Worker, wanted: Sequence[Wanted]) -> Decoded:
+    """Decode files one after the other. Raises what `Worker.load` raises."""
     started = time.perf_counter()
     media = list[Media]()
     allowed = worker.limits.max_memory or half_of_memory()
-    for medium, view in task.media:
+    for medium, view in wanted:
         media.append(worker.load(medium, view))
         if bytes_of(media) > allowed:  # images are held in full size until all that is asked about is here
             raise TooLarge(
