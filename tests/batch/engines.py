@@ -22,7 +22,7 @@ class Several:
     """
 
     def __init__(self, size: int, lazy: bool = False, gone: LlavaError | None = None) -> None:
-        """`lazy`: nobody answers while others may still be given something. `gone`: after the first batch none is left."""
+        """`lazy`: nobody answers while others may be given something. `gone`: after the first batch none is left."""
         self.size, self._lazy, self._gone = size, lazy, gone
         self.engine = Engine()
         self.handed_out: list[list[str]] = []

@@ -79,16 +79,20 @@ class RayCluster:
             options = replace(options, device_map=parse_device_map(AUTO))
         runner = Runner(checkpoint, options, min(1.0, each) if on_gpus else 1.0)
         pool = EnginePool([], progress=progress, more=True)
-        known: set[str] = set()
+        seats: dict[str, list[ActorSeat]] = {}
 
         def look() -> None:
-            for node in self.nodes():
-                if node.id not in known:
-                    known.add(node.id)
-                    count = int(node.gpus / each + 1e-6) if on_gpus else min(1, node.cpus)
-                    for number in range(1, count + 1):
-                        name = node.name if count == 1 else f"{node.name}, engine {number}"
-                        pool.add(ActorSeat(self, self._pixels, node.id, name, runner, each))
+            nodes = {node.id: node for node in self.nodes()}
+            for gone in seats.keys() - nodes.keys():
+                for seat in seats.pop(gone):
+                    pool.remove(seat)
+            for new in nodes.keys() - seats.keys():
+                node = nodes[new]
+                count = int(node.gpus / each + 1e-6) if on_gpus else min(1, node.cpus)
+                names = [node.name if count == 1 else f"{node.name}, engine {number + 1}" for number in range(count)]
+                seats[new] = [ActorSeat(self, self._pixels, new, name, runner, each) for name in names]
+                for seat in seats[new]:
+                    pool.add(seat)
 
         def watch() -> None:
             while not self._closed.wait(_LOOK_S):

@@ -59,6 +59,7 @@ class EnginePool:
         self._load, self._progress, self._more = load, progress, more
         self._changed = threading.Condition()
         self._seats: set[Seat] = set()
+        self._gone: set[Seat] = set()
         self._threads: list[threading.Thread] = []
         self._work: deque[_Work] = deque()
         self._waiting = 0
@@ -77,6 +78,12 @@ class EnginePool:
             self._seats.add(seat)
             self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
             thread.start()
+
+    def remove(self, seat: Seat) -> None:
+        """Use a place no more, which has left. What it may have in hand finds that out by itself."""
+        with self._changed:
+            self._gone.add(seat)
+            self._changed.notify_all()
 
     @property
     def size(self) -> int:
@@ -159,7 +166,7 @@ class EnginePool:
             self._terms = self._terms or terms
             self._changed.notify_all()
         with self._free():
-            if not self._something_to_do():
+            if not self._something_to_do(seat):
                 return
             with stage(self._progress, f"loading on {seat.name}"):
                 seat.load()
@@ -169,7 +176,7 @@ class EnginePool:
     def _answer_one(self, seat: Seat) -> bool:
         """Wait for something to do and do it; whether to go on. Nothing is held while the next is awaited."""
         with self._changed, self._free():
-            if not self._something_to_do():
+            if not self._something_to_do(seat):
                 return False
             work = self._work.popleft()
         if work.future.cancelled():
@@ -182,10 +189,16 @@ class EnginePool:
                 return False
         return True
 
-    def _something_to_do(self) -> bool:
-        """Wait for a batch, which stays for whoever is the first to take it; False where there is none to come."""
+    def _something_to_do(self, seat: Seat) -> bool:
+        """Wait for a batch, which stays for whoever is the first to take it; False where there is none to come.
+
+        Raises:
+            Left: the place has been removed.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._work or self._closed)
+            self._changed.wait_for(lambda: self._work or self._closed or seat in self._gone)
+            if seat in self._gone:
+                raise Left
             return not self._closed
 
     @contextmanager
@@ -203,6 +216,7 @@ class EnginePool:
         """No more engines in this place. What nobody is left for fails."""
         with self._changed:
             self._seats.discard(seat)
+            self._gone.discard(seat)
             self._empty_since = time.monotonic()
             self._failure = failure or self._failure
             if failure is not None and self._seats and not self._closed:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pictures import clip
 
 from llava_cli.engine.placement import Room
-from llava_cli.engine.pool.runner import Runner
 from llava_cli.engine.pool.seam import Outcome, Terms
 from llava_cli.engine.types import Completion, ModelInfo, Query
 from llava_cli.errors import ModelError
@@ -94,8 +93,10 @@ class StubRunner:
 
 
 def answered(batch: Sequence[Query]) -> Outcome:
-    """As `said`, unless a question wants something else."""
+    """As `said`, unless a question wants something else; files called poison end the process."""
     for query in batch:
+        if any("poison" in medium.info.path for medium in query.conversation.media):
+            os._exit(9)
         match question_of(query.conversation).split():
             case ["die"]:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -108,15 +109,6 @@ def answered(batch: Sequence[Query]) -> Outcome:
             case ["pid"]:
                 return Outcome(INFO, ModelError(str(os.getpid())), 0.0)
     return said(batch)
-
-
-class Poisoned(Runner):
-    """The true engine, but files called poison end its process."""
-
-    def answer(self, batch: Sequence[Query]) -> Outcome:
-        if any("poison" in medium.info.path for query in batch for medium in query.conversation.media):
-            os._exit(9)
-        return super().answer(batch)
 
 
 def texts(future: Future[Outcome]) -> list[str]:

@@ -141,6 +141,16 @@ def test_a_place_that_has_left_is_not_waited_for_and_new_ones_are_used(pool_of, 
     assert texts(waiting) == ["A"]
 
 
+def test_a_place_that_is_removed_while_it_waits_costs_nothing(pool_of):
+    gone = FakeSeat("old")
+    pool = pool_of(gone, FakeSeat("new"))
+    until(lambda: pool.idle() == 2)
+    pool.remove(gone)
+    assert gone.ended.wait(30)
+    until(lambda: pool.size == 1)
+    assert texts(pool.submit([query("a")])) == ["A"]
+
+
 def test_new_places_are_not_waited_for_for_ever(pool_of, monkeypatch):
     monkeypatch.setattr(pool_module, "PATIENCE_S", 0.0)
     pool = pool_of(FakeSeat(start=failing(Left())), more=True)
