@@ -268,7 +268,8 @@ class Scheduler:
                 self._fail(task, error)
             return
         outcome = future.result()
-        self.tally.engine_s += outcome.seconds / self._size
+        self.tally.engine_s += outcome.seconds
+        self.tally.engines = self._size
         for task, answer, size in self._batcher.settle(batch, outcome):
             if isinstance(answer, Answer):
                 self.tally.cut += answer.cut is not None

@@ -77,5 +77,5 @@ def parse_gpus(text: str) -> Gpus:
     """
     names = tuple(name.strip().removeprefix("cuda:") for name in text.split(","))
     if names != (ALL,) and not all(re.fullmatch(rf"\d{{1,3}}|{CPU}", name, re.ASCII) for name in names):
-        raise UsageError("write all, the numbers of GPUs such as 0,1,3, or cpu,cpu")
+        raise UsageError(f"--gpus {text}: write all, the numbers of GPUs such as 0,1,3, or cpu,cpu")
     return Gpus(tuple(name if name in (ALL, CPU) else str(int(name)) for name in names))

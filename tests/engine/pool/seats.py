@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pictures import clip
 
 from llava_cli.engine.placement import Room
+from llava_cli.engine.pool.runner import Runner
 from llava_cli.engine.pool.seam import Outcome, Terms
 from llava_cli.engine.types import Completion, ModelInfo, Query
 from llava_cli.errors import ModelError
@@ -111,15 +112,24 @@ def answered(batch: Sequence[Query]) -> Outcome:
     return said(batch)
 
 
+class Poisoned(Runner):
+    """The true engine, but files called poison end its process."""
+
+    def answer(self, batch: Sequence[Query]) -> Outcome:
+        if any("poison" in medium.info.path for query in batch for medium in query.conversation.media):
+            os._exit(9)
+        return super().answer(batch)
+
+
 def texts(future: Future[Outcome]) -> list[str]:
     outcome = future.result(WAIT_S)
     assert isinstance(outcome.said, list), outcome.said
     return [completion.text for completion in outcome.said]
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], seconds: float = WAIT_S) -> None:
     """Wait for something that happens in another thread or process."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)

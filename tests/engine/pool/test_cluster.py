@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from engine.pool.lists import answered, results
+from engine.pool.lists import answered, drawn, results
 from engine.pool.seats import StubRunner, until
 
 from llava_cli.engine.pool.cluster import RayCluster
@@ -125,6 +127,53 @@ def test_a_cluster_that_is_not_there_is_one_line():
 
 
 def test_without_the_library_it_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with Session("demo", spread=RayCluster("auto")) as session, pytest.raises(UsageError, match=r"llava-cli\[ray\]"):
         _ = session.engines
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from engine.pool.lists import answered
+from engine.pool.seats import Poisoned
+from llava_cli.engine.pool import cluster
+from llava_cli.session import Session
+cluster.Runner = Poisoned
+address, folder, ledger = sys.argv[1:]
+with Session("demo", spread=cluster.RayCluster(address)) as session:
+    answered(session, sorted(Path(folder).iterdir()), Path(ledger))
+"""
+
+
+@pytest.mark.slow
+def test_200_clips_with_a_node_a_driver_and_engines_that_die(cluster, tmp_path):
+    """Begun by a driver that is killed, and gone on with by another, which loses a node; one file ends engines."""
+    folder, ledger, expected = tmp_path / "clips", tmp_path / "ledger", tmp_path / "plain"
+    folder.mkdir()
+    paths = drawn(folder, 200)
+    poison = folder / "poison.mp4"
+    poison.write_bytes(paths[0].read_bytes() + b"\0")
+    doomed = cluster.add_node(node_name="doomed", **cluster.options)
+
+    def driver() -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", DRIVER, cluster.address, folder, ledger])
+
+    def lines() -> int:
+        return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+
+    killed = driver()
+    until(lambda: lines() >= 40, 120)
+    killed.kill()
+    killed.wait()
+    assert lines() < 201
+    second = driver()
+    until(lambda: lines() >= 100, 120)
+    cluster.remove_node(doomed, allow_graceful=False)
+    assert second.wait(300) == 0
+    with Session("demo") as session:
+        answered(session, paths, expected)
+    records = results(ledger)
+    (failed,) = [record for record in records.values() if record["status"] == "error"]
+    assert (failed["media"][0]["path"], failed["error"]["code"]) == (str(poison), "engine_died")
+    assert {id: record for id, record in records.items() if record != failed} == results(expected)
