@@ -83,8 +83,12 @@ class Session:
         self.rope_factor, self._keep_s, self._spread = rope_factor, keep_s, spread
         self._told_of_device = False
         self._told: set[str] = set()
-        here = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
-        self.pool: Decoding = here if spread is None else spread.decoders(here, limits)
+        # Its processes start while the checkpoint is opened.
+        self.pool: Decoding = (
+            DecodePool(workers, limits)
+            if spread is None
+            else spread.decoders(lambda: DecodePool(workers, limits), limits)
+        )
         try:
             self.family = open_family(checkpoint, revision, rope_factor, dummy)
         except BaseException as error:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -62,7 +63,7 @@ class RayCluster:
         self._pixels = Pixels(self.put)
         self._remote: dict[Any, Any] = {}
 
-    def decoders(self, here: Decoding, limits: Limits) -> Decoding:
+    def decoders(self, here: Callable[[], Decoding], limits: Limits) -> Decoding:
         return ClusterDecoding(self, self._pixels, here, limits)
 
     def engines(self, checkpoint: Checkpoint, options: LoadOptions, progress: Progress) -> EnginePool:
@@ -160,7 +161,7 @@ class RayCluster:
             except self._ray.exceptions.GetTimeoutError:
                 continue
             except Exception as error:
-                raise Died(first_line(error)) from error
+                raise Died(_why(error)) from error
         raise Died("it was told to end")
 
     def put(self, thing: Any) -> Any:
@@ -189,7 +190,7 @@ class RayCluster:
     @cached_property
     def _ray(self) -> Any:
         """The library, connected to the cluster."""
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
         ray = need("ray", "ray")
         self._joined = not ray.is_initialized()
         if self._joined:
@@ -226,6 +227,15 @@ def _silence() -> None:
         from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
         global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+
+
+def _why(error: BaseException) -> str:
+    """What ended a process, out of the pages that Ray says of it: what it raised, or else why it is dead."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if re.match(r"[\w.]+(Error|Exception|Exit|Interrupt)\b", lines[-1]):
+        return lines[-1]
+    causes = (line.partition(" because ")[2].partition(". ")[0] for line in lines if line.startswith("The actor "))
+    return next(filter(None, causes), lines[0])
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -11,9 +11,10 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.engine.pool.pixels import Pixels
@@ -32,9 +33,10 @@ log = logging.getLogger(__name__)
 class ClusterDecoding:
     """See `Decoding`."""
 
-    def __init__(self, cluster: RayCluster, pixels: Pixels, here: Decoding, limits: Limits) -> None:
-        """`here` decodes on this machine."""
-        self._cluster, self._pixels, self._here, self._limits = cluster, pixels, here, limits
+    def __init__(self, cluster: RayCluster, pixels: Pixels, here: Callable[[], Decoding], limits: Limits) -> None:
+        """`here` makes what decodes on this machine, where that is needed."""
+        self._cluster, self._pixels, self._limits = cluster, pixels, limits
+        self._make_here = here
         self._lock = threading.Lock()
         self._busy: Counter[str] = Counter()
         """Tasks that each node has."""
@@ -54,8 +56,14 @@ class ClusterDecoding:
         ]
 
     def close(self) -> None:
-        self._here.close()
+        with self._lock:
+            if "_here" in vars(self):
+                self._here.close()
         self._cluster.close()
+
+    @cached_property
+    def _here(self) -> Decoding:
+        return self._make_here()
 
     def _begin(self, wanted: Sequence[Wanted], future: Future[Decoded]) -> None:
         names = [(name, view) for name, view in wanted if not isinstance(name, Source)]
@@ -113,4 +121,6 @@ class ClusterDecoding:
                 else:
                     future.set_result(done.result())
 
-        self._here.submit(wanted).add_done_callback(take)
+        with self._lock:
+            decoding = self._here.submit(wanted)
+        decoding.add_done_callback(take)

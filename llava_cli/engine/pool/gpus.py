@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from llava_cli.engine.device_map import CPU
@@ -29,9 +30,9 @@ class Gpus:
     names: tuple[str, ...]
     """By number, `cpu`, or `all`; one that is named twice has two engines, which share it."""
 
-    def decoders(self, here: Decoding, limits: Limits) -> Decoding:
+    def decoders(self, here: Callable[[], Decoding], limits: Limits) -> Decoding:
         """Decoding is done here, for all of them."""
-        return here
+        return here()
 
     def engines(self, checkpoint: Checkpoint, options: LoadOptions, progress: Progress) -> EnginePool:
         """The engines, about to start.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -124,8 +124,8 @@ class Seat(Protocol):
 class Spread(Protocol):
     """Where a list's engines are, when they are several."""
 
-    def decoders(self, here: Decoding, limits: Limits) -> Decoding:
-        """What decodes for them; `here` does on this machine. Closing the one closes the other."""
+    def decoders(self, here: Callable[[], Decoding], limits: Limits) -> Decoding:
+        """What decodes for them; `here` makes what does so on this machine, and is closed with it."""
         ...
 
     def engines(self, checkpoint: Checkpoint, options: LoadOptions, progress: Progress) -> Engines:

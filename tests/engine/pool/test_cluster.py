@@ -14,7 +14,7 @@ import pytest
 from engine.pool.lists import answered, drawn, results
 from engine.pool.seats import StubRunner, until
 
-from llava_cli.engine.pool.cluster import RayCluster
+from llava_cli.engine.pool.cluster import RayCluster, _why
 from llava_cli.errors import ModelError, UsageError
 from llava_cli.session import Session
 
@@ -124,6 +124,19 @@ def test_a_cluster_that_is_not_there_is_one_line():
             _ = session.engines
     assert str(error.value).startswith(f"--ray {address}: no cluster can be reached (")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("The actor died unexpectedly before finishing this task.\n\tpid: 7\n"
+     "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR",
+     "its worker process has died"),
+    ("The actor died because of an error raised in its creation task, ray::A.__init__()\n  File x\n"
+     "ModuleNotFoundError: No module named 'llava_cli'", "ModuleNotFoundError: No module named 'llava_cli'"),
+    ("The actor 7 is unavailable: Socket closed.", "The actor 7 is unavailable: Socket closed."),
+    ("", "Exception"),
+])  # fmt: skip
+def test_of_what_ray_says_of_a_death_only_the_cause_is_told(said, told):
+    assert _why(Exception(said)) == told
 
 
 def test_without_the_library_it_says_how_to_install_it(monkeypatch):

@@ -88,7 +88,7 @@ def path(tmp_path) -> str:
 
 def decoding(cluster: Cluster) -> tuple[ClusterDecoding, Here]:
     here = Here()
-    return ClusterDecoding(cluster, Pixels(lambda media: "put"), here, Limits()), here
+    return ClusterDecoding(cluster, Pixels(lambda media: "put"), lambda: here, Limits()), here
 
 
 def test_pixels_stay_where_they_are_until_they_are_looked_at(path):
@@ -172,8 +172,10 @@ def test_what_is_open_here_is_read_here(path):
 
 
 def test_closing_closes_both():
-    cluster = Cluster(one=1)
+    cluster = Cluster(blind={"one"}, one=1)
     decoder, here = decoding(cluster)
     decoder.close()
-    assert here.asked == ["closed"]
-    assert cluster.asked[-1][0] == "closed"
+    assert (here.asked, cluster.asked[-1][0]) == ([], "closed")
+    decoder.submit([("missing.mp4", VIEW)])
+    decoder.close()
+    assert here.asked == ["missing.mp4", "closed"]
