@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import importlib
+from typing import Any
 
 from llava_cli.errors import UsageError
 
 
-def need(module: str, extra: str) -> None:
-    """Make sure that a library is installed; it is not imported yet.
+def need(module: str, extra: str) -> Any:
+    """A module of a library that this package's extra of that name installs.
 
     Raises:
-        UsageError: it is not; the message says how to install it.
+        UsageError: it is not installed.
     """
-    if find_spec(module) is None:
-        raise UsageError(f"this needs the package {module}: pip install 'llava-cli[{extra}]'")
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise UsageError(f"this needs the package {error.name!r}: pip install 'llava-cli[{extra}]'") from error

@@ -28,7 +28,7 @@ from llava_cli.media.limits import DEFAULT as DEFAULT_LIMITS
 from llava_cli.media.limits import Limits
 from llava_cli.media.named import WHOLE, Excerpt
 from llava_cli.media.opened import OpenMedia
-from llava_cli.media.worker.pool import DecodePool
+from llava_cli.media.worker.pool import DecodePool, Decoding
 from llava_cli.models.checkpoint import DEFAULT, DEMO
 from llava_cli.models.family import Family
 from llava_cli.models.registry import open_family as open_family
@@ -39,6 +39,7 @@ from llava_cli.request import WRAPPED_AGAIN, Request
 if TYPE_CHECKING:
     from llava_cli.engine.kv_cache import KVCache
     from llava_cli.engine.memory import MemoryPlan
+    from llava_cli.engine.pool.seam import Engines, Spread
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Session:
         workers: int = 1,
         keep_s: float | None = None,
         endpoint: Endpoint | None = None,
+        spread: Spread | None = None,
         progress: Progress = no_progress,
     ) -> None:
         """Open a checkpoint.
@@ -79,15 +81,20 @@ class Session:
             workers: how many processes decode.
             keep_s: have a worker load the checkpoint, which keeps it for commands to come until none has come for so
                 many seconds; None loads it here.
-
+            spread: where the engines are that answer lists, and nothing else; None is for this session's own.
         Raises:
             ModelError: there is no such checkpoint, or no family knows it.
         """
         self.load_options, self.limits, self._progress = load, limits, progress
-        self.rope_factor, self._keep_s, self.endpoint = rope_factor, keep_s, endpoint
+        self.rope_factor, self._keep_s, self.endpoint, self._spread = rope_factor, keep_s, endpoint, spread
         self._told_of_device = False
         self._told: set[str] = set()
-        self.pool = DecodePool(workers, limits)  # its processes start while the checkpoint is opened
+        # Its processes start while the checkpoint is opened.
+        self.pool: Decoding = (
+            DecodePool(workers, limits)
+            if spread is None
+            else spread.decoders(lambda: DecodePool(workers, limits), limits)
+        )
         try:
             if endpoint is None:
                 self.family = open_family(checkpoint, revision, rope_factor, dummy)
@@ -99,7 +106,9 @@ class Session:
             raise
 
     def close(self) -> None:
-        """End the decoding processes, and leave the worker or the server, if there is one."""
+        """End the processes that decode and a list's engines; leave the worker or the server, if there is one."""
+        if "engines" in vars(self):
+            self.engines.close()
         self.pool.close()
         if "loader" in vars(self):
             self.loader.close()
@@ -149,9 +158,18 @@ class Session:
             ModelError: the checkpoint is incomplete or damaged.
         """
         with stage(self._progress, "starting"):
-            loader = open_loader(self.family, self.load_options, self._keep_s, self.endpoint)
+            loader = open_loader(self.family, self.load_options, self._keep_s, self.endpoint, self.engines.terms())
         log.debug("%s: %s", loader.info.checkpoint, loader.info.summary)
         return loader
+
+    @cached_property
+    def engines(self) -> Engines:
+        """Those that answer a list."""
+        if self._spread is None:
+            from llava_cli.engine.pool.runner import OwnEngine
+
+            return OwnEngine(lambda: self.engine)
+        return self._spread.engines(self.family.checkpoint, self.load_options, self._progress)
 
     @cached_property
     def engine(self) -> Engine:

@@ -18,13 +18,10 @@ class Admission:
         self._in_hand: set[bytes] = set()
         self._same: dict[str, list[Task]] = {}
         """Tasks that wait for the same work, by its key; the first does it."""
+        self.waiting = 0
+        """How many tasks wait for others."""
         self._handed_on = Index() if keep_records else None
         """Whose records the writers have been given: a job that is listed twice is one record."""
-
-    @property
-    def waiting(self) -> int:
-        """How many tasks wait for others."""
-        return sum(map(len, self._same.values()))
 
     def admit(self, group: RecordGroup) -> list[Task]:
         """Those of a group that are to be done here; records of the others go to the group, where they are kept."""
@@ -45,6 +42,7 @@ class Admission:
         """Whether this task is to be answered; where another one asks the same, it waits for that instead."""
         if task.key in self._same:
             self._same[task.key].append(task)
+            self.waiting += 1
             return False
         self._same[task.key] = []
         return True
@@ -57,7 +55,8 @@ class Admission:
         waiting = self._same.pop(task.key, [])
         if waiting and not ok:
             self._same[task.key] = waiting[1:]
-            return waiting[:1]
+            waiting = waiting[:1]
+        self.waiting -= len(waiting)
         return waiting
 
     def close(self) -> None:

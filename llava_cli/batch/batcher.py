@@ -1,48 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches: which questions are put to the engine together, and what happens when they are too many for it."""
+"""Batches: which questions go to an engine together, and where that failed, which of them go once more."""
 
 from __future__ import annotations
 
 import bisect
 import logging
-import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from llava_cli.answer import Answer
 from llava_cli.batch.jobs import Job
-from llava_cli.batch.stop import Stop
 from llava_cli.batch.tally import Tally
 from llava_cli.batch.task import Task
-from llava_cli.bugs import ENDINGS, as_failure
-from llava_cli.engine.types import Completion, Generation, Query, SomeFailed, Unreachable
-from llava_cli.errors import LlavaError, OutOfMemory, forget_origin
-from llava_cli.models.messages import ask
+from llava_cli.engine.pool.seam import Died, Outcome
+from llava_cli.engine.types import Unreachable
+from llava_cli.errors import ExitCode, LlavaError, OutOfMemory
 from llava_cli.session import Session
 from llava_cli.words import counted
 
 log = logging.getLogger(__name__)
 
 LARGEST = 64
+MOST_DEATHS = 3
+"""How many engines may end over a question."""
 _SHARE = 0.9
 """Of the memory that was free before loading; plans are not exact."""
-_BUGS_IN_A_ROW = 5
 
 
 class Batcher:
-    """Puts questions to a session's engine, as many at once as fit."""
+    """Says which questions are put to an engine next, as many at once as fit."""
 
     def __init__(self, session: Session, tally: Tally, limit: int = LARGEST) -> None:
         self.limit = limit
         self._session, self._tally = session, tally
-        self._bugs = 0
+        self._again: deque[tuple[list[Task], bool]] = deque()
+        """What was answered by nobody; each with whether it is to go alone, to find out who fails."""
 
-    def choose(self, ready: list[list[Task]]) -> list[Task]:
+    def has_some(self, ready: Sequence[list[Task]]) -> bool:
+        """Whether there is something to ask."""
+        return bool(ready or self._again)
+
+    def choose(self, ready: list[list[Task]], engines: int = 1) -> list[Task]:
         """Take the next batch out of what is ready: the oldest, and what goes well with it.
 
         Questions about the same media go together, for what they share to be computed once; single ones go with
         those of about the same length, for little padding.
+
+        Args:
+            engines: how many wait for a batch: each is to get its share.
         """
+        if self._again:
+            tasks, alone = self._again.popleft()
+            size = 1 if alone else self.limit  # which may have become less meanwhile
+            if tasks[size:]:
+                self._again.appendleft((tasks[size:], alone))
+            return tasks[:size]
         if not ready:
             return []
         if self._session.endpoint is not None:
@@ -56,52 +68,67 @@ class Batcher:
             return batch
         single = [tasks[0] for tasks in ready if len(tasks) == 1]
         near = sorted(single, key=lambda task: abs(task.ready.tokens - oldest[0].ready.tokens))
-        batch = near[: self._size(near)]
+        batch = near[: self._size(near[: -(-len(near) // engines)])]
         chosen = set(batch)
         ready[:] = [tasks for tasks in ready if tasks[0] not in chosen]
         return batch
 
-    def answer(self, batch: Sequence[Task], stop: Stop) -> Iterator[tuple[Task, Answer | LlavaError, int]]:
-        """Answer a batch: all of it at once, or in halves where memory runs out, or one by one to find who fails.
+    def settle(self, batch: Sequence[Task], outcome: Outcome) -> Iterator[tuple[Task, Answer | LlavaError, int]]:
+        """What became of a batch: each task with its answer or error, and with how many were answered together.
 
-        Each task comes with its answer or error, and with how many were answered together.
+        Where all of several failed, they are asked again: in halves where memory ran out, or else one by one. An answer
+        that repeats itself may be asked again too.
 
         Raises:
-            LlavaError: the engine cannot be loaded, or nobody answers any more.
+            Unreachable: nobody answers any more.
         """
-        result = self._attempt(batch)
-        if isinstance(result, list):
-            for task, outcome in zip(batch, result, strict=True):
+        if isinstance(outcome.said, list):
+            for task, said in zip(batch, outcome.said, strict=True):
+                if isinstance(said, Unreachable):
+                    continue  # what it leaves without a record is done by the next run
+                if isinstance(said, LlavaError):
+                    yield task, task.repeating or said, len(batch)
+                    continue
                 job = task.item if isinstance(task.item, Job) else None
-                if not isinstance(outcome, LlavaError):
-                    answer = Answer(task.ready, outcome, self._session.engine.info, job)
-                    if task.request.retry_loops and answer.repeats and not task.request.generation.do_sample:
-                        answer = self._once_more(task, answer)
+                answer = Answer(task.ready, said, outcome.model, job)
+                if not self._asked_again(task, answer):
                     yield task, answer, len(batch)
-                elif not isinstance(outcome, Unreachable):
-                    yield task, outcome, len(batch)
-            if gone := next((outcome for outcome in result if isinstance(outcome, Unreachable)), None):
-                raise gone  # what it leaves without a record is done by the next run
+            if gone := next((said for said in outcome.said if isinstance(said, Unreachable)), None):
+                raise gone
         elif len(batch) == 1:
-            yield batch[0], result, 1
+            yield batch[0], batch[0].repeating or outcome.said, 1
         else:
-            alone = not isinstance(result, OutOfMemory)
+            alone = not isinstance(outcome.said, OutOfMemory)
             if not alone:
                 self.limit = min(self.limit, len(batch) // 2)
                 log.warning("out of memory: from now on at most %s at once", counted(self.limit, "question"))
-            while batch and not stop.wanted:
-                size = 1 if alone else self.limit  # which may have become less meanwhile
-                yield from self.answer(batch[:size], stop)
-                batch = batch[size:]
+            self._again.appendleft((list(batch), alone))
 
-    def _once_more(self, task: Task, answer: Answer) -> Answer:
-        """The answer to the same with sampling, in the place of one that repeats itself."""
-        task.prepared = answer.prepared.sampled()
-        result = self._attempt([task])
-        again = result[0] if isinstance(result, list) else result
-        if isinstance(again, LlavaError):
-            return answer
-        return replace(answer, prepared=task.prepared, completion=again)
+    def bury(self, batch: Sequence[Task], death: Died) -> Iterator[tuple[Task, LlavaError]]:
+        """An engine has died with a batch in hand. Its tasks are asked again, each alone; those that saw too many die
+        come with their error."""
+        log.warning("an engine has ended (%s); asking again what it had in hand: %s", death,
+                    counted(len(batch), "question"))  # fmt: skip
+        again = []
+        for task in batch:
+            task.deaths += 1
+            if task.deaths < MOST_DEATHS:
+                again.append(task)
+                continue
+            names = ", ".join(task.request.names)
+            error = LlavaError(f"{names}: {MOST_DEATHS} engines have ended over it ({death})", code="engine_died")
+            error.exit_code = ExitCode.MODEL
+            yield task, error
+        if again:
+            self._again.appendleft((again, True))
+
+    def _asked_again(self, task: Task, answer: Answer) -> bool:
+        """Whether the same is asked once more, with sampling, for an answer that repeats itself."""
+        if task.repeating or task.request.generation.do_sample or not (task.request.retry_loops and answer.repeats):
+            return False
+        task.repeating, task.prepared = answer, answer.prepared.sampled()
+        self._again.append(([task], True))
+        return True
 
     def _size(self, tasks: Sequence[Task]) -> int:
         """How many of these, from the first, go at once; at least one, which was found to fit."""
@@ -112,55 +139,6 @@ class Batcher:
             return not self._session.plan(*prepared[:size]).fits(_SHARE)
 
         return 1 + bisect.bisect(sizes, False, key=is_too_large)
-
-    def _attempt(self, batch: Sequence[Task]) -> list[Completion | LlavaError] | LlavaError:
-        engine = self._session.engine
-        started = time.perf_counter()
-        failure: LlavaError
-        try:
-            completions = engine.answer([task.ready.query for task in batch])
-            if len(completions) != len(batch):
-                raise ValueError(f"{len(completions)} answers to {len(batch)} questions")
-        except (*ENDINGS, Unreachable):
-            raise
-        except SomeFailed as error:
-            return list(error.outcomes)
-        except LlavaError as error:
-            failure = error
-        except BaseException as error:
-            failure = self._bug(error, len(batch))
-        else:
-            self._bugs = 0
-            return [*completions]
-        finally:
-            self._tally.engine_s += time.perf_counter() - started
-        # Only here, where the exception and with it every tensor of the failed call are gone, can memory be given back.
-        forget_origin(failure)
-        if isinstance(failure, OutOfMemory):
-            from llava_cli.engine.memory import release
-
-            release(failure)
-        return failure
-
-    def _bug(self, error: BaseException, size: int) -> LlavaError:
-        """Odd files must not end a run; but where nothing works any more (a GPU has died), going on is worse."""
-        if size == 1:
-            self._bugs += 1
-        if self._bugs >= _BUGS_IN_A_ROW:
-            self._bugs = 0
-            if not self._answers_at_all():
-                raise error
-        return as_failure(error)
-
-    def _answers_at_all(self) -> bool:
-        """Whether the engine has a word to say to a question that nothing can be wrong with."""
-        try:
-            self._session.engine.answer([Query(ask("Hello", []), Generation(max_new_tokens=1))])
-        except ENDINGS:
-            raise
-        except BaseException:
-            return False
-        return True
 
 
 def _first(ready: list[list[Task]], most: int) -> list[Task]:

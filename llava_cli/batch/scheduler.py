@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The batch road: groups of jobs are decoded ahead, asked in batches, and each record is written at once.
 
-One thread drives everything. It never waits while there is something to ask, so that the engine waits only where
-decoding is slower than answering. What fits, and what to do where it does not, the session says.
+One thread drives everything, and it alone writes. It never waits while there is something to ask and an engine to ask,
+so that engines wait only where decoding is slower than answering. What fits, and what to do where it does not, the
+session says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -24,6 +25,7 @@ from llava_cli.batch.tally import Tally
 from llava_cli.batch.task import RecordGroup, Result, Task, failure_of, spoiled
 from llava_cli.batch.writers.writer import Writer
 from llava_cli.bugs import ENDINGS, as_failure
+from llava_cli.engine.pool.seam import Died, Engines, Outcome
 from llava_cli.errors import LlavaError, OutputError
 from llava_cli.media.clip import bytes_of
 from llava_cli.media.opened import tell_of
@@ -35,7 +37,7 @@ _TICK_S = 0.2
 """How long to wait for something at most before looking at signals again."""
 
 HELD_BYTES = 1 << 30
-"""Decoded pictures that may wait for the engine; one group more is always allowed."""
+"""Decoded pictures that may wait for each engine; one group more is always allowed."""
 
 
 class Scheduler:
@@ -56,7 +58,7 @@ class Scheduler:
 
         Args:
             strict: stop at the first failure.
-            window: how many groups are in work at the same time.
+            window: how many groups are in work at the same time for each engine.
         """
         self.tally = tally
         self.on_progress: Callable[[Tally], None] = lambda tally: None
@@ -65,13 +67,17 @@ class Scheduler:
         self._writers, self._strict, self._window = writers, strict, window
         self._admission = Admission(ledger, tally, keep_records=bool(writers))
         self._decoding: dict[Future[Decoded], tuple[list[Task], RecordGroup]] = {}
-        self._decoded: SimpleQueue[Future[Decoded]] = SimpleQueue()
+        self._answering: dict[Future[Outcome], list[Task]] = {}
+        self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
+        """Of what is being decoded or answered."""
         self._ready: list[list[Task]] = []
         """Tasks that can be asked, those about the same media together."""
         self._results: deque[Result] = deque()
         self._typical = 0
         """Bytes of what was decoded last."""
-        self._over = False
+        self._engines: Engines | None = None
+        """Once there is something to ask."""
+        self._loaded = self._over = False
 
     def results(self, stop: Stop | None = None) -> Iterator[Result]:
         """Answer all jobs; each result comes once its record is in the ledger.
@@ -84,18 +90,18 @@ class Scheduler:
         stop = stop or Stop()
         while not (stop.wanted or self._over):
             self._admit(stop)
-            self._collect(stop)
+            self._collect()
             self.on_progress(self.tally)
             yield from self._made()
-            batch = [] if stop.wanted or self._over else self._batcher.choose(self._ready)
-            if batch:
-                yield from self._answer(batch, stop)
-            elif self._feed.ended and not self._decoding:
-                return
+            self._hand_out(stop)
+            if self._feed.ended and not (self._decoding or self._answering or self._batcher.has_some(self._ready)):
+                break
+        yield from self._finish()
 
     def close(self) -> None:
-        """Give up what is still to be decoded."""
-        for future in self._decoding:
+        """Give up what is still to be decoded or answered."""
+        futures: list[Future[Any]] = [*self._decoding, *self._answering]
+        for future in futures:
             future.cancel()
         self._admission.close()
 
@@ -107,20 +113,26 @@ class Scheduler:
 
     def _admit(self, stop: Stop) -> None:
         """Take groups from the feed; not for ever where it brings nothing but what is done already."""
-        for _ in range(self._window):
-            if stop.wanted or not self._has_room():
+        held = sum(bytes_of(tasks[0].media) for tasks in self._ready)
+        for _ in range(self._window * self._size):
+            if stop.wanted or not self._has_room(held):
                 return
-            idle = not (self._ready or self._decoding or self._results)
+            idle = not (self._ready or self._decoding or self._answering or self._results)
             group = self._feed.next(_TICK_S if idle else 0)
             if group is None:
                 return
             self._open(group)
 
-    def _has_room(self) -> bool:
-        # What is being decoded may be there before the engine is done with its batch; it will be about as large.
-        held = sum(bytes_of(tasks[0].media) for tasks in self._ready) + len(self._decoding) * self._typical
+    def _has_room(self, held: int) -> bool:
+        # What is being decoded may be there before an engine is done with its batch; it will be about as large.
+        held += len(self._decoding) * self._typical
         groups = len(self._decoding) + len(self._ready) + self._admission.waiting
-        return not self._over and groups < self._window and (held < HELD_BYTES or not groups)
+        return not self._over and groups < self._window * self._size and (held < HELD_BYTES * self._size or not groups)
+
+    @property
+    def _size(self) -> int:
+        """How many engines there are."""
+        return 1 if self._engines is None else self._engines.size
 
     def _open(self, group: RecordGroup) -> None:
         tasks = self._admission.admit(group)
@@ -145,24 +157,34 @@ class Scheduler:
     def _decode(self, tasks: list[Task], group: RecordGroup) -> None:
         """Have decoded what these tasks show, all of them the same; none are given for the pictures only."""
         request = (tasks or group.tasks)[0].request
+        if tasks and self._engines is None:
+            self._engines = self._session.engines  # which may begin to start
         future = self._session.pool.submit(self._session.views(request))
         group.waiting += 1
         self._decoding[future] = tasks, group
-        future.add_done_callback(self._decoded.put)
+        future.add_done_callback(self._finished.put)
 
-    # From the decoders to the engine.
+    # From the decoders to the engines.
 
-    def _collect(self, stop: Stop) -> None:
-        """Take what is decoded; wait for it only where there is nothing else to do."""
-        while self._decoding and not stop.wanted:
-            busy = bool(self._ready or self._results)
-            try:
-                future = self._decoded.get_nowait() if busy else self._decoded.get(timeout=_TICK_S)
-            except Empty:
-                return
-            self._take(future, *self._decoding.pop(future))
+    def _collect(self) -> None:
+        """Take what is decoded and what is answered; wait for it only where there is nothing else to do."""
+        asking = self._batcher.has_some(self._ready)
+        if not (self._decoding or self._answering or asking):
+            return
+        busy = bool(self._results) or (asking and self._engines is not None and self._engines.idle() > 0)
+        with suppress(Empty):
+            if not busy:
+                self._take(self._finished.get(timeout=_TICK_S))
+            while True:
+                self._take(self._finished.get_nowait())
 
-    def _take(self, future: Future[Decoded], tasks: list[Task], group: RecordGroup) -> None:
+    def _take(self, future: Future[Any]) -> None:
+        if future in self._answering:
+            self._take_answers(self._answering.pop(future), future)
+        else:
+            self._take_media(*self._decoding.pop(future), future)
+
+    def _take_media(self, tasks: list[Task], group: RecordGroup, future: Future[Decoded]) -> None:
         error = future.exception()
         if isinstance(error, NotStarted):
             raise error  # which is no file's fault: not each of them is to be called broken
@@ -219,15 +241,36 @@ class Scheduler:
             task.request = self._session.fewer_frames(task.request, task.media, error)
             self._decode([task], task.group)
 
-    # From the engine to the records.
+    # From the engines to the records.
 
-    def _answer(self, batch: Sequence[Task], stop: Stop) -> Iterator[Result]:
-        self.tally.current = ", ".join(batch[0].request.names)
-        self.on_progress(self.tally)
-        _ = self._session.engine  # loading takes a while; whoever wants to stop meanwhile need not wait for more
-        if stop.wanted:
+    def _hand_out(self, stop: Stop) -> None:
+        """Give each engine that has nothing to do something to answer."""
+        engines = self._engines
+        for idle in range(0 if engines is None else engines.idle(), 0, -1):
+            batch = [] if stop.wanted or self._over else self._batcher.choose(self._ready, idle)
+            if engines is None or not batch:
+                return
+            self.tally.current = ", ".join(batch[0].request.names)
+            self.on_progress(self.tally)
+            if not self._loaded:
+                engines.load()
+                self._loaded = True
+                if stop.wanted:
+                    return  # loading takes a while; whoever wants to stop meanwhile need not wait for more
+            future = engines.submit([task.ready.query for task in batch])
+            self._answering[future] = batch
+            future.add_done_callback(self._finished.put)
+
+    def _take_answers(self, batch: list[Task], future: Future[Outcome]) -> None:
+        death = future.exception()
+        if isinstance(death, Died):
+            for task, error in self._batcher.bury(batch, death):
+                self._fail(task, error)
             return
-        for task, answer, size in self._batcher.answer(batch, stop):
+        outcome = future.result()
+        self.tally.engine_s += outcome.seconds
+        self.tally.engines = self._size
+        for task, answer, size in self._batcher.settle(batch, outcome):
             if isinstance(answer, Answer):
                 self.tally.cut += answer.cut is not None
                 self.tally.repeated += answer.repeats
@@ -235,9 +278,19 @@ class Scheduler:
                     self._write(task, task.answered(answer, size), answer)
             else:
                 self._refit(task, answer)
-            yield from self._made()
             if self._over:
                 return
+
+    def _finish(self) -> Iterator[Result]:
+        """What is in hand to its end, unless the run is to end at its first failure."""
+        yield from self._made()
+        while self._answering and self._engines is not None and not self._over:
+            with suppress(Empty):
+                future = self._finished.get(timeout=_TICK_S)
+                if future in self._answering:
+                    self._take(future)
+            self._engines.idle()  # says where none is left
+            yield from self._made()
 
     def _fail(self, task: Task, error: LlavaError) -> None:
         error = error.with_traceback(None)  # which holds on to pictures
@@ -271,7 +324,8 @@ class Scheduler:
             return
         for writer in self._writers if group.records else ():
             try:
-                writer.put(group.records, group.media)
+                media = self._session.pool.whole(group.media) if writer.needs_media else group.media
+                writer.put(group.records, media)
             except ENDINGS:
                 raise
             except BaseException as error:

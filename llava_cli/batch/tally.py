@@ -26,7 +26,9 @@ class Tally:
     elsewhere: int = 0
     """Another process is at work on them."""
     engine_s: float = 0.0
-    """Seconds in which the engine was answering."""
+    """Seconds in which the engine was answering, or all engines together."""
+    engines: int = 1
+    """How many there are."""
     started: float = field(default_factory=time.perf_counter)
     current: str = ""
     """The media that are being asked about."""
@@ -59,7 +61,9 @@ class Tally:
         parts = [f"{self.done} done", f"{self.failed} failed", f"{self.skipped} skipped"]
         parts += [f"{self.elsewhere} left to other processes"] if self.elsewhere else []
         rate = f"{made / wall_s:.2f} a second" if made else "nothing to do"
-        busy = f", the engine busy {self.engine_s / wall_s:.0%} of {wall_s:.1f} s" if self.engine_s else ""
+        who = "the engine" if self.engines == 1 else f"each of {self.engines} engines"
+        share = self.engine_s / self.engines / wall_s
+        busy = f", {who} busy {share:.0%} of {wall_s:.1f} s" if self.engine_s else ""
         return f"{', '.join(parts)}; {rate}{busy}"
 
     def cuts(self) -> str | None:

@@ -78,6 +78,10 @@ class Task:
     decode_s: float = 0.0
     prepared: Prepared | None = None
     """Once its media are there and its prompt fits."""
+    repeating: Answer | None = None
+    """The first answer, where that repeats itself and the question is asked once more."""
+    deaths: int = 0
+    """How many engines have ended while they had it in hand."""
 
     @cached_property
     def identity(self) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -20,6 +20,7 @@ from llava_cli.record import to_json
 if TYPE_CHECKING:
     from llava_cli.batch.windows import Along
     from llava_cli.cli.along import TextName
+    from llava_cli.media.worker.pool import DecodePool
     from llava_cli.request import Request
     from llava_cli.session import Session
 
@@ -61,7 +62,7 @@ def ask_windows(session: Session, requests: Sequence[Request], wanted: Wanted, o
     outputs = Outputs() if wanted.form is None else Outputs(form=wanted.form, target=target)
     with ExitStack() as opened:
         name = first.names[0]
-        session.pool.opened[name] = opened.enter_context(open_source(name, session.limits))
+        cast("DecodePool", session.pool).opened[name] = opened.enter_context(open_source(name, session.limits))
         defaults = replace(first, question=None, media=(), history=())
         with open_batch(session, lambda: jobs, defaults, outputs, along=wanted.along) as batch:
             results = []

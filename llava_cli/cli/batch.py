@@ -97,6 +97,7 @@ def batch(
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     quiet: options.Quiet = False,
@@ -117,7 +118,7 @@ def batch(
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
     asked = {"wording": wording.wording(), "retry_loops": retry_loops} | scores.asked(choices_to_come=True)
     wanted = Wanted(windows.along(), asked)
-    answer_all(listed, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted)
+    answer_all(listed, model, frames, generation, device, endpoint, batching, engines, limits, outputs, quiet, wanted)
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def answer_all(
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions,
     outputs: batch_options.OutputOptions,
     quiet: bool,
@@ -193,7 +195,9 @@ def answer_all(
             raise UsageError("--output names the file that keeps the records; --json prints instead")
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | endpoint.session(model, device)
-    settings |= {"limits": replace(limits.for_media(), pipes=False)}
+    settings |= {"limits": replace(limits.for_media(), pipes=False), "spread": engines.spread(device)}
+    if settings["endpoint"] is not None and settings["spread"] is not None:
+        raise UsageError("--endpoint cannot be used together with --gpus or --ray: its server has its own engines")
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording(),
         **wanted.asked,

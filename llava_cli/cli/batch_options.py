@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llava_cli.batch.writers.forms import FormName
 from llava_cli.cli import options, values
 from llava_cli.cli.help import COMMON
+from llava_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llava_cli.engine.pool.seam import Spread
 
 _LIST = "List"
 _BATCH = "Batches"
@@ -68,6 +72,69 @@ class BatchOptions:
         ),
     ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first failure.", rich_help_panel=_BATCH)] = False
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where the engines are, when they are several."""
+
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            "--gpus",
+            metavar="all|0,1",
+            help="Run an engine on each of these GPUs, decoding once for all; cpu,cpu: two on the CPU.",
+            rich_help_panel=_BATCH,
+        ),
+        COMMON,
+    ] = None
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="auto|ADDRESS",
+            help="Run engines and decoding on the nodes of this Ray cluster.",
+            rich_help_panel=_BATCH,
+        ),
+    ] = None
+    gpus_per_engine: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-engine",
+            metavar="N",
+            parser=values.positive,
+            help="With --ray: GPUs that each engine takes; two share one at 0.5.",
+            show_default="1, or none on nodes without",
+            rich_help_panel=_BATCH,
+        ),
+    ] = None
+
+    def spread(self, device: options.DeviceOptions) -> Spread | None:
+        """The places of the engines; None is this process alone.
+
+        Raises:
+            UsageError: the options contradict each other, or make no sense.
+        """
+        chosen = "--gpus" if self.gpus is not None else "--ray"
+        if self.gpus is not None and self.ray is not None:
+            raise UsageError("--gpus and --ray cannot be used together; --ray takes all GPUs of its cluster")
+        if self.gpus_per_engine is not None and self.ray is None:
+            raise UsageError("--gpus-per-engine needs --ray")
+        if self.gpus is None and self.ray is None:
+            return None
+        if device.keep:
+            raise UsageError(f"{chosen} and --keep cannot be used together; these engines end with the list")
+        if self.gpus is not None:
+            if device.device != "auto" or device.device_map is not None:
+                raise UsageError("--gpus names all devices; leave --device and --device-map out")
+            from llava_cli.engine.pool.gpus import parse_gpus
+
+            return parse_gpus(self.gpus)
+        if device.device not in ("auto", "cpu"):
+            raise UsageError("--ray chooses the GPUs; leave --device out, or say --device cpu to use none")
+        from llava_cli.engine.pool.cluster import RayCluster
+
+        return RayCluster(self.ray or "auto", self.gpus_per_engine)
 
 
 @dataclass(frozen=True)

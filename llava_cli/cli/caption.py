@@ -58,6 +58,7 @@ def caption(
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: batch_options.OutputOptions,
     format: along.Format = None,
@@ -89,7 +90,7 @@ def caption(
         raise UsageError("--summary is about windows: it needs --every or --scenes")
     asked = {"wording": wording.wording(), "retry_loops": retry_loops} | scores.asked()
     wanted = Wanted(windows.along(bool(titles)), asked, form, for_people=not json)
-    answer_all(jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet, wanted)
+    answer_all(jobs, model, frames, generation, device, endpoint, batching, engines, limits, outputs, quiet, wanted)
 
 
 def _questions(prompt: list[str] | None) -> list[str | None]:

@@ -108,6 +108,7 @@ def eval(
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     json: Annotated[
@@ -142,7 +143,7 @@ def eval(
     report = Report(Evaluation(questions, style, by), how, json)
     jobs = JobList(lambda: (question.asked(style, by) for question in questions), True, selection)
     answer_all(
-        jobs, model, frames, generation, device, endpoint, batching, limits, outputs, quiet,
+        jobs, model, frames, generation, device, endpoint, batching, engines, limits, outputs, quiet,
         Wanted(Along(), {"normalize": how.normalize or "none"}, teller=report),
     )  # fmt: skip
 

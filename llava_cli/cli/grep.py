@@ -136,6 +136,7 @@ def grep(
     windows: Annotated[along.WindowOptions, Without("context", "summary", "summary_prompt")],
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
+    engines: batch_options.EngineOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     sort: Annotated[
@@ -176,7 +177,8 @@ def grep(
         return
     matches = Matches(search, json, names, count, sort)
     wanted = Wanted(windows.along(), {"choices": choices}, teller=matches, some_failed=ExitCode.INPUT)
-    answer_all(jobs, model, frames, generation, device, EndpointOptions(), batching, limits, outputs, quiet, wanted)
+    here = EndpointOptions()
+    answer_all(jobs, model, frames, generation, device, here, batching, engines, limits, outputs, quiet, wanted)
     if not matches.found:
         raise typer.Exit(ExitCode.SOME_FAILED)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.device import choose_dtype, chosen_devices, has_flash_attention
@@ -21,8 +21,9 @@ from llava_cli.engine.device_map import DISK
 from llava_cli.engine.dummy import random_weights
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.memory import MemoryPlan, is_out_of_memory, out_of_memory_as
+from llava_cli.engine.placement import Room
 from llava_cli.engine.planning import Planner
-from llava_cli.engine.types import LoadOptions, ModelInfo, Quantization
+from llava_cli.engine.types import Dtype, LoadOptions, ModelInfo, Quantization
 from llava_cli.engine.weights import link_weights, open_weights
 from llava_cli.errors import ModelError, OutOfMemory, UsageError, first_line
 from llava_cli.models.family import Family
@@ -35,6 +36,8 @@ from llava_cli.progress import Progress, no_progress
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from llava_cli.engine.pool.seam import Terms
+
 _QUANTIZED_NAMES: dict[Quantization | None, str | None] = {None: None, "4bit": "nf4", "8bit": "int8"}
 
 
@@ -46,23 +49,34 @@ class Loader:
         ModelError: the checkpoint is incomplete or damaged.
     """
 
-    def __init__(self, family: Family, options: LoadOptions) -> None:
+    def __init__(self, family: Family, options: LoadOptions, elsewhere: Terms | None = None) -> None:
+        """`elsewhere`: what engines in other processes run in, for which this one only makes prompts and plans."""
         self.family = family
         self.options = options
+        self._elsewhere = elsewhere
         rendering.start()  # while the model is built
-        limits = chosen_devices(options)
+        rooms = elsewhere.rooms if elsewhere else ()
+        limits = {room.device: None for room in rooms} or chosen_devices(options)
         self.device = next(iter(limits))
         """The one, or of several the one where all lies that is no layer of the language model."""
-        if options.attention == "flash_attention_2" and not has_flash_attention():
+        if options.attention == "flash_attention_2" and not (elsewhere or has_flash_attention()):
             raise UsageError("--attention flash_attention_2: needs a CUDA GPU and the flash-attn package; try sdpa")
-        self.dtype = choose_dtype(options.dtype, self.device, family, self.parameters)
+        wanted = cast(Dtype, elsewhere.info.dtype) if elsewhere else options.dtype
+        self.dtype = choose_dtype(wanted, self.device, family, self.parameters)
         self.skeleton.to(self.dtype)
-        self._planner = Planner(family, options, self.skeleton, limits, self.quantization, self.modules_to_not_convert)
-        if (options.quantization or family.quantization.values) and not all(r.computes for r in self._planner.rooms):
+        self._planner = Planner(
+            family, options, self.skeleton, limits, self.quantization, self.modules_to_not_convert, rooms
+        )
+        if (options.quantization or family.quantization.values) and not all(r.computes for r in self.rooms):
             raise UsageError(
                 "--device-map: quantized layers cannot lie on the CPU beside a GPU, nor on disk (bitsandbytes has no "
                 "way to bring them back); name GPUs only, or load the checkpoint in 16 bit"
             )
+
+    @property
+    def rooms(self) -> tuple[Room, ...]:
+        """Its devices, and what may be used of each."""
+        return self._planner.rooms
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -84,6 +98,8 @@ class Loader:
     @property
     def info(self) -> ModelInfo:
         """What will answer."""
+        if self._elsewhere is not None:
+            return self._elsewhere.info
         return ModelInfo(
             checkpoint=self.family.checkpoint.name,
             revision=self.family.checkpoint.revision,
@@ -94,7 +110,7 @@ class Loader:
             attention=self.options.attention,
             dummy=self.family.checkpoint.dummy,
             rope_scaling=_rope_scaling(self.family.checkpoint.rope_factor),
-            device_map=self._planner.layers if len(self._planner.rooms) > 1 else None,
+            device_map=self._planner.layers if len(self.rooms) > 1 else None,
         )
 
     @property
@@ -201,14 +217,14 @@ class Loader:
         getLogger("accelerate").setLevel("ERROR")  # it warns of layers elsewhere, which were asked for
         name = self.family.checkpoint.name
         self._planner.decide()
-        devices = ", ".join(room.device for room in self._planner.rooms)
+        devices = ", ".join(room.device for room in self.rooms)
         with out_of_memory_as(f"{name} does not fit into the memory of {devices}; try --4bit"):
             model = self._model()
         return LocalEngine(self.family, self.tokenizer, model, self.info, time.perf_counter() - started, progress)
 
     def _model(self) -> PreTrainedModel:
         # Layers on disk are read when they are needed, through links to the weights; it goes with the model.
-        on_disk = any(room.device == DISK for room in self._planner.rooms)
+        on_disk = any(room.device == DISK for room in self.rooms)
         folder = Path(tempfile.mkdtemp(prefix="llava-")) if on_disk else None
         try:
             model = self._read(folder)

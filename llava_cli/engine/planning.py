@@ -35,15 +35,19 @@ class Planner:
         limits: Mapping[str, int | None],
         quantization: Quantization | None,
         modules_to_not_convert: Sequence[str],
+        rooms: Sequence[Room] = (),
     ) -> None:
-        """`limits` are the devices, the first of which computes, with the bytes of each that may be used."""
+        """`limits` are the devices, the first of which computes, with the bytes of each that may be used.
+
+        `rooms` is what there is of them, where they are those of another process.
+        """
         self._family = family
         self._options = options
         self._skeleton = skeleton
         self._quantization = quantization
         self._modules_to_not_convert = modules_to_not_convert
         self._first = next(iter(limits))
-        self.rooms = tuple(self._room(device, limit) for device, limit in limits.items())
+        self.rooms = tuple(rooms) or tuple(self._room(device, limit) for device, limit in limits.items())
 
     def plan(self, prompts: Prompts, patches: int | None = None) -> MemoryPlan:
         """What it takes to answer prompts together. The first that fit decide where the layers lie.

@@ -173,6 +173,26 @@ def bytes_of(media: Iterable[Media]) -> int:
     return sum((medium.frames if isinstance(medium, Clip) else medium.pixels).nbytes for medium in media)
 
 
+def shape_of(medium: Media) -> tuple[int, ...]:
+    """Of its pixels."""
+    return (medium.frames if isinstance(medium, Clip) else medium.pixels).shape
+
+
+def outline(medium: Media) -> Media:
+    """The same with hardly a pixel: all that is to be known of it where it is not looked at."""
+    if isinstance(medium, Clip):
+        return replace(medium, frames=medium.frames[:, :1, :1].copy())
+    return replace(medium, pixels=medium.pixels[:1, :1].copy())
+
+
+def outlined(medium: Media, shape: tuple[int, ...]) -> Media:
+    """An outline that claims to have pixels of this shape: they are black, and take no memory."""
+    import numpy as np
+
+    black = np.broadcast_to(np.uint8(0), shape)
+    return replace(medium, frames=black) if isinstance(medium, Clip) else replace(medium, pixels=black)
+
+
 def blank_clip(view: View, frames: int) -> Clip:
     """A clip of so many frames as `view` wants them, of no picture: to count what it would take."""
     import numpy as np

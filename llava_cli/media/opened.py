@@ -12,7 +12,7 @@ from llava_cli.media.clip import Media, View
 from llava_cli.media.limits import Limits
 from llava_cli.media.opening import open_source
 from llava_cli.media.source import Source
-from llava_cli.media.worker.pool import Decoded, DecodePool
+from llava_cli.media.worker.pool import Decoded, Decoding
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class OpenMedia:
     """The media of one conversation: each is opened once, pipes too, and decoded once for each view."""
 
-    def __init__(self, pool: DecodePool, limits: Limits) -> None:
+    def __init__(self, pool: Decoding, limits: Limits) -> None:
         self._pool, self._limits = pool, limits
         self._stack = ExitStack()
         self._opened: dict[str, Source] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -139,6 +140,24 @@ def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
         raise ModelError(f"{name}: no such folder, short name or hub id; {_meant(name)}")
     folder = _from_hub(hub_id, revision, _SMALL_FILES)
     return replace(_open_folder(hub_id, folder), hub_id=hub_id, revision=folder.name)
+
+
+def found_here(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint on this machine, which may be another one than that which opened it.
+
+    Raises:
+        ModelError: it is not here, or the hub does not give it.
+    """
+    if checkpoint.dummy or checkpoint.folder.is_dir():
+        return checkpoint
+    if checkpoint.name == DEMO:
+        return replace(checkpoint, folder=_DEMO_FOLDER)
+    if checkpoint.hub_id is None:
+        raise ModelError(
+            f"{checkpoint.folder}: {socket.gethostname()} has no such folder; put the checkpoint on a disk that all "
+            "machines have, or name it by its hub id"
+        )
+    return replace(checkpoint, folder=_from_hub(checkpoint.hub_id, checkpoint.revision, _SMALL_FILES))
 
 
 def dummy_checkpoint(name: str) -> Checkpoint:

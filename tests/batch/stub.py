@@ -28,7 +28,7 @@ from llava_cli.engine.context import TooLong
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.types import Completion, Generation, LoadOptions, ModelInfo, Query
 from llava_cli.errors import InputError, ModelError, OutOfMemory
-from llava_cli.media.clip import Clip, MediaInfo, Sampling, View
+from llava_cli.media.clip import Clip, Media, MediaInfo, Sampling, View
 from llava_cli.media.limits import Limits
 from llava_cli.media.windows import Division, Window
 from llava_cli.media.worker.parent import NotStarted
@@ -76,6 +76,9 @@ class Pool:
         if "bad" in name:
             raise InputError(f"{name}: is bad")
         return [] if name.endswith(".png") else division.over(start or 0.0, min(end or 10.0, 10.0), (3.0, 7.0))
+
+    def whole(self, media: Sequence[Media]) -> Sequence[Media]:
+        return media
 
 
 def clip(name: str, view: View) -> Clip:
@@ -147,6 +150,7 @@ class StubSession(Session):
             remarks=lambda media: (), doubts=lambda dtype: (), vision_patches=lambda media: 0,
         )  # fmt: skip
         self.load_options, self.rope_factor, self.limits = LoadOptions(), None, Limits()
+        self._spread = None
         self.free = 9.0
         self._told_of_device, self._told = True, set()
         self.loader = SimpleNamespace(info=INFO, prompt=self._prompt, plan=self._plan, check_memory=self._check)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import pytest
+from batch.engines import Several
 from batch.stub import Engine, StubSession, clips, run
 
 from llava_cli.batch.jobs import Job
@@ -193,3 +195,50 @@ def test_one_that_still_does_is_marked_and_counted(contents):
         (record,) = [result.record for result in batch.results()]
     assert (record["quality"], record["generation"]["temperature"]) == ("repetition", None)
     assert batch.tally.repetitions() == "1 answer repeats itself"
+
+
+def test_a_job_that_ends_three_engines_is_an_error_and_costs_no_other(caplog):
+    session = StubSession()
+    session.engines = Several(2)
+    items = clips(8)
+    items[3] = Job(("3.mp4",), "deadly?")
+    with caplog.at_level(logging.WARNING):
+        done = run(items, session=session)
+    (failed,) = [record for record in done.records if record["status"] == "error"]
+    assert (failed["media"][0]["path"], failed["error"]["code"]) == ("3.mp4", "engine_died")
+    assert failed["error"]["message"] == "3.mp4: 3 engines have ended over it (SIGKILL)"
+    assert (done.tally.done, done.tally.failed) == (7, 1)
+    deadly = [batch for batch in session.engines.handed_out if "deadly?" in batch]
+    assert [len(batch) for batch in deadly] == [4, 1, 1]
+    # Those that were with it are asked once more, each alone; the others are not.
+    asked = sum(map(len, session.engines.handed_out))
+    assert asked == 8 + 3 + 2
+    assert caplog.messages[0] == "an engine has ended (SIGKILL); asking again what it had in hand: 4 questions"
+
+
+def test_a_job_that_dies_with_others_is_not_blamed():
+    """Ten deadly ones among a hundred: each batch has one, and nobody else is lost."""
+    session = StubSession()
+    session.engines = Several(3)
+    done = run([Job((f"{n}.mp4",), "deadly?" if n % 10 == 0 else "Why?") for n in range(100)], session=session)
+    failed = [record["media"][0]["path"] for record in done.records if record["status"] == "error"]
+    assert sorted(failed) == sorted(f"{n}.mp4" for n in range(0, 100, 10))
+    assert done.tally.done == 90
+
+
+def test_what_is_ready_is_shared_among_the_engines_that_wait():
+    session = StubSession()
+    session.engines = Several(3, lazy=True)
+    run(clips(12), session=session)
+    assert [len(batch) for batch in session.engines.handed_out[:3]] == [4, 4, 4]
+
+
+def test_memory_that_runs_out_on_one_engine_halves_the_batches_of_all():
+    session = StubSession()
+    session.free = 100.0
+    session.engines = Several(2, lazy=True)
+    session.engines.engine = Engine(holds=3)
+    done = run(clips(60), session=session, window=16)
+    assert done.tally.done == 60
+    assert done.batcher.limit <= 3
+    assert max(map(len, session.engines.handed_out[-5:])) <= 3

@@ -9,12 +9,13 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from batch.engines import Several
 from batch.stub import Engine, StubSession, clips, run
 
 from llava_cli.batch.jobs import Job, Unusable, items_of, read_jsonl
 from llava_cli.batch.ledger import Ledger
 from llava_cli.batch.task import Task
-from llava_cli.errors import InputError, OutOfMemory, OutputError
+from llava_cli.errors import InputError, ModelError, OutOfMemory, OutputError
 from llava_cli.media.worker.parent import NotStarted
 
 
@@ -347,3 +348,48 @@ def test_an_endless_list_of_repeats_can_be_stopped_and_does_not_keep_others_wait
     done = run(endless(), stop=stop, window=8)
     assert done.tally.skipped < 10_000
     assert done.tally.done == 1 + fresh  # before it was stopped
+
+
+def test_stopping_finishes_what_every_engine_has_in_hand_and_hands_out_nothing_more():
+    session, stop = StubSession(), SimpleNamespace(wanted=False)
+    session.engines = engines = Several(3, lazy=True)
+    submit = engines.submit
+
+    def submit_and_stop(batch):
+        stop.wanted = len(engines.handed_out) == 2
+        return submit(batch)
+
+    engines.submit = submit_and_stop
+    done = run(clips(500), session=session, stop=stop, window=8)
+    assert len(engines.handed_out) == 3
+    assert done.tally.done == sum(map(len, engines.handed_out))
+
+
+def test_strict_does_not_wait_for_other_engines():
+    session = StubSession()
+    session.engines = Several(2)
+    done = run([Job(("0.mp4",), "odd?"), *clips(500)], session=session, strict=True, window=4, limit=1)
+    assert done.tally.failed == 1
+    assert done.tally.done < 10
+
+
+def test_where_no_engine_is_left_the_run_ends():
+    session = StubSession()
+    session.engines = Several(2, lazy=True, gone=ModelError("no engine is left"))
+    with pytest.raises(ModelError, match="no engine is left"):
+        run(clips(500), session=session)
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [(1, 1, 8), (4, 9, 32)])
+def test_as_much_is_decoded_ahead_as_the_engines_need(size, least, most):
+    session, waiting = StubSession(), []
+    session.engines = engines = Several(size, lazy=True)
+    submit = engines.submit
+
+    def noted(batch):
+        waiting.append(len(session.pool.decoded) - sum(map(len, engines.handed_out)))
+        return submit(batch)
+
+    engines.submit = noted
+    run(clips(200), session=session, window=8)
+    assert least <= max(waiting) <= most

@@ -127,7 +127,9 @@ def test_what_no_released_checkpoint_is_is_refused(tmp_path, config, told_of):
         told(tmp_path, **config)
 
 
-@pytest.mark.parametrize("wrong", [{"patch_size": 16}, {"merge_size": 3}, {"temporal_patch_size": 2}, {"max_pixels": 9}])
+@pytest.mark.parametrize(
+    "wrong", [{"patch_size": 16}, {"merge_size": 3}, {"temporal_patch_size": 2}, {"max_pixels": 9}]
+)
 def test_a_preprocessor_for_another_tower_is_refused(tmp_path, wrong):
     with pytest.raises(ModelError, match=rf"^tiny: preprocessor_config\.json says {next(iter(wrong))} = "):
         _ = told(tmp_path, RELEASED | wrong).view

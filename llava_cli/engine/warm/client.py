@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -22,6 +20,7 @@ from filelock import FileLock
 
 from llava_cli.engine.types import Completion, Engine, LoadOptions, ModelInfo, Query
 from llava_cli.engine.warm.address import is_ours, lock_of, socket_path
+from llava_cli.engine.warm.spawn import spawn
 from llava_cli.engine.warm.wire import Channel, Gone
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.models.family import Family
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# This process's own search path, and not the current folder, which -m or -c would put before it.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from llava_cli.engine.warm.server import main; main()"
 _LOCK_S = 60.0
 _START_S = 120.0
 """How long a worker may take to start, on a machine that is busy with other things."""
@@ -267,13 +264,5 @@ def _start(path: Path, keep_s: float) -> None:
         finally:
             os.umask(before)
         listening.listen()
-        worker = subprocess.Popen(  # noqa: S603 - this program, our own
-            [sys.executable, "-c", _PROGRAM, str(listening.fileno()), *sys.path],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[listening.fileno()],
-            start_new_session=True,
-            cwd="/",
-        )
+        worker = spawn("llava_cli.engine.warm.server", listening, folder=Path("/"))
     threading.Thread(target=worker.wait, daemon=True).start()  # it may end before this process does

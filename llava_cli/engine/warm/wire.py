@@ -17,6 +17,7 @@ import struct
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from llava_cli.engine.kv_cache import KVCache
@@ -29,6 +30,22 @@ _LARGEST = 1 << 40
 
 class Gone(ConnectionError):
     """The other end has closed, or what it sends makes no sense."""
+
+
+def dump(message: Any, reference_to: Callable[[Any], Any]) -> bytes:
+    """A message without its clips, stills and caches, in whose place stands what each is referred to by."""
+    body = io.BytesIO()
+    pickler = pickle.Pickler(body, pickle.HIGHEST_PROTOCOL)
+    pickler.persistent_id = lambda one: reference_to(one) if isinstance(one, _BY_REFERENCE) else None  # type: ignore[method-assign]
+    pickler.dump(message)
+    return body.getvalue()
+
+
+def load(body: bytes, referred_to: Callable[[Any], Any]) -> Any:
+    """A message, with what its references stand for."""
+    unpickler = pickle.Unpickler(io.BytesIO(body))  # noqa: S301 - this user's own process
+    unpickler.persistent_load = referred_to  # type: ignore[method-assign]
+    return unpickler.load()
 
 
 class Channel:
@@ -54,7 +71,7 @@ class Channel:
         """
         with self._sending:
             fresh: dict[int, Any] = {}
-            body = self._dump(message, fresh)
+            body = dump(message, lambda thing: self._number(thing, fresh))
             dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
             letter = pickle.dumps((dropped, fresh, body), pickle.HIGHEST_PROTOCOL)
             try:
@@ -82,7 +99,7 @@ class Channel:
             for number, thing in fresh.items():
                 self._theirs[number] = thing
                 self._numbers[id(thing)] = -number - 1
-            return self._load(body)
+            return load(body, self._thing)
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, TypeError, ValueError) as e:
             raise Gone(f"a message that makes no sense: {e}") from e
 
@@ -108,22 +125,8 @@ class Channel:
             room = room[count:]
         return letter
 
-    def _dump(self, message: Any, fresh: dict[int, Any]) -> bytes:
-        body = io.BytesIO()
-        pickler = pickle.Pickler(body, pickle.HIGHEST_PROTOCOL)
-        pickler.persistent_id = lambda thing: self._number(thing, fresh)  # type: ignore[method-assign]
-        pickler.dump(message)
-        return body.getvalue()
-
-    def _load(self, body: bytes) -> Any:
-        unpickler = pickle.Unpickler(io.BytesIO(body))  # noqa: S301
-        unpickler.persistent_load = self._thing  # type: ignore[method-assign]
-        return unpickler.load()
-
-    def _number(self, thing: Any, fresh: dict[int, Any]) -> int | None:
+    def _number(self, thing: Any, fresh: dict[int, Any]) -> int:
         """The number that both ends know a thing by: 0 and up for the sender's own, below for the receiver's."""
-        if not isinstance(thing, _BY_REFERENCE):
-            return None
         if id(thing) not in self._numbers:
             number = next(self._counter)
             self._numbers[id(thing)] = number

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from llava_cli.extras import need
 from llava_cli.machine import cores
@@ -32,6 +32,28 @@ class Decoded:
 
 Wanted = tuple[str | Source, View]
 """A file, and how it is to be shown."""
+
+
+class Decoding(Protocol):
+    """Whatever decodes files in the background."""
+
+    def submit(self, media: Sequence[Wanted]) -> Future[Decoded]:
+        """See `DecodePool.submit`."""
+        ...
+
+    def whole(self, media: Sequence[Media]) -> Sequence[Media]:
+        """What was decoded, with its pixels in this process."""
+        ...
+
+    def windows(
+        self, medium: str | Source, division: Division, start: float | None = None, end: float | None = None
+    ) -> list[Window]:
+        """See `DecodePool.windows`."""
+        ...
+
+    def close(self) -> None:
+        """End it at once, and cancel what is not done."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +94,7 @@ class DecodePool:
             RuntimeError: the pool is closed.
         """
         wanted = [(self._source(medium), view) for medium, view in media]
-        return self._begin(lambda worker: _decoded(worker, wanted))
+        return self._begin(lambda worker: decode(worker, wanted))
 
     def windows(
         self, medium: str | Source, division: Division, start: float | None = None, end: float | None = None
@@ -117,6 +139,9 @@ class DecodePool:
         self._tasks.put(task)
         return task.future
 
+    def whole(self, media: Sequence[Media]) -> Sequence[Media]:
+        return media
+
     def close(self) -> None:
         """End all decoders at once, whatever they do, and cancel what is not done. For any thread."""
         with self._closing:
@@ -154,7 +179,8 @@ class DecodePool:
         return True
 
 
-def _decoded(worker: Worker, wanted: Sequence[Wanted]) -> Decoded:
+def decode(worker: Worker, wanted: Sequence[Wanted]) -> Decoded:
+    """Decode files one after the other. Raises what `Worker.load` raises."""
     started = time.perf_counter()
     media = list[Media]()
     allowed = worker.limits.max_memory or half_of_memory()

@@ -84,7 +84,12 @@ class Process:
         self.hang_up()
         with suppress(OSError):
             cast(IO[bytes], self._process.stdout).close()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return ending(code)
+
+
+def ending(code: int) -> str:
+    """How a process ended, by its return code."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 _AHEAD: list[Process] = []
