@@ -449,7 +449,9 @@ def test_without_a_template_media_move_as_the_published_one_moves_them(case, fol
     prompt = family.prompt(tokenizer, asked)
     assert prompt.notes == ()
     if case.in_order:
-        places = [prompt.text.index(part) for part in ("Look.", "<0.0 seconds>", "Compare.", "Compare.<|vision_start|>")]
+        places = [
+            prompt.text.index(part) for part in ("Look.", "<0.0 seconds>", "Compare.", "Compare.<|vision_start|>")
+        ]
         assert places == sorted(places)
         return
     # To Interleave, all of them are images, which keep their order.

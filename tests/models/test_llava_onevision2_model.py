@@ -12,8 +12,8 @@ import pytest
 import tiny
 import torch
 from answering import answers_of, engine_of
-from PIL import Image
 from onevision2 import BATCH, TOLERANCE, VECTORS, Vector
+from PIL import Image
 from tiny.llava_onevision2 import AUTHORS
 
 from llava_cli.engine.local import LocalEngine
