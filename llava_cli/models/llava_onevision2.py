@@ -86,8 +86,8 @@ class LlavaOnevision2(Family):
         width, heads = self.vision.integer("hidden_size", 1024), self.vision.integer("num_attention_heads", 16)
         if width % (32 * heads):
             raise ModelError(
-                f"{self.config.source} says vision_config.hidden_size = {width} with {heads} attention heads; each must "
-                "be a multiple of 32 wide"
+                f"{self.config.source} says vision_config.hidden_size = {width} with {heads} attention heads; each "
+                "must be a multiple of 32 wide"
             )
 
     @staticmethod
@@ -217,10 +217,9 @@ class LlavaOnevision2(Family):
 
         They come block by block, for the merger to take.
         """
-        count, _, height, width = pictures.shape
-        block = self._merge * edge
-        cut = pictures.unflatten(3, (width // block, self._merge, edge))
-        cut = cut.unflatten(2, (height // block, self._merge, edge))
+        count, channels, height, width = pictures.shape
+        merge, block = self._merge, self._merge * edge
+        cut = pictures.view(count, channels, height // block, merge, edge, width // block, merge, edge)
         return cut.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(count, height * width // edge**2, -1)
 
     def pixels(self, medium: Media, some: slice = slice(None)) -> torch.Tensor:

@@ -34,8 +34,8 @@ class LlavaOnevision2Config(PretrainedConfig):
         "vision_config": LlavaOnevision2VisionConfig,
     }
 
-    text_config: dict[str, Any] | PretrainedConfig | None = None
-    vision_config: dict[str, Any] | PretrainedConfig | None = None
+    text_config: Any = None
+    vision_config: Any = None
     image_token_id: int = 151655
     video_token_id: int = 151656
     tie_word_embeddings: bool = False

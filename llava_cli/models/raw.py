@@ -49,7 +49,9 @@ def raw_spans(ask: Conversation, slots_of: SlotsOf, marks: Marks = NO_MARKS) -> 
     prompt = with_usual_marks(written, marks)
     slots = [_spans(slots_of(medium)) for medium in ask.media]
     whole = [(modality_of(medium), some) for medium, some in zip(ask.media, slots, strict=True)]
-    single = [(one.modality, [one]) for some in slots for one in some if isinstance(one, Placeholder)]
+    single: list[tuple[Modality, list[Span]]] = [
+        (one.modality, [one]) for some in slots for one in some if isinstance(one, Placeholder)
+    ]
     pieces = placed(prompt, whole) or placed(prompt, single)
     if pieces is None:
         raise MarkMismatch(_told(prompt, whole, single))

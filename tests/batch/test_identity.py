@@ -24,7 +24,7 @@ from llava_cli.cues import Cue
 from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError
-from llava_cli.media.clip import Sampling, View
+from llava_cli.media.clip import NativeSizes, Sampling, View
 from llava_cli.media.named import Excerpt
 from llava_cli.media.windows import Window
 from llava_cli.models.checkpoint import Checkpoint
@@ -112,6 +112,15 @@ def test_each_setting_counts():
         key(job, generation=Generation(max_new_tokens=8)),
         key(job, generation=Generation(temperature=0.5)),
     ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_sizes_and_positions_of_frames_count():
+    def known(**shown: object) -> str:
+        return work_key({}, replace(FAMILY_VIEW, **shown), Request("Why?", ("a",)), ["c"])
+
+    sizes = NativeSizes(28, 3136, 153_664)
+    keys = [known(), known(positions="index"), known(sizes=sizes), known(sizes=replace(sizes, most=4_000_000))]
     assert len(set(keys)) == len(keys)
 
 

@@ -32,7 +32,7 @@ def test_a_line_of_json_for_each_file(llava, rendered, tiny):
 
 def test_the_table_tells_index_and_time(llava, rendered, tiny):
     lines = llava("frames", rendered("h264"), "-m", tiny, "-n", "4").out.splitlines()
-    assert "4 frames, 16 visual tokens for llava-next-video" in lines[0]
+    assert "4 frames of 56x56, 16 visual tokens for llava-next-video" in lines[0]
     assert [line.split() for line in lines[1:3]] == [["frame", "time"], ["0", "0:00.000"]]
     assert len(lines) == 6
 
@@ -54,9 +54,10 @@ def test_frames_are_taken_as_the_user_says(llava, rendered, tiny):
 
     assert indices("uniform") == [0, 14, 28, 42, 57, 71, 85]
     assert indices("linspace") == [0, 16, 33, 49, 66, 82, 99]
+    assert indices("linspace-rounded") == [0, 16, 33, 50, 66, 82, 99]
     assert indices("stride") == [0, 14, 28, 42, 56, 70, 84]
     wrong = llava("frames", rendered("h264"), "-m", tiny, "--sampling", "random")
-    assert (wrong.code, "must be uniform, linspace or stride" in wrong.err) == (2, True)
+    assert (wrong.code, "must be uniform, linspace, linspace-rounded or stride" in wrong.err) == (2, True)
 
 
 def test_one_sheet_for_all_media(llava, rendered, tiny, tmp_path):
@@ -148,5 +149,5 @@ def test_a_name_does_nothing_to_whoever_reads_it(llava, rendered, tiny, tmp_path
     assert result.code == 0
     first, _, *rows = result.out.splitlines()
     assert "a\\x1b]0;title\\x07\\nb\\u202e.mp4: " in first
-    assert ", 1 frame, " in first
+    assert ", 1 frame of 56x56, " in first
     assert len(rows) == 1

@@ -92,7 +92,7 @@ def test_a_question_about_files_gets_the_authors_tokens(llava, checkpoint, file_
 @pytest.mark.parametrize("way", ["zero", "index"])
 def test_two_videos_in_a_conversation_get_the_authors_tokens(llava, checkpoint, file_of, tmp_path, way):
     vector = next(one for one in VECTORS if one.name == {"zero": "two_videos_t0", "index": "two_videos_tindex"}[way])
-    tall, three = map(file_of, vector.media)
+    three = file_of(vector.media[1])
     # The first shows a frame when its picture changes: at 0, at a quarter and at three quarters of a second.
     part = tmp_path / "tall.mkv"
     write_uneven(part, vector.media[0])  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llava_cli.media.clip import Sampling, View
+from llava_cli.media.clip import NativeSizes, Sampling, View
+from llava_cli.media.errors import MediaError
 from llava_cli.media.geometry import (
     AXES,
     EXIF,
@@ -18,6 +19,7 @@ from llava_cli.media.geometry import (
     display_size,
     fitting,
     from_display_matrix,
+    native_size,
 )
 
 ONE = 1 << 16
@@ -108,6 +110,49 @@ def test_inside_keeps_the_shape_and_makes_nothing_larger(size: tuple[int, int], 
     plan = fitting(*size, View((768, 768), "inside", Sampling()))
     assert (plan.width, plan.height) == (plan.cut_width, plan.cut_height) == expected
     assert (plan.top, plan.left) == (0, 0)
+
+
+STILLS, FRAMES = NativeSizes(28, 3136, 4_000_000), NativeSizes(28, 3136, 153_664)
+
+
+@pytest.mark.parametrize(
+    ("source", "sizes", "expected"),
+    [
+        ((320, 240), STILLS, (308, 252)),
+        ((640, 360), STILLS, (644, 364)),
+        ((1280, 720), STILLS, (1288, 728)),
+        ((3840, 2160), STILLS, (2660, 1484)),
+        ((98, 42), STILLS, (112, 56)),
+        ((50, 70), STILLS, (56, 56)),
+        ((640, 480), FRAMES, (448, 336)),
+        ((1920, 1080), FRAMES, (504, 280)),
+        ((320, 240), NativeSizes(28, 200_704, 602_112), (532, 392)),
+        ((50, 70), NativeSizes(28, 200_704, 1_605_632), (392, 532)),
+        ((5, 1000), STILLS, (28, 812)),
+    ],
+)
+def test_native_sizes_follow_the_published_arithmetic(
+    source: tuple[int, int], sizes: NativeSizes, expected: tuple[int, int]
+) -> None:
+    width, height = source
+    assert native_size(height, width, sizes) == expected[::-1]
+    plan = fitting(width, height, View(sizes.largest, "native", Sampling(), sizes=sizes))
+    assert (plan.width, plan.height, plan.cut_width, plan.cut_height) == (*expected, *expected)
+
+
+def test_a_picture_200_times_as_long_as_wide_is_the_longest() -> None:
+    assert native_size(10, 2000, STILLS)
+    for size in ((10, 2001), (2001, 10)):
+        with pytest.raises(MediaError, match="one edge is more than 200 times as long as the other"):
+            native_size(*size, STILLS)
+
+
+def test_the_largest_native_size_has_about_as_many_pixels_as_may_be_and_is_kept() -> None:
+    for most in (6272, 31360, 153_664, 602_112, 4_000_000):
+        sizes = NativeSizes(28, 3136, most)
+        height, width = sizes.largest
+        assert most * 0.98 < height * width + 28 * 28 <= most + 28 * 28 * 2
+        assert native_size(height, width, sizes) == (height, width)
 
 
 def test_pixel_shapes() -> None:

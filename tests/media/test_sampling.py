@@ -19,6 +19,7 @@ from llava_cli.media.sampling import (
     choose,
     clock,
     linspace,
+    linspace_rounded,
     parse_duration,
     parse_time,
     stride,
@@ -64,6 +65,15 @@ def test_linspace_is_numpys() -> None:
     for count in (1, 2, 3, 8, 19, 64):
         for total in range(count, 700):
             assert linspace(total, count) == np.linspace(0, total - 1, count).astype(int).tolist()
+
+
+def test_linspace_rounded_goes_to_the_nearest_and_halves_to_the_even_one() -> None:
+    for count in (1, 2, 3, 8, 19, 32):
+        for total in range(count, 700):
+            assert linspace_rounded(total, count) == np.linspace(0, total - 1, count).round().astype(int).tolist()
+    assert linspace_rounded(28, 3) == [0, 14, 27]
+    uneven = Timeline([0.0, 0.1, 0.2, 5.0, 9.0, 10.0], tick=0.001)
+    assert indices(uneven, "linspace-rounded", 3) == indices(uneven, "linspace", 3) == [0, 3, 5]
 
 
 def test_known_video() -> None:

@@ -102,6 +102,12 @@ def test_bounds_of_pixels_are_the_files_own(tmp_path, preprocessor, sizes):
     assert family.view.sizes.most == min(153_664, sizes.most)
 
 
+def test_levels_are_clip_s_where_the_files_do_not_say_it(eight):
+    assert eight.preprocessing.image_mean == (0.48145466, 0.4578275, 0.40821073)
+    assert eight.preprocessing.image_std == (0.26862954, 0.26130258, 0.27577711)
+    assert eight.preprocessing.resample == 3
+
+
 def test_the_unit_of_sizes_follows_from_config_json(tmp_path):
     family = told(tmp_path, vision_config={"patch_size": 16, "spatial_merge_size": 3})
     assert family.sizes.unit == 48
