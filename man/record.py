@@ -32,22 +32,18 @@ KEYS = [
     ),
     ("fit", "whether fewer frames might be shown"),
     ("raw", "whether the question is the whole prompt (--raw)"),
-    (
-        "window",
-        "number (from 1), count, start and end in seconds: which part of the video this is about; only of windows "
-        "(--every, --scenes)",
-    ),
+    ("window.number", "which part of the video this is about, from 1; only of windows (--every, --scenes)"),
+    ("window.count", "how many windows the video has"),
+    ("window.start", "seconds from the start of the video"),
+    ("window.end", "seconds; what is shown comes before it"),
     ("title", "true: the question is for a title of the window; only then"),
-    (
-        "context",
-        "start, end and text of each subtitle that stood before the question (--context); only if there were any",
-    ),
-    (
-        "summary",
-        "path of the video, windows (the ids of the records whose answers were put to the model in the place of "
-        "media), words (of each, at most) and each (one window in so many), to fit the context; only of answers about "
-        "a whole video (--summary)",
-    ),
+    ("context[].start", "seconds; of the subtitles that stood before the question (--context), if there were any"),
+    ("context[].end", "seconds"),
+    ("context[].text", "text, without markup"),
+    ("summary.path", "the video that an answer to --summary is about; path_b64 as for media"),
+    ("summary.windows", "the ids of the records whose answers were put to the model, in the place of media"),
+    ("summary.words", "how many words of each were, at most, to fit the context; null: all"),
+    ("summary.each", "number: only one window in so many was told, to fit the context"),
     ("retry_loops", "true: an answer that repeats itself is asked once more (--retry-loops); only then"),
     ("answer", "text: the answer; only if status is ok"),
     (

@@ -19,10 +19,16 @@ import pytest
 from answers import MODEL, answered, completion
 from batch.stub import run
 
+from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.jobs import items_of
+from llava_cli.captions import Wording
+from llava_cli.cues import Cue
+from llava_cli.engine.types import Query
 from llava_cli.errors import InputError
-from llava_cli.models.messages import Message
+from llava_cli.media.windows import Window
+from llava_cli.models.messages import Message, ask
 from llava_cli.models.prompt import Prompt
+from llava_cli.preface import Summary
 from llava_cli.record import answer_record, error_record
 from llava_cli.request import Request
 from man import make
@@ -97,7 +103,8 @@ def test_the_record_s_page_tells_every_key():
     done = completion(media=(), visual_tokens=(), ids=(5,))
     whole = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, prompt=prompt)
     told = {key for key, _ in (*KEYS, *LIST_KEYS)} - {"(others)"}
-    found = set().union(*map(keys, [answered(), error, whole, *listed])) | {
+    along = along_the_time()
+    found = set().union(*map(keys, [answered(), error, whole, *listed, along])) | {
         "memory",
         "model.device_map",
         "model.worker",
@@ -107,6 +114,17 @@ def test_the_record_s_page_tells_every_key():
     }
     assert found - {"model", "media", "label"} == told  # null or empty in an error; the list's own
     assert {key for record in listed for key in record} >= {key for key, _ in LIST_KEYS} - {"(others)"}
+
+
+def along_the_time() -> dict[str, Any]:
+    """A record with all that may be said of windows, though no record says all of it."""
+    cue = Cue(0.0, 1.0, "Hello")
+    request = Request(
+        "Why?", window=Window(1, 2, 0.0, 5.0), title=True, context=(cue,), summary=Summary("a.mp4", (cue,), ("1",)),
+        retry_loops=True, wording=Wording(max_sentences=1),
+    )  # fmt: skip
+    done = completion(media=(), visual_tokens=(), text="on and on " * 20)
+    return Answer(Prepared(request, (), Query(ask("Why?", [])), 0.0), done, MODEL).record()
 
 
 def test_the_record_s_page_tells_every_code_of_an_error():

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from pictures import clip, still
 
+from llava_cli.cues import Cue
 from llava_cli.engine.types import Generation
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message, Turn, raw, written
+from llava_cli.preface import Summary
 from llava_cli.request import WRAPPED_AGAIN, FrameChoice, Request
 from llava_cli.session import open_family
 from llava_cli.texts import path_entry
@@ -163,3 +165,37 @@ def test_options_about_a_prompt_that_is_made_here_are_known():
     asked = Request("{{ Why? }}", template="{{ x }}", fit=True, prompt_ids=True)
     assert asked.about_prompt == ("--template", "--prompt-ids", "--fit")
     assert Request("<video>", raw=True).about_prompt == ("--raw",)
+
+
+CUES = (Cue(0.0, 1.5, "Hello"), Cue(2.0, 3.0, "Bye"))
+
+
+def text_of(request: Request) -> str:
+    return request.conversation([STILL] if request.media else []).turns[-1].parts[-1]
+
+
+def test_subtitles_stand_before_the_question_and_are_no_part_of_it():
+    request = Request("Why?", ("a.png",), context=CUES)
+    assert text_of(request) == (
+        "These are the subtitles of what is shown:\n[0:00.000 - 0:01.500] Hello\n[0:02.000 - 0:03.000] Bye\n\nWhy?"
+    )
+    asked = request.asked()
+    assert (asked["question"], asked["context"][0]) == ("Why?", {"start": 0.0, "end": 1.5, "text": "Hello"})
+    assert text_of(replace(request, context=())) == "Why?"
+
+
+def test_a_prompt_that_is_whole_takes_no_subtitles():
+    with pytest.raises(UsageError, match="subtitles stand before a question"):
+        Request("USER: Why?", raw=True, context=CUES)
+
+
+def test_a_summary_gets_shorter_until_there_is_nothing_to_leave_out():
+    long = tuple(replace(cue, text="word " * 20) for cue in CUES)
+    request = Request("Why?", summary=Summary("a.mp4", long, ("x", "y")))
+    error = UsageError("too long")
+    shorter = request.shorter(error)
+    assert (shorter.summary.words, shorter.notes) == (10, ("the summary is of the first 10 words of each part",))
+    assert text_of(shorter).count("word") == 20
+    assert shorter.asked()["summary"] == {"path": "a.mp4", "windows": ["x", "y"], "words": 10, "each": 1}
+    with pytest.raises(UsageError, match="too long"):
+        shorter.shorter(error)

@@ -20,6 +20,7 @@ from llava_cli.cli.endpoint_options import EndpointOptions
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
+from llava_cli.cli.recording import check_file
 from llava_cli.cli.score_options import ScoreOptions
 from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.media.sampling import clock
@@ -204,6 +205,8 @@ def answer_all(
     )  # fmt: skip
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
+    if wanted.form is not None:
+        check_file(outputs.ledger, append=False)  # a ledger is not to be lost to a text
     with (
         console(quiet) as out,
         Session(**settings, workers=batching.workers or default_workers(), progress=out.progress) as session,

@@ -7,7 +7,6 @@ whatever the file's frame rate does. Imported where scenes are looked for only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -27,14 +26,10 @@ WIDTH = 256
 """Pixels; what is compared is an average over the picture, for which small ones do."""
 _RATE = 1000.0
 """The detector counts frames; what it takes their rate for does not matter."""
-EACH = 500
-"""Frames after which progress is told."""
 
 
-def cuts(source: Source, threads: int | None = None) -> Iterator[int | tuple[float, ...]]:
-    """Find the times at which scenes begin, but for the first: seconds from the start of the video, rising.
-
-    Yields the number of frames that have been looked at now and then, and the times last.
+def cuts(source: Source, threads: int | None = None) -> tuple[float, ...]:
+    """The times at which scenes begin, but for the first: seconds from the start of the video, rising.
 
     Raises:
         MediaError: the video cannot be decoded, or has more frames than may be; also what PyAV raises.
@@ -47,10 +42,8 @@ def cuts(source: Source, threads: int | None = None) -> Iterator[int | tuple[flo
             stamps.append(frame.pts)
             when = FrameTimecode(index, _RATE)
             found |= {cut.frame_num for cut in detector.process_frame(when, _small(frame, reformatter))}
-            if len(stamps) % EACH == 0:
-                yield len(stamps)
         timeline = decoded_timeline(stamps, reader) if stamps else None
-    yield () if timeline is None else tuple(timeline.times[index] for index in sorted(found) if index)
+    return () if timeline is None else tuple(timeline.times[index] for index in sorted(found) if index)
 
 
 def _small(frame: VideoFrame, reformatter: VideoReformatter) -> np.ndarray:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, lines, read_csv, read_jsonl
+from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, job_of, lines, read_csv, read_jsonl
 from llava_cli.errors import InputError
 from llava_cli.media.named import Excerpt
+from llava_cli.media.windows import Division
 from llava_cli.models.messages import MediaPath, Message
 from llava_cli.request import FrameChoice, Request
 
@@ -247,3 +248,17 @@ def peak(count: int) -> int:
 def test_a_long_list_takes_no_more_memory_than_a_short_one():
     peak(1_000)
     assert peak(50_000) < peak(1_000) + 50_000
+
+
+def test_a_job_says_how_its_video_is_divided_and_names_its_subtitles():
+    job = job_of({"media": "a.mp4", "question": "Why?", "every": "30s", "overlap": 2, "subtitles": "a.srt"})
+    assert (job.division, job.subtitles, job.extra) == (Division(30.0, 2.0), "a.srt", {})
+    assert job_of({"media": "a.mp4", "question": "Why?"}).division is None
+    for wrong in ({"every": "soon"}, {"subtitles": 7}, {"every": 3, "scenes": True}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            job_of({"media": "a.mp4", "question": "Why?", **wrong})
+
+
+def test_cells_of_csv_say_it_too():
+    (job,) = read_csv(io.BytesIO(b"media,question,scenes,max_window\na.mp4,Why?,TRUE,1m\n"), "x")
+    assert job.division == Division(scenes=True, max_window=60.0)

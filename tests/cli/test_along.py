@@ -140,6 +140,14 @@ def test_formats_go_to_standard_output_too(llava, clip):
     assert llava(*run, "--format", "srt", "--json").code == 2
 
 
+def test_no_ledger_is_lost_to_a_text(llava, clip):
+    run = ("caption", clip, *DEMO, "--every", "3s", "-o", "out.jsonl")
+    assert llava(*run).code == 0
+    before = Path("out.jsonl").read_bytes()
+    assert llava(*run, "--format", "srt").code == 6
+    assert Path("out.jsonl").read_bytes() == before
+
+
 def test_chapters_ask_each_window_for_a_title(llava, clip):
     result = llava("caption", clip, *DEMO, "--every", "3s", "-o", "out.jsonl", "--sidecar", "ffmetadata")
     assert "6 done" in result.err

@@ -111,13 +111,16 @@ def test_starts(rendered: Rendered, tmp_path: Path) -> None:
 
 @promise(
     "No frame is given twice; a file with fewer frames than were asked for gives each of its frames once, "
-    "with a warning."
+    "with a warning; a range in which no frame begins gives the one on screen."
 )
 @pytest.mark.parametrize("name", ["one_frame", "rotated_90", "vfr", "annex_b"])
 def test_repeats(rendered: Rendered, name: str) -> None:
     clip = load(rendered(name), 100)
     assert list(clip.indices) == list(range(SPECS[name].frames))
     assert any("frames asked for" in warning for warning in clip.info.warnings)
+    on_screen = load_media(rendered(name), View((48, 48), "full", Sampling(start=0.01, end=0.02)))
+    assert on_screen.indices == (0,)
+    assert any("the one on screen is shown" in warning for warning in on_screen.info.warnings)
 
 
 @promise("The number of threads changes no byte.")

@@ -9,8 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from llava_cli.media.limits import Limits
+from llava_cli.errors import InputError
 from llava_cli.media.scenes import cuts
 from llava_cli.media.source import Source
 from llava_cli.media.worker.parent import Worker
@@ -60,8 +61,7 @@ SHAPES = {
 def test_cuts_are_found_at_their_times_and_nowhere_else(shape: str, tmp_path: Path) -> None:
     stamps, more = SHAPES[shape]
     true = write(tmp_path / "clip.mkv", stamps, **more)
-    *_, found = cuts(Source(str(tmp_path / "clip.mkv"), "clip.mkv"), 2)
-    assert found == pytest.approx(true, abs=0.0015)
+    assert cuts(Source(str(tmp_path / "clip.mkv"), "clip.mkv"), 2) == pytest.approx(true, abs=0.0015)
 
 
 def test_a_process_finds_them_confined_and_tells_the_duration(tmp_path: Path) -> None:
@@ -73,17 +73,15 @@ def test_a_process_finds_them_confined_and_tells_the_duration(tmp_path: Path) ->
     assert survey.duration == pytest.approx(FRAMES / 25)
 
 
-def test_looking_for_scenes_may_take_longer_than_a_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time counts from the last sign of life: three of them come, each after a second."""
-    from llava_cli.media.worker import parent
+def test_what_cannot_be_decoded_has_no_scenes_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x20ftypisom" + b"\0" * 2000)
+    with Worker(scenes=True) as worker, pytest.raises(InputError, match=r"clip\.mp4: is no video or image"):
+        worker.survey(str(tmp_path / "clip.mp4"), scenes=True)
 
-    patch = (
-        "import time, llava_cli.media.scenes as s\n"
-        "def slow(source, threads=None):\n for n in range(3):\n  time.sleep(1); yield n\n yield (1.0,)\n"
-        "s.cuts = slow; "
-    )
-    before, after = parent.SCENES.split("from llava_cli.media.worker.child")
-    monkeypatch.setattr(parent, "SCENES", f"{before}\n{patch}\nfrom llava_cli.media.worker.child{after}")
-    write(tmp_path / "clip.mp4", EVEN)
-    with Worker(Limits(timeout=2.5), scenes=True) as worker:
-        assert worker.survey(str(tmp_path / "clip.mp4"), scenes=True).cuts == (1.0,)
+
+def test_an_animation_is_one_scene(tmp_path: Path) -> None:
+    first, *rest = (Image.fromarray(picture(index)) for index in (0, 20, 45))
+    first.save(tmp_path / "clip.gif", save_all=True, append_images=rest, duration=100)
+    with Worker(scenes=True) as worker:
+        survey = worker.survey(str(tmp_path / "clip.gif"), scenes=True)
+    assert (survey.duration, survey.cuts) == (pytest.approx(0.3), ())

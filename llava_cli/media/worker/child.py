@@ -88,33 +88,29 @@ def _parts_of_pyav() -> list[str]:
     return sorted(names - {"av.__main__", "av.datasets"})
 
 
-def _outcome(line: bytes, descriptor: int, last: LastVideo) -> Iterator[bytes | memoryview]:
+def _outcome(line: bytes, descriptor: int, last: LastVideo) -> tuple[bytes | memoryview, ...]:
     try:
         request = Request.parse(line)
         _bound_time(request)
         with _opened(request, descriptor) as source:
             if request.view is None:
-                yield from _cuts(request, source)
-                return
+                return (dump_cuts(_cuts(source, request.threads)),)
             if not request.view.sampling.is_part:
                 last.close()
-            yield from dump_media(load_media(source, request.view, threads=request.threads, last=last))
+            return dump_media(load_media(source, request.view, threads=request.threads, last=last))
     except LlavaError as error:
         last.close()
-        yield dump_error(error, str(error))
+        return (dump_error(error, str(error)),)
     except Exception as error:
         last.close()
-        yield dump_error(error, traceback.format_exc())
+        return (dump_error(error, traceback.format_exc()),)
 
 
-def _cuts(request: Request, source: Source) -> Iterator[bytes]:
-    """Where scenes begin; while it takes time, signs of life."""
+def _cuts(source: Source, threads: int | None) -> tuple[float, ...]:
     from llava_cli.media.scenes import cuts
 
     with reported(source), explained():
-        for found in cuts(source, request.threads):
-            _bound_time(request)
-            yield dump_cuts(found)
+        return cuts(source, threads)
 
 
 @contextmanager

@@ -111,8 +111,6 @@ class Worker:
     def survey(self, media: Name | Source, scenes: bool = False) -> Survey:
         """How long a video is; and where its scenes begin, which takes a decode of all of it.
 
-        For that, `limits.timeout` is how long a part of it may take.
-
         Raises:
             InputError, NotStarted, DecoderBug: as `load` does.
         """
@@ -138,7 +136,7 @@ class Worker:
         try:
             with self._lent(source, request) as descriptor:
                 process.send(request, descriptor)
-            outcome = read_outcome(_watched(process, self.limits.timeout, memory, renewed=view is None))
+            outcome = read_outcome(_watched(process, self.limits.timeout, memory))
         except TimeoutError as error:
             self._stop()
             raise TimedOut(
@@ -249,12 +247,9 @@ class Worker:
             fetcher.end()
 
 
-def _watched(process: Process, seconds: float, memory: float = math.inf, renewed: bool = False) -> io.BufferedReader:
-    """What a process says, for so many seconds, and as long as it takes no more than so many bytes.
-
-    Where the time is `renewed`, it counts from what the process has said last.
-    """
-    return io.BufferedReader(_Watched(process, seconds, memory, renewed))
+def _watched(process: Process, seconds: float, memory: float = math.inf) -> io.BufferedReader:
+    """What a process says, for so many seconds, and as long as it takes no more than so many bytes."""
+    return io.BufferedReader(_Watched(process, seconds, memory))
 
 
 class _Watched(io.RawIOBase):
@@ -264,13 +259,12 @@ class _Watched(io.RawIOBase):
     and goes on without the frame.
     """
 
-    def __init__(self, process: Process, seconds: float, memory: float, renewed: bool) -> None:
+    def __init__(self, process: Process, seconds: float, memory: float) -> None:
         self._process = process
         self._pipe = process.output
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._memory = memory
-        self._renewed = renewed
 
     def readable(self) -> bool:
         return True
@@ -283,8 +277,6 @@ class _Watched(io.RawIOBase):
                     raise TimeoutError(f"not within {counted(self._seconds, 'second')}")
                 if _memory_of(self._process.pid) > self._memory:
                     raise MemoryError
-        if self._renewed:
-            self._end = time.monotonic() + self._seconds
         return os.readv(self._pipe, [buffer])
 
 

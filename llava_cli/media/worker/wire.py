@@ -69,9 +69,9 @@ class Cuts:
     """Seconds from the start of the video, rising."""
 
 
-def dump_cuts(found: int | tuple[float, ...]) -> bytes:
-    """The line that says where scenes begin; or how many frames have been looked at, while it is not known."""
-    return json.dumps({"walked" if isinstance(found, int) else "cuts": found}).encode() + b"\n"
+def dump_cuts(times: tuple[float, ...]) -> bytes:
+    """The line that says when scenes begin."""
+    return json.dumps({"cuts": times}).encode() + b"\n"
 
 
 def dump_media(media: Media) -> tuple[bytes, memoryview]:
@@ -104,8 +104,10 @@ def read_outcome(stream: BufferedIOBase) -> Media | Cuts | Exception:
         EOFError: the stream ends too soon.
         ValueError, KeyError, TypeError: what it says makes no sense.
     """
-    while "walked" in (known := _read_line(stream)):
-        pass
+    line = stream.readline(LONGEST)
+    if not line:
+        raise EOFError
+    known = json.loads(line)
     if "cuts" in known:
         return Cuts(tuple(map(float, known["cuts"])))
     if "error" in known:
@@ -120,13 +122,6 @@ def read_outcome(stream: BufferedIOBase) -> Media | Cuts | Exception:
     sampling = Sampling(**known["sampling"])
     indices, times = tuple(known["indices"]), tuple(known["times"])
     return Clip(pixels, indices, times, info, sampling, known["pixels"], known["positions"], known["fit"])
-
-
-def _read_line(stream: BufferedIOBase) -> dict[str, Any]:
-    line = stream.readline(LONGEST)
-    if not line:
-        raise EOFError
-    return dict(json.loads(line))
 
 
 def _read_pixels(shape: list[int], stream: BufferedIOBase) -> np.ndarray:
