@@ -12,6 +12,7 @@ from llava_cli.batch.jobs import Job, items_of
 from llava_cli.batch.task import Failure
 from llava_cli.chat import Chat
 from llava_cli.engine.device_map import parse_device_map
+from llava_cli.engine.shape import read_constraint
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Policy, Sampling, Still, View
@@ -50,6 +51,13 @@ class Options(TypedDict, total=False):
     """The question is the whole prompt, with `<video>` and `<image>` where the media go: no chat template."""
     template: str | os.PathLike[str] | None
     """A chat template (Jinja) in the place of the checkpoint's: its text, or a file that holds it."""
+    schema: str | os.PathLike[str] | Mapping[str, Any] | None
+    """A JSON schema that the answer fits, as an object, its text, in short ("people int, dog bool, colours [str]"), or a
+    file that holds one; `Answer.parsed` is what the answer says then."""
+    regex: str | None
+    """A regular expression that the whole answer fits."""
+    grammar: str | os.PathLike[str] | None
+    """A grammar (Lark) that the answer fits: its text, or a file that holds it."""
     prompt_ids: bool
     """Have `Answer.record()` hold the prompt and the token ids of prompt and answer."""
     max_new_tokens: int
@@ -158,6 +166,7 @@ class Model:
             InputError: a file cannot be read.
             UsageError, OutOfMemory: it does not fit into the context or the memory.
             ModelError: the checkpoint cannot be loaded.
+            LlavaError: the answer was cut off before it had the shape that it was to have (its `code` is "cut").
         """
         return self._session.ask(make_request(question, media, **options))
 
@@ -220,6 +229,9 @@ def make_request(
     system: str | None = None,
     raw: bool = False,
     template: str | os.PathLike[str] | None = None,
+    schema: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    regex: str | None = None,
+    grammar: str | os.PathLike[str] | None = None,
     prompt_ids: bool = False,
     max_new_tokens: int = 256,
     temperature: float | None = None,
@@ -243,6 +255,7 @@ def make_request(
         raw=raw,
         template=None if template is None else read_template(template),
         prompt_ids=prompt_ids,
+        constraint=read_constraint(schema, regex, grammar),
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
-from llava_cli.engine.types import Generation
+from llava_cli.engine.types import Constraint, Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Sampling, View
 from llava_cli.models import messages
@@ -59,7 +59,9 @@ def _as_json(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-_TOLD_OTHERWISE = ("question", "media", "history", "system", "template", "prompt_ids", "generation", "notes")
+_TOLD_OTHERWISE = (
+    "question", "media", "history", "system", "template", "prompt_ids", "generation", "notes", "constraint",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Request:
     """A chat template (Jinja) in the place of the checkpoint's."""
     prompt_ids: bool = False
     """Have the record hold the prompt and all token ids."""
+    constraint: Constraint | None = None
+    """The shape that the answer is to have."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(messages.without_userinfo, self.media)))
@@ -133,7 +137,8 @@ class Request:
     ) -> dict[str, Any]:
         """All that is asked, as JSON, but for the names of the question's media.
 
-        Records, their ids and the keys of work are made of this: a new field is in all of them by itself.
+        Records, their ids and the keys of work are made of this: a new field is in all of them by itself. A shape is
+        in it only where there is one.
 
         Args:
             media: those of the question, where they are known.
@@ -148,6 +153,7 @@ class Request:
             "template_sha256": None if template is None else hashlib.sha256(template.encode()).hexdigest(),
             **{key: _as_json(value) for key, value in rest.items()},
             "generation": _generation(self.generation),
+            **({} if self.constraint is None else self.constraint.asked),
         }
 
     def text(self, media: Sequence[Media] = ()) -> str:

@@ -33,7 +33,7 @@ TESTED_ELSEWHERE = {
 LAYERS = (
     ("llava_cli",),
     ("errors", "machine", "wrap", "demo", "words", "progress"),
-    ("texts", "status", "stdin"),
+    ("texts", "status", "stdin", "extras"),
     ("atomic", "bugs", "config", "hub"),
     ("media",),
     ("models",),
@@ -52,6 +52,7 @@ LIBRARIES = {
     "transformers": {"engine", "models", "bench", "demo.training"},
     "typer": {"cli"},
     "rich": {"status"},
+    "llguidance": {"engine"},
 }
 """Who may import what."""
 

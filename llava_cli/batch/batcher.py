@@ -70,7 +70,8 @@ class Batcher:
         if isinstance(result, list):
             for task, completion in zip(batch, result, strict=True):
                 job = task.item if isinstance(task.item, Job) else None
-                yield task, Answer(task.ready, completion, self._session.engine.info, job), len(batch)
+                answer = Answer(task.ready, completion, self._session.engine.info, job)
+                yield task, answer.misfit or answer, len(batch)
         elif len(batch) == 1:
             yield batch[0], result, 1
         else:

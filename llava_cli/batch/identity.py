@@ -128,7 +128,7 @@ def work_key(settings: Mapping[str, Any], view: View, request: Request, contents
     known = [settings, _seen(view), list(contents), DESCRIBE if question is None else question, request.system]
     held = dict(zip(request.names, contents, strict=False))
     asked = request.asked(named=lambda path: {"content": held[path]})
-    more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID[key]}
+    more = {key: value for key, value in asked.items() if key not in _KEYED and value != _UNSAID.get(key)}
     if any(medium.excerpt != WHOLE for medium in request.shown):
         more["excerpts"] = [medium.excerpt.said for medium in request.shown]
     return _digest([*known, more] if more else known)

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from llava_cli.bugs import as_failure
+from llava_cli.engine.shape import read_constraint
+from llava_cli.engine.types import SHAPES, Constraint
 from llava_cli.errors import InputError, LlavaError, UsageError
+from llava_cli.extras import NotInstalled
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
 from llava_cli.models.messages import (
     MediaPath,
@@ -31,7 +34,7 @@ LONGEST_LINE = 16 << 20
 """Bytes; what is longer is no job, and is not kept in memory."""
 
 _EXCERPT_KEYS = ("start", "end", "frames")
-_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw")
+_KEYS = ("id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw", *SHAPES)
 
 _TRUTHS = {"true": True, "false": False}
 """What CSV's cells say."""
@@ -61,6 +64,8 @@ class Job:
     """What was said before the question."""
     raw: bool | None = None
     """The question is the whole prompt."""
+    constraint: Constraint | None = None
+    """The shape that the answer is to have."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(without_userinfo, self.media)))
@@ -99,6 +104,7 @@ class Job:
             raw=raw,
             template=template,
             choice=replace(defaults.choice, **own),
+            constraint=self.constraint or defaults.constraint,
         )
 
 
@@ -186,8 +192,14 @@ def lines(stream: BinaryIO, separator: bytes = b"\n") -> Iterator[bytes]:
 
 
 def _unusable(number: int, text: str, name: str, error: Exception, content: object = None) -> Unusable:
-    """A line that is no job, whatever is wrong with it; of its content the id is kept, if that is one."""
+    """A line that is no job, whatever is wrong with it; of its content the id is kept, if that is one.
+
+    Raises:
+        NotInstalled: it wants what only an extra brings.
+    """
     id = content.get("id") if isinstance(content, Mapping) else None
+    if isinstance(error, NotInstalled):
+        raise error  # which is no line's fault
     known = id if id is not None and is_a(id, str, int) and is_text(id) else None
     failure = InputError(f"{name}, line {number}: {as_failure(error)}", code="job")
     return Unusable(number, text[:2000], failure, known)
@@ -246,7 +258,22 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         extra={key: value for key, value in content.items() if key not in _KEYS},
         messages=messages,
         raw=raw,
+        constraint=_constraint(content),
     )
+
+
+def _constraint(content: Mapping[str, Any]) -> Constraint | None:
+    """The shape of the answer. A list may be anyone's: no text in it is the name of a file."""
+    given = {kind: content.get(kind) for kind in SHAPES}
+    for kind, value in given.items():
+        if not isinstance(value, str | Mapping | None if kind == "schema" else str | None):
+            raise InputError(f"{kind} must be a text{' or an object' if kind == 'schema' else ''}")
+    try:
+        return read_constraint(**given, files=False)
+    except NotInstalled:
+        raise
+    except UsageError as error:
+        raise InputError(str(error)) from error
 
 
 def _question(

@@ -11,7 +11,7 @@ from typing import Any
 from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
-from llava_cli.engine.types import ModelInfo
+from llava_cli.engine.types import SHAPES, ModelInfo
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Media
 from llava_cli.models.messages import shortest
@@ -22,6 +22,7 @@ from llava_cli.texts import path_entry
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "answer", "finish_reason", "model", "media", "usage", "timing"}
     | {"warnings", "versions", "error", "batch_size", "job", "same_as", "prompt_text", "prompt_ids", "answer_ids"}
+    | {"parsed", *SHAPES}
     | Request().asked().keys()
 )
 """What records hold; a list's own keys of these names are carried under `job`."""
@@ -154,6 +155,6 @@ class Failure:
 
 def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
     """The record of a failure in the place of that of an answer, with all else that it tells."""
-    of_answers = {"answer", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
+    of_answers = {"answer", "parsed", "finish_reason", "usage", "timing", "warnings", "batch_size", "same_as"}
     known = {key: value for key, value in record.items() if key not in of_answers}
     return known | {"status": "error", "error": error_entry(error)}

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from llava_cli.engine import watching
+from llava_cli.engine.masks import Masks
 from llava_cli.engine.static import StaticDecoder, Step
 from llava_cli.engine.types import Generation
 from llava_cli.progress import Progress, no_progress, stage
@@ -49,14 +50,16 @@ def next_tokens(
     decoder: StaticDecoder | None = None,
     keep: bool = False,
     progress: Progress = no_progress,
+    masks: Masks | None = None,
 ) -> Iterator[dict[int, int]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
 
-    An answer ends with a stop token or with its last allowed one.
+    An answer ends with a stop token, with its last allowed one, or where its shape has it complete.
 
     Raises:
         Senseless: the model prefers no token to others.
+        Misshapen: an answer cannot go on in its shape.
 
     Args:
         embeddings: of each prompt [tokens, hidden size].
@@ -64,6 +67,7 @@ def next_tokens(
         decoder: recorded steps, where the machine has them.
         keep: have the cache hold all tokens but the last in the end, for what follows.
         progress: told how far the prefill is, and then the answer.
+        masks: which tokens are possible, where answers are to have shapes.
     """
     cache = DynamicCache(config=model.config.get_text_config()) if cache is None else cache
     known = cache.get_seq_length()
@@ -89,14 +93,19 @@ def next_tokens(
         for step in range(1, most + 1):
             logits = logits.float()
             usable = _usable(logits)
+            if masks is not None:
+                logits = masks(logits, rows)
             chosen = choose(logits.where(usable[:, None], 0))
             numbers, fine = torch.stack([chosen, usable.long()]).tolist()  # one wait for the device, not two
             if not all(fine):
                 raise Senseless
             tokens = dict(zip(rows, numbers, strict=True))
+            if masks is not None:
+                masks.take({row: tokens[row] for row in running})
             told(step)
             yield {row: tokens[row] for row in sorted(running)}
-            running = {row for row in running if tokens[row] not in stop_ids}
+            complete = set() if masks is None else masks.complete
+            running = {row for row in running if tokens[row] not in stop_ids and row not in complete}
             if step == most or not running:
                 return
             # A sampled answer must not depend on when others end.

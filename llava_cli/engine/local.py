@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Literal
+from functools import cached_property
 
 import torch
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from llava_cli.engine import generate, watching
+from llava_cli.engine.constrain import Vocabulary
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.kv_cache import KVCache, shared_length
+from llava_cli.engine.masks import Masks
 from llava_cli.engine.memory import out_of_memory_as
 from llava_cli.engine.static import StaticDecoder
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, Timing
+from llava_cli.engine.types import Completion, FinishReason, Generation, ModelInfo, Query, Timing
 from llava_cli.errors import ModelError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt, turn_ends
@@ -69,12 +71,15 @@ class LocalEngine:
             ids: list[list[int]] = [[] for _ in prompts]
             states = self._shared_states(prompts, embeddings)
             stop_ids = self._stop_ids_of(batch)
-            for tokens in self._next_tokens(embeddings, generation, stop_ids, states):
+            masks = self._masks(batch, stop_ids)
+            for tokens in self._next_tokens(embeddings, generation, stop_ids, states, masks=masks):
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
                 for row, token in tokens.items():
                     ids[row].append(token)
-        return [self._completion(*answer, stop_ids, timing) for answer in zip(prompts, ids, strict=True)]
+        return [
+            self._completion(prompt, ids[row], stop_ids, timing, _end(masks, row)) for row, prompt in enumerate(prompts)
+        ]
 
     @torch.inference_mode()
     def stream(
@@ -89,9 +94,10 @@ class LocalEngine:
             cached = 0 if states is None else states.get_seq_length()
             ids: list[int] = []
             text = generate.TextStream(self._tokenizer)
-            ended: Literal["length", "interrupted"] = "length"
+            interrupted = False
             stop_ids = self._stop_ids_of([query])
-            for tokens in self._next_tokens(embeddings, query.generation, stop_ids, states, keep=cache is not None):
+            masks = self._masks([query], stop_ids)
+            for tokens in self._next_tokens(embeddings, query.generation, stop_ids, states, cache is not None, masks):
                 token = tokens[0]
                 timing.generate_s = time.perf_counter() - started
                 timing.first_token_s = timing.first_token_s or timing.generate_s
@@ -99,17 +105,27 @@ class LocalEngine:
                 if token not in stop_ids:
                     yield text.put(token)
                 if stop is not None and stop():
-                    ended = "interrupted"
+                    interrupted = True
                     break
             yield text.end()
         if cache is not None:
             cache.keep(prompt, ids, states)
+        ended = "interrupted" if interrupted else _end(masks, 0)
         return self._completion(prompt, ids, stop_ids, timing, ended, cached)
 
     def _stop_ids_of(self, batch: Sequence[Query]) -> frozenset[int]:
         """What ends the answers: the user's own template may end an assistant's turn in a way of its own."""
         templates = {query.conversation.template for query in batch} - {None}
         return self._stop_ids.union(*(turn_ends(self._tokenizer, str(template)) for template in templates))
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._tokenizer, self.info.checkpoint)
+
+    def _masks(self, batch: Sequence[Query], stop_ids: frozenset[int]) -> Masks | None:
+        """What may follow in these answers; None where all are free."""
+        constraints = [query.constraint for query in batch]
+        return Masks(self._vocabulary, constraints, stop_ids) if any(constraints) else None
 
     def _next_tokens(
         self,
@@ -118,15 +134,17 @@ class LocalEngine:
         stop_ids: frozenset[int],
         states: Cache | None,
         keep: bool = False,
+        masks: Masks | None = None,
     ) -> Iterator[dict[int, int]]:
         """As `generate.next_tokens`.
 
         Raises:
             ModelError: nothing can be made of what the model says.
+            Misshapen: an answer cannot go on in its shape.
         """
         try:
             yield from generate.next_tokens(
-                self._model, embeddings, generation, stop_ids, states, self._decoder, keep, self._progress
+                self._model, embeddings, generation, stop_ids, states, self._decoder, keep, self._progress, masks
             )
         except generate.Senseless as error:
             dtype = self.info.dtype
@@ -200,7 +218,7 @@ class LocalEngine:
         ids: list[int],
         stop_ids: frozenset[int],
         timing: Timing,
-        ended: Literal["length", "interrupted"] = "length",
+        ended: FinishReason,
         cached_tokens: int = 0,
     ) -> Completion:
         stopped = bool(ids) and ids[-1] in stop_ids
@@ -216,3 +234,8 @@ class LocalEngine:
             cached_tokens=cached_tokens,
             ids=tuple(ids),
         )
+
+
+def _end(masks: Masks | None, row: int) -> FinishReason:
+    """How an answer ended that no stop token did: its shape may leave nothing more to be said."""
+    return "stop" if masks is not None and row in masks.complete else "length"

@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from llava_cli.engine.device_map import AUTO, DeviceMap
 from llava_cli.errors import UsageError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 Quantization = Literal["4bit", "8bit"]
+FinishReason = Literal["stop", "length", "interrupted"]
+Shape = Literal["schema", "regex", "grammar"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,20 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """The shape that an answer is to have, found to be in order; see `shape.read_constraint`."""
+
+    kind: Shape
+    text: str
+    """A JSON schema, its keys in the order in which answers have them; a regular expression; or a grammar (Lark)."""
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The same as keys of a record, or of a job."""
+        return {self.kind: self.text}
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What answers: a record's `model`."""
 
@@ -127,6 +144,8 @@ class Query:
     generation: Generation = field(default_factory=Generation)
     prompt: Prompt | None = None
     """Its tokens, where they are known already; an engine that needs them makes them otherwise."""
+    constraint: Constraint | None = None
+    """The shape that the answer is to have."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +153,7 @@ class Completion:
     """What an engine says to a query, and what the model was shown for it."""
 
     text: str
-    finish_reason: Literal["stop", "length", "interrupted"]
+    finish_reason: FinishReason
     media: tuple[Media, ...]
     """In the order in which the prompt shows them."""
     visual_tokens: tuple[int, ...]
