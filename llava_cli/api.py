@@ -52,8 +52,8 @@ class Options(TypedDict, total=False):
     template: str | os.PathLike[str] | None
     """A chat template (Jinja) in the place of the checkpoint's: its text, or a file that holds it."""
     schema: str | os.PathLike[str] | Mapping[str, Any] | None
-    """A JSON schema that the answer fits, as an object, its text, in short ("people int, dog bool, colours [str]"), or a
-    file that holds one; `Answer.parsed` is what the answer says then."""
+    """A JSON schema that the answer fits: an object, its text, in short ("people int, dog bool, colours [str]"), or a
+    file that holds one. `Answer.parsed` is what the answer says then."""
     regex: str | None
     """A regular expression that the whole answer fits."""
     grammar: str | os.PathLike[str] | None

@@ -21,6 +21,7 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.mistakes import check_order, names_a_file
 from llava_cli.cli.questions import read_questions
 from llava_cli.cli.recording import check_file, keep
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
 from llava_cli.output import Output, console
@@ -88,6 +89,7 @@ def ask(
     model: options.ModelOptions,
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     dry_run: options.DryRun = False,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
@@ -114,7 +116,7 @@ def ask(
     notes = (BY_SHAPE,) if known["dummy"] and not model.dummy else ()
     shared = Request(
         media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        notes=notes, **generation.wording(),
+        notes=notes, constraint=shape.constraint(), **generation.wording(),
     )  # fmt: skip
     requests = [replace(shared, question=question) for question in questions]
     settings = known | device.session() | {"limits": limits.for_media()}
@@ -127,7 +129,7 @@ def ask(
     ):
         check_file(output, append)
         check_sheet(sheet)
-        streamed = out.answers_to_terminal and not (json or output or dry_run)
+        streamed = out.answers_to_terminal and not (json or output or dry_run or shared.constraint)
         cache = KVCache() if len(requests) > 1 else None
         for request in requests:
             with request.known_to_failures(), _behind(records):

@@ -17,6 +17,7 @@ from llava_cli.cli import batch_options, options, values
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.output import Output, console
 from llava_cli.record import to_json
@@ -46,8 +47,8 @@ Jobs = Annotated[
     typer.Argument(
         metavar="JOBS",
         help="JSON Lines or CSV with media (a path or a list of paths) and question, or with messages (a conversation, "
-        "see llava-record(5)), and perhaps id, system, raw, start, end, frames; anything else is copied to the record. "
-        "'-' is standard input.",
+        "see llava-record(5)), and perhaps id, system, raw, start, end, frames, schema, regex, grammar; anything else "
+        "is copied to the record. '-' is standard input.",
     ),
 ]
 Prompt = Annotated[
@@ -76,6 +77,7 @@ def batch(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
@@ -96,7 +98,7 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    answer_all(listed, model, frames, generation, device, batching, limits, outputs, quiet)
+    answer_all(listed, model, frames, generation, shape, device, batching, limits, outputs, quiet)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def answer_all(
     model: options.ModelOptions,
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions,
@@ -143,8 +146,9 @@ def answer_all(
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
     defaults = Request(
-        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
-    )
+        choice=frames.choice(), fit=frames.fit, generation=generation.generation(), constraint=shape.constraint(),
+        **generation.wording(),
+    )  # fmt: skip
     for path in (outputs.ledger, outputs.csv, outputs.report):
         check_writable(path)
     with (

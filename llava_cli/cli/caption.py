@@ -14,6 +14,7 @@ from llava_cli.cli.batch import JobList, answer_all, is_regular, open_list
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.errors import UsageError
 from llava_cli.output import complain
 from llava_cli.stdin import stdin_is_terminal
@@ -78,6 +79,7 @@ def caption(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: options.GenerationOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     batching: batch_options.BatchOptions,
     limits: options.LimitOptions = batch_options.LIMITS,
@@ -104,7 +106,7 @@ def caption(
     if not (recursive or quiet):
         files.tell_of_deeper_ones()
     jobs = JobList(files.read, files_from is None or is_regular(files_from), selection)
-    answer_all(jobs, model, frames, generation, device, batching, limits, outputs, quiet, for_people=not json)
+    answer_all(jobs, model, frames, generation, shape, device, batching, limits, outputs, quiet, for_people=not json)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from llava_cli.cli.frames import save_sheet, summary
 from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.prompting import questions
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.cli.tables import table
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.output import Output, console
@@ -68,6 +69,7 @@ def chat(
     model: Annotated[options.ModelOptions, Without("dummy")],
     frames: options.FrameOptions,
     generation: Annotated[options.GenerationOptions, Without("raw", "prompt_ids")],
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
     json: Annotated[
@@ -90,7 +92,7 @@ def chat(
         raise UsageError("standard input is closed, and questions come from it; ask a single one with llava ask")
     request = Request(
         None, tuple(media or ()), choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        **generation.wording(),
+        constraint=shape.constraint(), **generation.wording(),
     )  # fmt: skip
     settings = model.session() | device.session() | {"limits": limits.for_media()}
     with (

@@ -22,6 +22,8 @@ _KEPT = 64
 """Shapes that are compiled once: of a list, all jobs have one, or one of a few."""
 _END = 256
 """The token behind the bytes, in the table that has one token for each."""
+_NOTHING_FITS = "NoExtension"
+"""What the library says where nothing can be added to a text that is not whole yet."""
 
 
 class Vocabulary:
@@ -61,13 +63,15 @@ def complaint(constraint: Constraint) -> str | None:
         NotInstalled: the extra is not.
     """
     need("llguidance", "schema")
-    if wrong := _invalid(_grammar(constraint)):
+    if wrong := _invalid(constraint):
         place = _place(json.loads(constraint.text), wrong) if constraint.kind == "schema" else ""
         return f"{place}{_told(wrong, constraint.kind)}"
     matcher = _matcher(_bytes(), constraint)
-    if not any(matcher.compute_bitmask()):
-        return _told(matcher.get_error(), constraint.kind) if matcher.is_error() else "no text fits it"
-    return None
+    matcher.compute_bitmask()
+    if not matcher.is_error():
+        return None
+    said = matcher.get_error()
+    return "no text fits it" if said.startswith(_NOTHING_FITS) else _told(said, constraint.kind)
 
 
 def fits(constraint: Constraint, text: str) -> bool:
@@ -87,9 +91,11 @@ def _fits_in_any_order(constraint: Constraint, text: str) -> bool:
     schema = json.loads(constraint.text)
     named = {key for _, part in _parts(schema) for key in part.get("properties", ())}
     try:
-        document = json.dumps(_sorted(json.loads(text), named), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        said = _sorted(json.loads(text), named)
+        document = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
         return False
+    document = document.replace("\x7f", r"\u007f")  # which need not be escaped, but is by those who follow schemas
     return _is_all(Constraint("schema", json.dumps(schema, ensure_ascii=False, sort_keys=True)), document)
 
 
@@ -129,10 +135,14 @@ def _grammar(constraint: Constraint, before: str = "") -> str:
     return json.dumps({"grammars": [{"lark_grammar": f'start: "{before}"? @shape'}, shape | {"name": "shape"}]})
 
 
-def _invalid(grammar: str) -> str:
+def _invalid(constraint: Constraint) -> str:
+    """What the library has to say against a shape; nothing where it is in order."""
     from llguidance import LLMatcher
 
-    return LLMatcher.validate_grammar(grammar)
+    try:
+        return LLMatcher.validate_grammar(_grammar(constraint))
+    except ValueError as error:  # of objects that are nested too deep
+        return str(error)
 
 
 @cache
@@ -159,7 +169,7 @@ def _place(schema: Mapping[str, Any], wrong: str) -> str:
     same = [
         (pointer.count("/"), "$ref" not in part, pointer)
         for pointer, part in _parts(schema)
-        if _invalid(_grammar(Constraint("schema", json.dumps(shared | part)))) == wrong
+        if _invalid(Constraint("schema", json.dumps({**shared, **part}))) == wrong
     ]
     pointer = max(same, default=(0, True, ""))[2]
     return f"at {pointer}: " if pointer else ""
@@ -183,7 +193,7 @@ def _told(wrong: str, kind: str) -> str:
     reason = re.search(r"^error: (.+)", wrong, re.MULTILINE)
     if reason:
         mark = re.search(r"^ {4}( *)\^", wrong, re.MULTILINE)
-        at = f"character {len(mark[1]) + 1}" if mark else "a regular expression"
-        return f"{place}{at}: {reason[1]}"
-    said = re.sub(r"^(?:at )?\d+\(\d+\): ", "", wrong).strip().partition("\n")[0]
+        at = f"character {len(mark[1]) + 1}{'' if kind == 'regex' else ' of a regular expression'}: " if mark else ""
+        return f"{place}{at}{reason[1]}"
+    said = re.sub(r"^(?:at )?\d+\(\d+\): ", "", wrong).strip().partition("\n")[0].partition("; following")[0]
     return place + re.sub(r"^Unimplemented keys: \[(.*)\]$", r"nothing here can enforce \1", said)

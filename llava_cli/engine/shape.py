@@ -11,8 +11,8 @@ from typing import Any
 
 from llava_cli.engine import constrain, short_schema
 from llava_cli.engine.types import SHAPES, Constraint, Shape
-from llava_cli.errors import ExitCode, LlavaError, UsageError
-from llava_cli.texts import check_text, read_text
+from llava_cli.errors import ExitCode, InputError, LlavaError, UsageError
+from llava_cli.texts import check_json, check_text, read_text
 from llava_cli.words import counted
 
 _MOST_BYTES = 1 << 20
@@ -43,7 +43,7 @@ def read_constraint(
         files: whether a text may be the name of a file.
 
     Raises:
-        UsageError: there is more than one, a file cannot be read, or what it says is no such thing; told with the place.
+        UsageError: there is more than one, a file cannot be read, or it says no such thing; told with the place.
         NotInstalled: the extra that follows shapes is not.
     """
     given = [kind for kind, value in zip(SHAPES, (schema, regex, grammar), strict=True) if value is not None]
@@ -54,7 +54,9 @@ def read_constraint(
     if grammar is not None:
         name, text = _content(grammar, "grammar", files)
         if name is None and ":" not in text:
-            raise UsageError(f"{_shown(text)}: {'no such file; and ' if files else ''}no grammar, which has rules: start: …")
+            raise UsageError(
+                f"{_shown(text)}: {'no such file; and ' if files else ''}no grammar, which has rules: start: …"
+            )
         return _checked("grammar", text, name or "the grammar")
     return None if regex is None else _checked("regex", regex, "the regular expression")
 
@@ -64,21 +66,23 @@ def _schema(given: str | os.PathLike[str] | Mapping[str, Any], files: bool) -> C
         name, schema = "the schema", given
     else:
         found, text = _content(given, "schema", files)
+        if not text.strip():
+            raise UsageError(f"{found or 'the schema'}: is empty")
         name = found or "the schema"
         if text.lstrip()[:1] in ("{", "["):
             schema = _parsed(name, text)
         elif found is None and not short_schema.is_short(text):
             missing = "no such file; and " if files else ""
-            raise UsageError(f"{_shown(text)}: {missing}no schema, such as {{\"type\": …}} or people int, dog bool")
+            raise UsageError(f'{_shown(text)}: {missing}no schema, such as {{"type": …}} or people int, dog bool')
         else:
             schema = _expanded(name, text)
     try:
-        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: is no JSON: {error}") from error
+        check_json("schema", schema)
+    except InputError as error:
+        raise UsageError(f"{name}: {error}") from error
     if not isinstance(schema, Mapping):
         raise UsageError(f"{name}: must be a JSON object")
-    return _checked("schema", text, name)
+    return _checked("schema", json.dumps(schema, ensure_ascii=False), name)
 
 
 def _parsed(name: str, text: str) -> Any:
