@@ -38,8 +38,8 @@ KEYS = [
     ("parsed", "the JSON that the answer is; only if status is ok and it has a schema"),
     (
         "finish_reason",
-        "stop: the model ended it, or what it was to fit left nothing more to say; length: --max-new-tokens ended it; of "
-        "an answer that was to fit something, length or interrupted stands in the record of the failure",
+        "stop: the model ended it, or what it was to fit left nothing more to say; length: --max-new-tokens ended it. "
+        "An answer that was to fit something is a failure then, whose record has this key, or interrupted",
     ),
     ("error.code", "what kind of failure: see below"),
     ("error.message", "text: the message on stderr"),

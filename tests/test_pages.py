@@ -20,6 +20,7 @@ from answers import MODEL, answered, completion
 from batch.stub import run
 
 from llava_cli.batch.jobs import items_of
+from llava_cli.engine.types import SHAPES, Constraint
 from llava_cli.errors import InputError
 from llava_cli.models.messages import Message
 from llava_cli.models.prompt import Prompt
@@ -97,7 +98,9 @@ def test_the_record_s_page_tells_every_key():
     done = completion(media=(), visual_tokens=(), ids=(5,))
     whole = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, prompt=prompt)
     told = {key for key, _ in (*KEYS, *LIST_KEYS)} - {"(others)"}
-    found = set().union(*map(keys, [answered(), error, whole, *listed])) | {
+    shapes = [answered(asked={"constraint": Constraint(kind, "x")}) for kind in SHAPES]
+    parsed = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, parsed={"parsed": 7})
+    found = set().union(*map(keys, [answered(), error, whole, parsed, *shapes, *listed])) | {
         "memory",
         "model.device_map",
         "model.worker",

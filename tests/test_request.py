@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import pytest
 from pictures import clip, still
 
-from llava_cli.engine.types import Generation
+from llava_cli.engine.types import Constraint, Generation
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message, Turn, raw, written
@@ -156,3 +156,8 @@ def test_all_that_is_asked_is_told_and_a_new_field_by_itself():
         tone: str = "plain"
 
     assert Later("Why?", tone="shrill").asked()["tone"] == "shrill"
+
+
+def test_a_shape_is_told_where_there_is_one():
+    shape = Constraint("schema", '{"type": "integer"}')
+    assert Request("Why?", constraint=shape).asked() == Request("Why?").asked() | {"schema": '{"type": "integer"}'}

@@ -77,9 +77,9 @@ def _schema(given: str | os.PathLike[str] | Mapping[str, Any], files: bool) -> C
         else:
             schema = _expanded(name, text)
     try:
-        check_json("schema", schema)
+        check_json(name, schema)
     except InputError as error:
-        raise UsageError(f"{name}: {error}") from error
+        raise UsageError(str(error)) from error
     if not isinstance(schema, Mapping):
         raise UsageError(f"{name}: must be a JSON object")
     return _checked("schema", json.dumps(schema, ensure_ascii=False), name)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from batch.stub import Engine, StubSession, clips, run
 
 from llava_cli.batch.jobs import Job
+from llava_cli.engine.shape import read_constraint
 from llava_cli.errors import OutOfMemory
 
 
@@ -108,3 +111,38 @@ def test_a_checkpoint_that_cannot_be_loaded_ends_the_run():
 
     with pytest.raises(OutOfMemory, match="does not fit"):
         run(clips(3), session=Unloadable())
+
+
+def test_answers_that_do_not_have_their_shapes_fail_alone():
+    """Those that were to have a schema's say what they say, for programs."""
+    shapes = [read_constraint(regex=r"\d+ frames: .*"), read_constraint("a int"), None]
+    items = [Job((f"{n}.mp4",), "Why?", constraint=shape) for n, shape in enumerate(shapes)]
+    done = run(items)
+    fitting, other, free = sorted(done.records, key=lambda record: record["media"][0]["path"])
+    assert (fitting["status"], fitting["regex"], fitting["answer"]) == ("ok", r"\d+ frames: .*", "4 frames: Why?")
+    assert (other["status"], other["error"]["code"]) == ("error", "shape")
+    assert (other["schema"], "answer" in other, "parsed" in other) == (shapes[1].text, False, False)
+    assert (free["status"], {"schema", "regex", "parsed"} & free.keys()) == ("ok", set())
+    assert [len(batch) for batch in done.engine.batches] == [3]
+    assert (done.tally.done, done.tally.failed) == (2, 1)
+
+
+def test_an_answer_that_is_cut_off_fails_with_how_it_ended():
+    class Cutting(Engine):
+        def answer(self, batch):
+            return [replace(answer, finish_reason="length") for answer in super().answer(batch)]
+
+    free, shaped = run([*clips(1), *clips(1, constraint=read_constraint(regex=".*"))], Cutting()).records
+    assert (free["status"], free["finish_reason"]) == ("ok", "length")
+    assert (shaped["status"], shaped["error"]["code"], shaped["finish_reason"]) == ("error", "cut", "length")
+
+
+def test_what_was_said_in_a_shape_is_said_of_copies_too():
+    class Saying(Engine):
+        def answer(self, batch):
+            return [replace(answer, text='{"a":7}') for answer in super().answer(batch)]
+
+    items = [Job(("a.mp4",), "Why?", id=number, constraint=read_constraint("a int")) for number in (1, 2)]
+    first, copy = run(items, Saying()).records
+    assert first["parsed"] == copy["parsed"] == {"a": 7}
+    assert copy["same_as"] == 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from llava_cli.batch.identity import (
 )
 from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.engine.device_map import parse_device_map
-from llava_cli.engine.types import Generation, LoadOptions
+from llava_cli.engine.types import Constraint, Generation, LoadOptions
 from llava_cli.errors import InputError
 from llava_cli.media.clip import Sampling, View
 from llava_cli.media.named import Excerpt
@@ -251,3 +252,15 @@ def test_ledgers_of_earlier_versions_are_understood(tmp_path, job, settings, wor
 def test_a_line_s_key_is_of_its_place_and_text():
     key = line_key(Unusable(7, "{", InputError("list, line 7: is not valid JSON")))
     assert key == "8a2d0ffbc1edf2efa2c047403d209f5190633093b9c7226e1a0244a227935ba3"
+
+
+def test_a_shape_is_other_work_and_so_is_another_order_of_its_keys():
+    """Work without one has the key that it always had."""
+    view, request = View((2, 2), "crop", Sampling("uniform", 4)), Request("Why?", ("a.mp4",))
+    shapes = [None, Constraint("regex", "a"), Constraint("grammar", "a")]
+    shapes += [
+        Constraint("schema", json.dumps({"properties": keys})) for keys in ({"a": {}, "b": {}}, {"b": {}, "a": {}})
+    ]
+    keys = [work_key({}, view, replace(request, constraint=shape), ["0"]) for shape in shapes]
+    assert len(set(keys)) == 5
+    assert keys[0] == "c46cb59fc8d88cc893e9e64df2e8299b8f1224a49c7d3fe7d028b2ba1d76ad4b"
