@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llava_cli.captions import Caption
+from llava_cli.engine import shape
 from llava_cli.engine.memory import MemoryPlan
 from llava_cli.engine.scores import ScoredChoice, ScoredToken
-from llava_cli.engine.types import Completion, Generation, ModelInfo, Query
+from llava_cli.engine.shape import Misshapen
+from llava_cli.engine.types import Completion, Constraint, Generation, ModelInfo, Query
 from llava_cli.loops import repeats_itself
 from llava_cli.media.clip import Media
 from llava_cli.record import answer_record, plan_record
@@ -100,6 +102,27 @@ class Answer:
         return self.completion.tokens
 
     @property
+    def parsed(self) -> Any:
+        """What an answer says that has a schema: objects, lists, texts, numbers; None where it has none."""
+        constraint = self._constraint
+        return None if constraint is None else shape.value_of(constraint, self.text)
+
+    @property
+    def misfit(self) -> Misshapen | None:
+        """What is wrong with an answer that was to have a shape: it must not be used."""
+        constraint, done = self._constraint, self.completion
+        if constraint is None:
+            return None
+        error = shape.misfit(constraint, done.text, done.finish_reason, done.completion_tokens)
+        if error is not None:
+            error.known = {"media": self.media}
+        return error
+
+    @property
+    def _constraint(self) -> Constraint | None:
+        return self.prepared.request.constraint
+
+    @property
     def prompt_text(self) -> str | None:
         """The prompt as it was put to the model, one placeholder for each medium; None where it is not known here."""
         prompt = self.prepared.query.prompt
@@ -154,9 +177,11 @@ class Answer:
         """The record with the id that a job has, or else with one that says what was asked."""
         done = self.prepared
         request = done.request
+        asked = request.asked(done.media)
         record = answer_record(
-            request.asked(done.media), done.media, self.completion, self.model, done.decode_s, self._notes, own_id,
+            asked, done.media, self.completion, self.model, done.decode_s, self._notes, own_id,
             done.query.prompt if request.prompt_ids else None,
+            {"parsed": self.parsed} if "schema" in asked else {},
         )  # fmt: skip
         if self.repeats:
             record["quality"] = REPETITION

@@ -14,6 +14,7 @@ from llava_cli.chat import Chat
 from llava_cli.engine.device_map import parse_device_map
 from llava_cli.engine.remote.endpoint import Endpoint, Send
 from llava_cli.engine.scores import Normalize
+from llava_cli.engine.shape import read_constraint
 from llava_cli.engine.types import Attention, Dtype, Generation, LoadOptions, ModelInfo, Quantization
 from llava_cli.errors import UsageError
 from llava_cli.media.clip import Clip, Policy, Positions, Sampling, Still, View
@@ -56,6 +57,13 @@ class CommonOptions(TypedDict, total=False):
     """The question is the whole prompt, with `<video>` and `<image>` where the media go: no chat template."""
     template: str | os.PathLike[str] | None
     """A chat template (Jinja) in the place of the checkpoint's: its text, or a file that holds it."""
+    schema: str | os.PathLike[str] | Mapping[str, Any] | None
+    """A JSON schema that the answer fits: an object, its text, in short ("people int, dog bool, colours [str]"), or a
+    file that holds one. `Answer.parsed` is what the answer says then."""
+    regex: str | None
+    """A regular expression that the whole answer fits."""
+    grammar: str | os.PathLike[str] | None
+    """A grammar (Lark) that the answer fits: its text, or a file that holds it."""
     prompt_ids: bool
     """Have `Answer.record()` hold the prompt and the token ids of prompt and answer."""
     normalize: Normalize
@@ -215,6 +223,7 @@ class Model:
             InputError: a file cannot be read.
             UsageError, OutOfMemory: it does not fit into the context or the memory.
             ModelError: the checkpoint cannot be loaded.
+            LlavaError: the answer was cut off before it had the shape that it was to have (its `code` is "cut").
         """
         return self._session.ask(make_request(question, media, **options))
 
@@ -292,6 +301,9 @@ def make_request(
     system: str | None = None,
     raw: bool = False,
     template: str | os.PathLike[str] | None = None,
+    schema: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    regex: str | None = None,
+    grammar: str | os.PathLike[str] | None = None,
     prompt_ids: bool = False,
     choices: Sequence[str] | None = None,
     normalize: Normalize = "none",
@@ -323,6 +335,7 @@ def make_request(
         choices=None if choices is None else (choices,) if isinstance(choices, str) else tuple(choices),
         normalize=normalize,
         logprobs=logprobs,
+        constraint=read_constraint(schema, regex, grammar),
     )
 
 

@@ -36,6 +36,8 @@ class LlavaError(Exception):
     """What is known of the question that failed: arguments of `error_record`."""
     earlier: Sequence[dict[str, Any]] = ()
     """Records of the questions that the same command has answered before, for the file that gets this failure's."""
+    finish_reason: str | None = None
+    """How an answer ended that there was, and that cannot be used."""
     recorded = False
     """Whether its record has been written, where records were asked for."""
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from llava_cli import __version__
@@ -44,6 +45,7 @@ def answer_record(
     warnings: Sequence[str] = (),
     own_id: str | int | None = None,
     prompt: Prompt | None = None,
+    parsed: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The record of an answer.
 
@@ -52,6 +54,7 @@ def answer_record(
         warnings: what was changed of what was asked for.
         own_id: the job's, where it is one of a list.
         prompt: where the record is to hold it.
+        parsed: what an answer says that has a schema, by its key.
     """
     tokens = {id(medium): count for medium, count in zip(answer.media, answer.visual_tokens, strict=True)}
     told = {**_model(asdict(model)), "template": answer.template}
@@ -60,6 +63,7 @@ def answer_record(
         "ok",
         asked,
         answer=answer.text,
+        **parsed,
         finish_reason=answer.finish_reason,
         confidence=None if answer.confidence is None else rounded(answer.confidence),
         **_scores(answer),
@@ -182,6 +186,7 @@ def error_record(
         "error",
         asked,
         error=error_entry(error),
+        **({} if error.finish_reason is None else {"finish_reason": error.finish_reason}),
         model=model and _model(model),
         media=[*(_media(medium, None) for medium in media), *unseen],
     )

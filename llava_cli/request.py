@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llava_cli.captions import PLAIN, Wording
 from llava_cli.cues import Cue
 from llava_cli.engine.scores import Choices, Normalize, check_logprobs
-from llava_cli.engine.types import Generation
+from llava_cli.engine.types import Constraint, Generation
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.media.clip import Media, Policy, Positions, Sampling, View
 from llava_cli.media.windows import Window
@@ -99,7 +99,7 @@ def _as_json(value: Any) -> Any:
 
 _TOLD_OTHERWISE = (
     "question", "media", "history", "system", "template", "prompt_ids", "generation", "notes", "wording", "choices",
-    "normalize", "logprobs",
+    "normalize", "logprobs", "constraint",
 )  # fmt: skip
 TOLD_IF_SET = frozenset({"window", "title", "context", "summary", "retry_loops"})
 """What records say of a request only where it is so."""
@@ -152,6 +152,8 @@ class Request:
     """How choices are compared; see `Choices`."""
     logprobs: int | None = None
     """Have the record hold how likely each token of a generated answer was, and so many that could have been there."""
+    constraint: Constraint | None = None
+    """The shape that the answer is to have."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "media", tuple(map(messages.without_userinfo, self.media)))
@@ -166,6 +168,8 @@ class Request:
         if self.context and (self.raw or self._ends_with_history):
             raise UsageError("subtitles stand before a question, which is asked with neither --raw nor as a message")
         check_logprobs(self.logprobs)
+        if self.choices is not None and self.constraint is not None:
+            raise UsageError(f"choices are whole answers: there can be no {self.constraint.kind} with them")
         if self.choosing is not None and self.logprobs is not None:
             raise UsageError("logprobs are about the tokens of a generated answer; choices are scored in any case")
 
@@ -219,7 +223,8 @@ class Request:
     ) -> dict[str, Any]:
         """All that is asked, as JSON, but for the names of the question's media.
 
-        Records, their ids and the keys of work are made of this: a new field is in all of them by itself.
+        Records, their ids and the keys of work are made of this: a new field is in all of them by itself. A shape is
+        in it only where there is one.
 
         Args:
             media: those of the question, where they are known.
@@ -238,6 +243,7 @@ class Request:
             **({} if self.choosing is None else self.choosing.asked()),
             **({} if self.logprobs is None else {"logprobs": self.logprobs}),
             "generation": _generation(self.generation if self.choosing is None else _unsampled(self.generation)),
+            **({} if self.constraint is None else self.constraint.asked),
         }
 
     def text(self, media: Sequence[Media] = ()) -> str:

@@ -283,7 +283,8 @@ class Session:
         self._tell_of_device()
         self._tell_once((*notes, WRAPPED_AGAIN) if request.wrapped_again else notes)
         request = replace(request, notes=(*request.notes, *notes))
-        query = Query(conversation, request.generation, prompt, request.choosing, request.logprobs)
+        query = Query(conversation, request.generation, prompt, request.choosing, request.logprobs,
+                      request.constraint)  # fmt: skip
         return Prepared(request, tuple(shown), query, decode_s)
 
     def check(self, request: Request) -> None:
@@ -342,17 +343,25 @@ class Session:
     def _pieces(
         self, prepared: Prepared, media: OpenMedia, cache: KVCache | None, stop: Callable[[], bool] | None
     ) -> Generator[str, None, Answer]:
+        whole = prepared.query.constraint is not None  # half of an answer has no shape
         while True:
             pieces = self.engine.stream(prepared.query, cache, stop)
             told = False
             try:
                 while True:
                     piece = next(pieces)
+                    if whole:
+                        continue
                     told = told or bool(piece)
                     yield piece
             except StopIteration as end:
                 media.decode_s = 0.0
-                return Answer(prepared, end.value, self.engine.info)
+                answer = Answer(prepared, end.value, self.engine.info)
+                if answer.misfit is not None:
+                    raise answer.misfit from None
+                if whole:
+                    yield answer.text
+                return answer
             except OutOfMemory as error:
                 if told:
                     raise

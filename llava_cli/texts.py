@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 from llava_cli.errors import InputError, UsageError
@@ -56,6 +57,21 @@ def check_text(what: str, *texts: str | None) -> None:
     """
     if not is_text(texts):
         raise UsageError(f"the {what} is not valid Unicode text")
+
+
+def read_text(path: Path, most: int, what: str) -> str:
+    """What a small file holds; of one that is too long the first `most` bytes.
+
+    Raises:
+        UsageError: it cannot be read as `what` it should be.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(most).decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: cannot be read as {what}: {error}") from error
 
 
 def check_name(name: str) -> None:

@@ -45,6 +45,9 @@ KEYS = [
     ("summary.words", "how many words of each were, at most, to fit the context; null: all"),
     ("summary.each", "number: only one window in so many was told, to fit the context"),
     ("retry_loops", "true: an answer that repeats itself is asked once more (--retry-loops); only then"),
+    ("schema", "text: the JSON schema that the answer was to fit (--schema); only if there is one"),
+    ("regex", "text: the regular expression that it was to match (--regex); only if there is one"),
+    ("grammar", "text: the grammar that was to derive it (--grammar); only if there is one"),
     ("answer", "text: the answer; only if status is ok"),
     (
         "caption.text",
@@ -56,7 +59,12 @@ KEYS = [
         "what was done: clean, sentences, words; mid_sentence where the first sentence alone was too long",
     ),
     ("quality", "repetition: the answer repeats itself; only then"),
-    ("finish_reason", "stop: the model ended it; length: --max-new-tokens did"),
+    ("parsed", "the JSON that the answer is; only if status is ok and it has a schema"),
+    (
+        "finish_reason",
+        "stop: the model ended it, or what it was to fit left nothing more to say; length: --max-new-tokens ended it. "
+        "An answer that was to fit something is a failure then, whose record has this key, or interrupted",
+    ),
     (
         "confidence",
         "number: the mean probability of the tokens of the answer, its end among them; null where it is not known",
@@ -198,6 +206,8 @@ ERROR_CODES = [
     ("refused", "the server does not take the request: its key, its model, its length, or what it holds"),
     ("server", "the server fails, takes longer than --endpoint-timeout, or says what is no answer"),
     ("unseen", "the server has answered without the media, as its count of tokens tells"),
+    ("cut", "an answer that was to fit a schema, a regular expression or a grammar was cut off before it was whole"),
+    ("shape", "an answer does not fit them, or cannot go on so that it does"),
     ("senseless", "its weights yield no numbers, or the same of every word"),
     ("not_found", "it is not on the hub, or private"),
     ("gated", "its terms have to be accepted first"),

@@ -172,3 +172,24 @@ def test_a_kept_checkpoint_answers_from_its_worker(folder):
         assert str(model.ask("What colour is it?", folder / "video.mp4")) == str(answer)
     with pytest.raises(llava.UsageError, match="5m"):
         llava.load("demo", keep="soon")
+
+
+def test_an_answer_may_have_a_shape(model, folder, tmp_path):
+    path = folder / "video.mp4"
+    (tmp_path / "colour.lark").write_text('start: "The " /[a-z]+/ " is " /[a-z]+/ "."')
+    assert model.ask("What colour is it?", path, grammar=tmp_path / "colour.lark").text == "The circle is red."
+    assert model.ask("What colour is it?", path, regex="[A-Z][a-z ]+[.]").text == "The circle is red."
+    colours = {"properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"], "type": "object"}
+    answer = model.ask("What colour is it?", path, schema=colours | {"additionalProperties": False})
+    assert answer.parsed == answer.record()["parsed"] == {"colour": "red"}
+    assert model.ask("What colour is it?", path).parsed is None
+    jobs = [{"media": path, "question": "What colour is it?", **shape} for shape in ({"regex": "red|blue"}, {})]
+    answers = {answer.job.constraint is None: answer.text for answer in model.map(jobs, schema="moves bool")}
+    assert answers.keys() == {True, False}
+    assert answers[False] == "red"
+    assert json.loads(answers[True])["moves"] in (True, False)
+    with pytest.raises(llava.LlavaError) as cut:
+        model.ask("What happens?", path, regex="[A-Za-z ]+[.]", max_new_tokens=3)
+    assert (cut.value.code, cut.value.exit_code) == ("cut", 1)
+    with pytest.raises(llava.UsageError, match=r"^the schema: Invalid type: x"):
+        model.ask("Why?", path, schema={"type": "x"})

@@ -54,6 +54,7 @@ LIBRARIES = {
     "typer": {"cli"},
     "rich": {"status"},
     "openai": {"engine"},
+    "llguidance": {"engine"},
 }
 """Who may import what."""
 

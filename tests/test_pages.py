@@ -23,7 +23,7 @@ from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.jobs import items_of
 from llava_cli.captions import Wording
 from llava_cli.cues import Cue
-from llava_cli.engine.types import Query
+from llava_cli.engine.types import SHAPES, Constraint, Query
 from llava_cli.errors import InputError
 from llava_cli.media.windows import Window
 from llava_cli.models.messages import Message, ask
@@ -104,7 +104,9 @@ def test_the_record_s_page_tells_every_key():
     whole = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, prompt=prompt)
     told = {key for key, _ in (*KEYS, *LIST_KEYS)} - {"(others)"}
     along = along_the_time()
-    found = set().union(*map(keys, [answered(), error, whole, *listed, along])) | {
+    shapes = [answered(asked={"constraint": Constraint(kind, "x")}) for kind in SHAPES]
+    parsed = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, parsed={"parsed": 7})
+    found = set().union(*map(keys, [answered(), error, whole, parsed, *shapes, *listed, along])) | {
         "memory",
         "model.device_map",
         "model.worker",

@@ -10,7 +10,7 @@ import pytest
 from pictures import clip, still
 
 from llava_cli.cues import Cue
-from llava_cli.engine.types import Generation
+from llava_cli.engine.types import Constraint, Generation
 from llava_cli.errors import InputError, UsageError
 from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message, Turn, raw, written
@@ -199,3 +199,6 @@ def test_a_summary_gets_shorter_until_there_is_nothing_to_leave_out():
     assert shorter.asked()["summary"] == {"path": "a.mp4", "windows": ["x", "y"], "words": 10, "each": 1}
     with pytest.raises(UsageError, match="too long"):
         shorter.shorter(error)
+def test_a_shape_is_told_where_there_is_one():
+    shape = Constraint("schema", '{"type": "integer"}')
+    assert Request("Why?", constraint=shape).asked() == Request("Why?").asked() | {"schema": '{"type": "integer"}'}

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import tiny
 
+from llava_cli.chat import Chat
+from llava_cli.engine.shape import Misshapen, read_constraint
 from llava_cli.engine.types import Generation, LoadOptions
 from llava_cli.errors import InputError, OutOfMemory, UsageError
 from llava_cli.request import WRAPPED_AGAIN, FrameChoice, Request
@@ -200,3 +202,26 @@ def test_what_a_checkpoint_was_not_trained_on_is_said_once_and_recorded(checkpoi
     assert [record["warnings"] for record in records] == [list(answer.warnings) for answer in answers]
     assert [record["usage"]["visual_tokens"] for record in records] == [4 * 17, 4 * 17, 8 * 17]
     assert caplog.messages.count(expected) == 1
+
+
+def test_of_an_answer_that_is_to_have_a_shape_nothing_is_told_before_it_is_whole(folder, request_of):
+    shape = read_constraint(regex="(Yes|No), it is a [a-z]{3}[.]")
+    request = replace(request_of(), constraint=shape, generation=Generation(40))
+    with session_of(folder) as session:
+        (piece,) = session.stream_of(request)
+        assert piece in (f"Yes, it is a {piece[-4:]}", f"No, it is a {piece[-4:]}")
+        told = []
+        with pytest.raises(Misshapen, match=r"^the answer was cut off after 5 tokens, before it was whole: '") as cut:
+            told += session.stream_of(replace(request, generation=Generation(5)))
+        assert told == []
+        assert cut.value.finish_reason == "length"
+        assert [medium.info.path for medium in cut.value.known["media"]] == list(request.names)
+
+
+def test_an_answer_that_is_stopped_before_it_is_whole_is_none(folder, request_of):
+    request = replace(request_of(), constraint=read_constraint("people int"), generation=Generation(40))
+    with session_of(folder) as session, Chat(session, request) as chat:
+        stream = chat.stream("Why?", lambda: True)
+        with pytest.raises(Misshapen, match=r"^the answer was stopped, before it was whole: '"):
+            stream.result()
+        assert chat.history == []

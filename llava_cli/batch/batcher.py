@@ -91,7 +91,9 @@ class Batcher:
                     continue
                 job = task.item if isinstance(task.item, Job) else None
                 answer = Answer(task.ready, said, outcome.model, job)
-                if not self._asked_again(task, answer):
+                if misfit := answer.misfit:
+                    yield task, misfit, len(batch)
+                elif not self._asked_again(task, answer):
                     yield task, answer, len(batch)
             if gone := next((said for said in outcome.said if isinstance(said, Unreachable)), None):
                 raise gone

@@ -13,7 +13,10 @@ from typing import Any, BinaryIO
 from llava_cli.bugs import as_failure
 from llava_cli.cues import Cue
 from llava_cli.engine.scores import Choices
+from llava_cli.engine.shape import read_constraint
+from llava_cli.engine.types import SHAPES, Constraint
 from llava_cli.errors import InputError, LlavaError, UsageError
+from llava_cli.extras import NotInstalled
 from llava_cli.media.named import WHOLE, excerpt_of, is_a, path_of
 from llava_cli.media.windows import Division, Window, division_of
 from llava_cli.models.messages import (
@@ -38,6 +41,7 @@ _EXCERPT_KEYS = ("start", "end", "frames")
 _DIVISION_KEYS = tuple(one.name for one in fields(Division))
 _KEYS = (
     "id", "media", "question", "system", *_EXCERPT_KEYS, "messages", "raw", *_DIVISION_KEYS, "subtitles", "choices",
+    *SHAPES,
 )  # fmt: skip
 
 _TRUTHS = {"true": True, "false": False}
@@ -68,6 +72,8 @@ class Job:
     """What was said before the question."""
     raw: bool | None = None
     """The question is the whole prompt."""
+    constraint: Constraint | None = None
+    """The shape that the answer is to have."""
     choices: tuple[str, ...] | None = None
     """The answer is the likeliest of these."""
     division: Division | None = None
@@ -127,9 +133,15 @@ class Job:
             title=self.title,
             context=self.cues,
             summary=self.summary,
-            choices=None if self.title else defaults.choices if self.choices is None else self.choices,
+            choices=self._own(self.choices, defaults.choices),
             logprobs=defaults.logprobs if self.choices is None else None,
+            constraint=self._own(self.constraint, defaults.constraint),
         )
+
+    def _own(self, own: Any, default: Any) -> Any:
+        """How this job's answer is found, or else how all are: not where it says another way, or wants a title."""
+        says_how = self.title or self.choices is not None or self.constraint is not None
+        return own if says_how else default
 
 
 @dataclass(frozen=True)
@@ -216,8 +228,14 @@ def lines(stream: BinaryIO, separator: bytes = b"\n") -> Iterator[bytes]:
 
 
 def _unusable(number: int, text: str, name: str, error: Exception, content: object = None) -> Unusable:
-    """A line that is no job, whatever is wrong with it; of its content the id is kept, if that is one."""
+    """A line that is no job, whatever is wrong with it; of its content the id is kept, if that is one.
+
+    Raises:
+        NotInstalled: it wants what only an extra brings.
+    """
     id = content.get("id") if isinstance(content, Mapping) else None
+    if isinstance(error, NotInstalled):
+        raise error  # which is no line's fault
     known = id if id is not None and is_a(id, str, int) and is_text(id) else None
     failure = InputError(f"{name}, line {number}: {as_failure(error)}", code="job")
     return Unusable(number, text[:2000], failure, known)
@@ -283,6 +301,7 @@ def job_of(content: Mapping[str, Any], question: str | None = None) -> Job:
         division=division_of(content),
         subtitles=subtitles,
         choices=_choices(content.get("choices")),
+        constraint=_constraint(content),
     )
 
 
@@ -297,6 +316,20 @@ def _choices(given: Any) -> tuple[str, ...] | None:
         return Choices(tuple(texts)).texts
     except UsageError as error:
         raise InputError(f"choices: {error}") from error
+
+
+def _constraint(content: Mapping[str, Any]) -> Constraint | None:
+    """The shape of the answer. A list may be anyone's: no text in it is the name of a file."""
+    given = {kind: content.get(kind) for kind in SHAPES}
+    for kind, value in given.items():
+        if not isinstance(value, str | Mapping | None if kind == "schema" else str | None):
+            raise InputError(f"{kind} must be a text{' or an object' if kind == 'schema' else ''}")
+    try:
+        return read_constraint(**given, files=False)
+    except NotInstalled:
+        raise
+    except UsageError as error:
+        raise InputError(str(error)) from error
 
 
 def _question(

@@ -12,7 +12,7 @@ from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.identity import Mark, content, identity, mark
 from llava_cli.batch.jobs import Item, Job
 from llava_cli.bugs import as_failure
-from llava_cli.engine.types import ModelInfo
+from llava_cli.engine.types import SHAPES, ModelInfo
 from llava_cli.errors import InputError, LlavaError
 from llava_cli.media.clip import Media
 from llava_cli.media.worker.wire import DecoderBug
@@ -24,7 +24,7 @@ from llava_cli.texts import path_entry
 RECORD_KEYS = frozenset(
     {"schema_version", "id", "key", "status", "answer", "finish_reason", "model", "media", "usage", "timing"}
     | {"warnings", "versions", "error", "batch_size", "job", "same_as", "prompt_text", "prompt_ids", "answer_ids"}
-    | {"quality", "caption", "confidence", "choices", "normalize", "logprobs", "answer_tokens"}
+    | {"quality", "caption", "confidence", "choices", "normalize", "logprobs", "answer_tokens", "parsed", *SHAPES}
     | Request().asked().keys()
     | TOLD_IF_SET
 )
@@ -177,15 +177,8 @@ def failure_of(error: BaseException, names: Sequence[str]) -> LlavaError:
 def spoiled(record: Mapping[str, Any], error: LlavaError) -> dict[str, Any]:
     """The record of a failure in the place of that of an answer, with all else that it tells."""
     of_answers = {
-        "answer",
-        "finish_reason",
-        "confidence",
-        "answer_tokens",
-        "usage",
-        "timing",
-        "warnings",
-        "batch_size",
+        "answer", "parsed", "finish_reason", "confidence", "answer_tokens", "usage", "timing", "warnings", "batch_size",
         "same_as",
-    }
+    }  # fmt: skip
     known = {key: value for key, value in record.items() if key not in of_answers}
     return known | {"status": "error", "error": error_entry(error)}

@@ -24,6 +24,7 @@ from llava_cli.cli.mistakes import check_order, names_a_file
 from llava_cli.cli.questions import read_questions
 from llava_cli.cli.recording import check_file, keep
 from llava_cli.cli.score_options import ScoreOptions, percentages
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.errors import InputError, LlavaError, UsageError
 from llava_cli.models.messages import Medium, Message, all_media, open_places, read_chat, with_paths
 from llava_cli.output import Output, console
@@ -95,6 +96,7 @@ def ask(
     generation: options.GenerationOptions,
     windows: along.WindowOptions,
     scores: ScoreOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     endpoint: Annotated[EndpointOptions, Without("concurrency")],
     dry_run: options.DryRun = False,
@@ -134,8 +136,8 @@ def ask(
     notes = (BY_SHAPE,) if known["dummy"] and not model.dummy else ()
     shared = Request(
         media=media, history=history, choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        notes=notes, context=() if division else windows.cues(frames.start, frames.end), **generation.wording(),
-        **scores.asked(),
+        notes=notes, context=() if division else windows.cues(frames.start, frames.end),
+        constraint=shape.constraint(), **generation.wording(), **scores.asked(),
     )  # fmt: skip
     requests = [replace(shared, question=question) for question in questions]
     settings = known | device.session() | served | {"limits": limits.for_media()}
@@ -152,7 +154,7 @@ def ask(
             asked = windows.along(titles, summary=form is None, question=windows.summary_prompt)
             ask_windows(session, requests, Wanted(asked, form, json, output, append), out)
             return
-        streamed = out.answers_to_terminal and not (json or output or dry_run)
+        streamed = out.answers_to_terminal and not (json or output or dry_run or shared.constraint)
         cache = KVCache() if len(requests) > 1 else None
         for request in requests:
             with request.known_to_failures(), _behind(records):

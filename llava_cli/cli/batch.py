@@ -22,6 +22,7 @@ from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
 from llava_cli.cli.recording import check_file
 from llava_cli.cli.score_options import ScoreOptions
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.errors import ExitCode, InputError, UsageError
 from llava_cli.media.sampling import clock
 from llava_cli.output import Output, console
@@ -54,9 +55,8 @@ Jobs = Annotated[
     typer.Argument(
         metavar="JOBS",
         help="JSON Lines or CSV with media (a path or a list of paths) and question, or with messages (a conversation, "
-        "see llava-record(5)), and perhaps id, system, raw, start, end, frames, choices; anything else is copied to "
-        "the record. "
-        "'-' is standard input.",
+        "see llava-record(5)), and perhaps id, system, raw, start, end, frames, choices, schema, regex, grammar; "
+        "anything else is copied to the record. '-' is standard input.",
     ),
 ]
 Prompt = Annotated[
@@ -95,6 +95,7 @@ def batch(
     wording: Annotated[along.WordingOptions, Without("prefix", "suffix")],
     retry_loops: along.RetryLoops = False,
     scores: ScoreOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
@@ -117,7 +118,8 @@ def batch(
     if is_regular(jobs) or (jobs != "-" and not Path(jobs).exists()):
         _check_text(jobs)
     listed = JobList(lambda: _read(jobs, as_csv, question), is_regular(jobs), selection)
-    asked = {"wording": wording.wording(), "retry_loops": retry_loops} | scores.asked(choices_to_come=True)
+    asked = {"wording": wording.wording(), "retry_loops": retry_loops, "constraint": shape.constraint()}
+    asked |= scores.asked(choices_to_come=True)
     wanted = Wanted(windows.along(), asked)
     answer_all(listed, model, frames, generation, device, endpoint, batching, engines, limits, outputs, quiet, wanted)
 

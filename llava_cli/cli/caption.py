@@ -15,6 +15,7 @@ from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.questions import read_questions
 from llava_cli.cli.score_options import ScoreOptions
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.errors import UsageError
 
 EXAMPLES = """
@@ -55,6 +56,7 @@ def caption(
     wording: along.WordingOptions,
     retry_loops: along.RetryLoops = False,
     scores: ScoreOptions,
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     endpoint: EndpointOptions,
     batching: batch_options.BatchOptions,
@@ -88,7 +90,8 @@ def caption(
     titles = {"chapters", "ffmetadata"} & {form, outputs.sidecar}
     if windows.wants_summary and not windows.division:
         raise UsageError("--summary is about windows: it needs --every or --scenes")
-    asked = {"wording": wording.wording(), "retry_loops": retry_loops} | scores.asked()
+    asked = {"wording": wording.wording(), "retry_loops": retry_loops, "constraint": shape.constraint()}
+    asked |= scores.asked()
     wanted = Wanted(windows.along(bool(titles)), asked, form, for_people=not json)
     answer_all(jobs, model, frames, generation, device, endpoint, batching, engines, limits, outputs, quiet, wanted)
 

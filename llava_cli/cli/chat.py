@@ -23,6 +23,7 @@ from llava_cli.cli.grouping import Without
 from llava_cli.cli.help import COMMON
 from llava_cli.cli.prompting import questions
 from llava_cli.cli.score_options import ScoreOptions, percentages
+from llava_cli.cli.shape_options import ShapeOptions
 from llava_cli.cli.tables import table
 from llava_cli.errors import LlavaError, UsageError
 from llava_cli.output import Output, console
@@ -72,6 +73,7 @@ def chat(
     frames: options.FrameOptions,
     generation: Annotated[options.GenerationOptions, Without("raw", "prompt_ids")],
     scores: Annotated[ScoreOptions, Without("logprobs")],
+    shape: ShapeOptions,
     device: options.DeviceOptions,
     endpoint: Annotated[EndpointOptions, Without("concurrency")],
     limits: Annotated[options.LimitOptions, Without("allow_urls")],
@@ -95,7 +97,7 @@ def chat(
         raise UsageError("standard input is closed, and questions come from it; ask a single one with llava ask")
     request = Request(
         None, tuple(media or ()), choice=frames.choice(), fit=frames.fit, generation=generation.generation(),
-        **generation.wording(), **scores.asked(choices_to_come=True),
+        constraint=shape.constraint(), **generation.wording(), **scores.asked(choices_to_come=True),
     )  # fmt: skip
     settings = model.session() | device.session() | endpoint.session(model, device) | {"limits": limits.for_media()}
     with (

@@ -30,6 +30,9 @@ NOT_CONFIGURABLE = (
     "--end",
     "--raw",
     "--template",
+    "--schema",
+    "--regex",
+    "--grammar",
     "--prompt-ids",
     "--dry-run",
 )

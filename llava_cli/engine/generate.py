@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from llava_cli.engine import watching
+from llava_cli.engine.masks import Masks
 from llava_cli.engine.scores import ScoredToken
 from llava_cli.engine.static import StaticDecoder, Step
 from llava_cli.engine.types import Generation
@@ -75,14 +76,16 @@ def next_tokens(
     keep: bool = False,
     progress: Progress = no_progress,
     best: int = 0,
+    masks: Masks | None = None,
 ) -> Iterator[dict[int, Token]]:
     """The next tokens, one step after the other until all answers have ended: for each prompt whose answer goes on, by
     its place.
 
-    An answer ends with a stop token or with its last allowed one.
+    An answer ends with a stop token, with its last allowed one, or where its shape has it complete.
 
     Raises:
         Senseless: the model prefers no token to others.
+        Misshapen: an answer cannot go on in its shape.
 
     Args:
         embeddings: of each prompt [tokens, hidden size].
@@ -91,6 +94,7 @@ def next_tokens(
         keep: have the cache hold all tokens but the last in the end, for what follows.
         progress: told how far the prefill is, and then the answer.
         best: how many of the likeliest tokens are told of each.
+        masks: which tokens are possible, where answers are to have shapes.
     """
     choose = _chooser(generation, model.device)
     running = set(range(len(embeddings)))
@@ -104,11 +108,15 @@ def next_tokens(
         for step in range(1, most + 1):
             logits = logits.float()
             fine = usable(logits)
-            chosen = choose(logits.where(fine[:, None], 0))
+            possible = logits if masks is None else masks(logits, rows)
+            chosen = choose(possible.where(fine[:, None], 0))
             tokens = dict(zip(rows, _told(logits, chosen, fine, best), strict=True))
+            if masks is not None:
+                masks.take({row: tokens[row].id for row in running})
             told(step)
             yield {row: tokens[row] for row in sorted(running)}
-            running = {row for row in running if tokens[row].id not in stop_ids}
+            complete = set() if masks is None else masks.complete
+            running = {row for row in running if tokens[row].id not in stop_ids and row not in complete}
             if step == most or not running:
                 return
             # A sampled answer must not depend on when others end.

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from functools import cached_property
 
 import torch
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from llava_cli.engine import generate, scoring, watching
+from llava_cli.engine.constrain import Vocabulary
 from llava_cli.engine.context import fitting_prompt
 from llava_cli.engine.kv_cache import KVCache, shared_length
+from llava_cli.engine.masks import Masks
 from llava_cli.engine.memory import out_of_memory_as
 from llava_cli.engine.scores import mean_probability
 from llava_cli.engine.static import StaticDecoder
-from llava_cli.engine.types import Completion, ModelInfo, Query, Timing
+from llava_cli.engine.types import Completion, FinishReason, ModelInfo, Query, Timing
 from llava_cli.errors import ModelError, UsageError
 from llava_cli.models.family import Family
 from llava_cli.models.prompt import Prompt, turn_ends
@@ -117,18 +119,20 @@ class LocalEngine:
         started = time.perf_counter()
         said: list[generate.Token] = []
         text = generate.TextStream(self._tokenizer)
-        ended: Literal["length", "interrupted"] = "length"
+        interrupted = False
         stop_ids = self._stop_ids_of([query])
-        for tokens in self._next_tokens(embeddings, [query], stop_ids, states, keep=states is not None):
+        masks = self._masks([query], stop_ids)
+        for tokens in self._next_tokens(embeddings, [query], stop_ids, states, states is not None, masks):
             timing.generate_s = time.perf_counter() - started
             timing.first_token_s = timing.first_token_s or timing.generate_s
             said.append(tokens[0])
             if tokens[0].id not in stop_ids:
                 yield text.put(tokens[0].id)
             if stop is not None and stop():
-                ended = "interrupted"
+                interrupted = True
                 break
         yield text.end()
+        ended = "interrupted" if interrupted else _end(masks, 0)
         return self._completion(query, prompt, said, stop_ids, timing, ended)
 
     def _generated(
@@ -143,12 +147,16 @@ class LocalEngine:
         said: list[list[generate.Token]] = [[] for _ in prompts]
         states = self._shared_states(prompts, embeddings)
         stop_ids = self._stop_ids_of(batch)
-        for tokens in self._next_tokens(embeddings, batch, stop_ids, states):
+        masks = self._masks(batch, stop_ids)
+        for tokens in self._next_tokens(embeddings, batch, stop_ids, states, masks=masks):
             timing.generate_s = time.perf_counter() - started
             timing.first_token_s = timing.first_token_s or timing.generate_s
             for row, token in tokens.items():
                 said[row].append(token)
-        return [self._completion(*answer, stop_ids, timing) for answer in zip(batch, prompts, said, strict=True)]
+        return [
+            self._completion(query, prompts[row], said[row], stop_ids, timing, _end(masks, row))
+            for row, query in enumerate(batch)
+        ]
 
     def _chosen(
         self,
@@ -191,6 +199,15 @@ class LocalEngine:
         templates = {query.conversation.template for query in batch} - {None}
         return self._stop_ids.union(*(turn_ends(self._tokenizer, str(template)) for template in templates))
 
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._tokenizer, self.info.checkpoint)
+
+    def _masks(self, batch: Sequence[Query], stop_ids: frozenset[int]) -> Masks | None:
+        """What may follow in these answers; None where all are free."""
+        constraints = [query.constraint for query in batch]
+        return Masks(self._vocabulary, constraints, stop_ids) if any(constraints) else None
+
     def _next_tokens(
         self,
         embeddings: Sequence[torch.Tensor],
@@ -198,8 +215,13 @@ class LocalEngine:
         stop_ids: frozenset[int],
         states: Cache | None,
         keep: bool = False,
+        masks: Masks | None = None,
     ) -> Iterator[dict[int, generate.Token]]:
-        """As `generate.next_tokens`; all queries ask for the same generation."""
+        """As `generate.next_tokens`; all queries ask for the same generation.
+
+        Raises:
+            Misshapen: an answer cannot go on in its shape.
+        """
         best = max(query.logprobs or 0 for query in batch)
         with self._senseless_told():
             yield from generate.next_tokens(
@@ -212,6 +234,7 @@ class LocalEngine:
                 keep,
                 self._progress,
                 best,
+                masks,
             )
 
     @contextmanager
@@ -296,7 +319,7 @@ class LocalEngine:
         said: list[generate.Token],
         stop_ids: frozenset[int],
         timing: Timing,
-        ended: Literal["length", "interrupted"] = "length",
+        ended: FinishReason,
     ) -> Completion:
         ids = [token.id for token in said]
         stopped = bool(ids) and ids[-1] in stop_ids
@@ -314,3 +337,8 @@ class LocalEngine:
             confidence=mean_probability([token.logprob for token in said]),
             tokens=() if wanted is None else generate.scored(self._tokenizer, said, wanted),
         )
+
+
+def _end(masks: Masks | None, row: int) -> FinishReason:
+    """How an answer ended that no stop token did: its shape may leave nothing more to be said."""
+    return "stop" if masks is not None and row in masks.complete else "length"

@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from llava_cli.engine.device_map import AUTO, DeviceMap
 from llava_cli.engine.scores import Choices, ScoredChoice, ScoredToken
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 Quantization = Literal["4bit", "8bit"]
+FinishReason = Literal["stop", "length", "interrupted"]
+Shape = Literal["schema", "regex", "grammar"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,20 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """The shape that an answer is to have, found to be in order; see `shape.read_constraint`."""
+
+    kind: Shape
+    text: str
+    """A JSON schema, its keys in the order in which answers have them; a regular expression; or a grammar (Lark)."""
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The same as keys of a record, or of a job."""
+        return {self.kind: self.text}
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What answers: a record's `model`. What only a server knows is None."""
 
@@ -147,6 +164,8 @@ class Query:
     """The answer is to be the likeliest of these; nothing is generated."""
     logprobs: int | None = None
     """Tell of each token of a generated answer its log-probability, and so many of the likeliest in its place."""
+    constraint: Constraint | None = None
+    """The shape that the answer is to have."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +173,7 @@ class Completion:
     """What an engine says to a query, and what the model was shown for it."""
 
     text: str
-    finish_reason: Literal["stop", "length", "interrupted"]
+    finish_reason: FinishReason
     media: tuple[Media, ...]
     """In the order in which the prompt shows them."""
     visual_tokens: tuple[int, ...]

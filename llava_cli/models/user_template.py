@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llava_cli.errors import UsageError, first_line
 from llava_cli.models.rendering import parent as rendering
+from llava_cli.texts import read_text
 
 _LONGEST = 80
 """How much of what is neither a file nor a template is quoted."""
@@ -35,12 +36,9 @@ def read_template(given: str | os.PathLike[str]) -> str:
 
 
 def _content(path: Path) -> str:
+    text = read_text(path, _MOST_BYTES, "a chat template")
     try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES).decode("utf-8")
         content = json.loads(text)["chat_template"] if path.suffix == ".json" else text
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as a chat template: {first_line(error)}") from error
     except (LookupError, TypeError) as error:

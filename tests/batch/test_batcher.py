@@ -14,6 +14,7 @@ from llava_cli.batch.jobs import Job
 from llava_cli.batch.ledger import MemoryLedger
 from llava_cli.batch.run import open_batch
 from llava_cli.engine.remote.endpoint import Endpoint
+from llava_cli.engine.shape import read_constraint
 from llava_cli.engine.types import SomeFailed, Unreachable
 from llava_cli.errors import LlavaError, ModelError, OutOfMemory
 from llava_cli.request import Request
@@ -242,3 +243,36 @@ def test_memory_that_runs_out_on_one_engine_halves_the_batches_of_all():
     assert done.tally.done == 60
     assert done.batcher.limit <= 3
     assert max(map(len, session.engines.handed_out[-5:])) <= 3
+def test_answers_that_do_not_have_their_shapes_fail_alone():
+    """Those that were to have a schema's say what they say, for programs."""
+    shapes = [read_constraint(regex=r"\d+ frames: .*"), read_constraint("a int"), None]
+    items = [Job((f"{n}.mp4",), "Why?", constraint=shape) for n, shape in enumerate(shapes)]
+    done = run(items)
+    fitting, other, free = sorted(done.records, key=lambda record: record["media"][0]["path"])
+    assert (fitting["status"], fitting["regex"], fitting["answer"]) == ("ok", r"\d+ frames: .*", "4 frames: Why?")
+    assert (other["status"], other["error"]["code"]) == ("error", "shape")
+    assert (other["schema"], "answer" in other, "parsed" in other) == (shapes[1].text, False, False)
+    assert (free["status"], {"schema", "regex", "parsed"} & free.keys()) == ("ok", set())
+    assert [len(batch) for batch in done.engine.batches] == [3]
+    assert (done.tally.done, done.tally.failed) == (2, 1)
+
+
+def test_an_answer_that_is_cut_off_fails_with_how_it_ended():
+    class Cutting(Engine):
+        def answer(self, batch):
+            return [replace(answer, finish_reason="length") for answer in super().answer(batch)]
+
+    free, shaped = run([*clips(1), *clips(1, constraint=read_constraint(regex=".*"))], Cutting()).records
+    assert (free["status"], free["finish_reason"]) == ("ok", "length")
+    assert (shaped["status"], shaped["error"]["code"], shaped["finish_reason"]) == ("error", "cut", "length")
+
+
+def test_what_was_said_in_a_shape_is_said_of_copies_too():
+    class Saying(Engine):
+        def answer(self, batch):
+            return [replace(answer, text='{"a":7}') for answer in super().answer(batch)]
+
+    items = [Job(("a.mp4",), "Why?", id=number, constraint=read_constraint("a int")) for number in (1, 2)]
+    first, copy = run(items, Saying()).records
+    assert first["parsed"] == copy["parsed"] == {"a": 7}
+    assert copy["same_as"] == 1

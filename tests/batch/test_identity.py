@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from llava_cli.batch.jobs import Job, Unusable
 from llava_cli.captions import Wording
 from llava_cli.cues import Cue
 from llava_cli.engine.device_map import parse_device_map
-from llava_cli.engine.types import Generation, LoadOptions
+from llava_cli.engine.types import Constraint, Generation, LoadOptions
 from llava_cli.errors import InputError
 from llava_cli.media.clip import NativeSizes, Sampling, View
 from llava_cli.media.named import Excerpt
@@ -295,3 +296,13 @@ def test_records_of_requests_without_anything_new_have_no_new_keys():
     assert list(asked) == [
         "question", "system", "messages", "template_sha256", "choice", "fit", "raw", "generation",
     ]  # fmt: skip
+def test_a_shape_is_other_work_and_so_is_another_order_of_its_keys():
+    """Work without one has the key that it always had."""
+    view, request = View((2, 2), "crop", Sampling("uniform", 4)), Request("Why?", ("a.mp4",))
+    shapes = [None, Constraint("regex", "a"), Constraint("grammar", "a")]
+    shapes += [
+        Constraint("schema", json.dumps({"properties": keys})) for keys in ({"a": {}, "b": {}}, {"b": {}, "a": {}})
+    ]
+    keys = [work_key({}, view, replace(request, constraint=shape), ["0"]) for shape in shapes]
+    assert len(set(keys)) == 5
+    assert keys[0] == "c46cb59fc8d88cc893e9e64df2e8299b8f1224a49c7d3fe7d028b2ba1d76ad4b"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, job_of, lines, read_csv, read_jsonl
+from llava_cli.engine.shape import read_constraint
 from llava_cli.errors import InputError
+from llava_cli.extras import NotInstalled
 from llava_cli.media.named import Excerpt
 from llava_cli.media.windows import Division
 from llava_cli.models.messages import MediaPath, Message
@@ -262,3 +265,53 @@ def test_a_job_says_how_its_video_is_divided_and_names_its_subtitles():
 def test_cells_of_csv_say_it_too():
     (job,) = read_csv(io.BytesIO(b"media,question,scenes,max_window\na.mp4,Why?,TRUE,1m\n"), "x")
     assert job.division == Division(scenes=True, max_window=60.0)
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        ({"schema": "dog bool"}, read_constraint("dog bool")),
+        ({"schema": {"type": "integer"}}, read_constraint({"type": "integer"})),
+        ({"schema": '{"type": "integer"}'}, read_constraint({"type": "integer"})),
+        ({"regex": "yes|no"}, read_constraint(regex="yes|no")),
+        ({"grammar": 'start: "yes"'}, read_constraint(grammar='start: "yes"')),
+        ({}, None),
+    ],
+)
+def test_a_job_may_give_its_answer_a_shape(given, shape):
+    """The same keys stand in its record."""
+    (job,) = jobs({"media": "a.mp4", "question": "Why?", **given})
+    assert (job.constraint, job.extra) == (shape, {})
+    default = read_constraint(regex="[0-9]")
+    request = job.request(Request(constraint=default))
+    assert request.constraint == (shape or default)
+    again = {"media": "a.mp4", "question": "Why?", **(shape.asked if shape else {})}
+    assert jobs(again) == [job]
+    (row,) = read_csv(io.BytesIO(b"media,question,schema\na.mp4,Why?,dog bool\n"), "list")
+    assert row.constraint == read_constraint("dog bool")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"schema": "dog boo"}, "list, line 1: the schema: key 1: dog: no such type: boo"),
+        ({"schema": 3}, "schema must be a text or an object"),
+        ({"regex": ["a"]}, "regex must be a text"),
+        ({"regex": "a("}, "the regular expression: character 2: unclosed group"),
+        ({"regex": "a", "grammar": 'start: "a"'}, "regex and grammar cannot be used together"),
+        ({"schema": "secrets.json"}, "secrets.json: no schema"),
+        ({"grammar": "secrets.json"}, "secrets.json: no grammar"),
+    ],
+)
+def test_a_shape_that_is_none_is_the_line_s_error_and_names_of_files_are_not_read(given, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secrets.json").write_text('{"type": "null"}')
+    (bad,) = jobs({"media": "a.mp4", "question": "Why?", **given})
+    assert isinstance(bad, Unusable)
+    assert told in str(bad.error)
+
+
+def test_a_list_that_wants_an_extra_that_is_not_there_ends(monkeypatch):
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    line = {"media": "a.mp4", "question": "Why?", "regex": "a"}
+    for read in (lambda: jobs(line), lambda: list(items_of([line]))):
+        with pytest.raises(NotInstalled, match="pip install"):
+            read()
