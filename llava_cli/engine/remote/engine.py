@@ -20,6 +20,7 @@ from llava_cli.engine.remote.counting import Counter, Seen, Unseen, seen, small
 from llava_cli.engine.remote.endpoint import Endpoint, Send
 from llava_cli.engine.remote.replies import Refused, Reply, ServerError
 from llava_cli.engine.remote.sending import Sender, Sending, metadata
+from llava_cli.engine.shape import request_fields
 from llava_cli.engine.types import Completion, Generation, ModelInfo, Query, SomeFailed, Timing
 from llava_cli.errors import LlavaError, ModelError
 from llava_cli.media.clip import Clip, Media
@@ -194,6 +195,8 @@ class RemoteEngine:
         sending = await self._sender.prepare(conversation, way)
         expected = await self._expected(media, way, sending, told=tell is not None)
         body = {"model": self._model, "messages": sending.messages, **_settings(query.generation)}
+        if query.constraint is not None:
+            body |= request_fields(query.constraint)
         optional = {**self._optional, **(metadata(conversation) if way == "frames" else {})}
         if tell is not None:
             optional["stream_options"] = {"include_usage": True}

@@ -25,6 +25,7 @@ from PIL import Image
 import llava_cli as llava
 from llava_cli.engine.remote.endpoint import Endpoint
 from llava_cli.engine.remote.engine import RemoteEngine, RemoteLoader
+from llava_cli.engine.shape import read_constraint, request_fields
 from llava_cli.engine.types import Completion, Generation, Query, SomeFailed, Unreachable
 from llava_cli.errors import InputError, ModelError, UsageError
 from llava_cli.models.messages import ask
@@ -85,6 +86,16 @@ def test_generation_is_passed_on_and_greedy_is_asked_for(connect: Connect, serve
         "max_tokens": 7, "temperature": 0, "top_p": None, "seed": None,
     }  # fmt: skip
     assert (sampled["temperature"], sampled["top_p"], sampled["seed"]) == (0.5, 0.9, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "field"), [({"schema": "dog bool"}, "response_format"), ({"regex": "yes|no"}, "structured_outputs")]
+)
+def test_the_shape_of_an_answer_is_asked_of_the_server(connect: Connect, server: Server, shape, field) -> None:
+    constraint = read_constraint(**shape)
+    connect().answer([replace(query(), constraint=constraint)])
+    (asked,) = server.asked
+    assert {field: asked[field]} == request_fields(constraint)
 
 
 def test_how_videos_go_is_found_out_once_and_said(connect: Connect, server: Server, caplog) -> None:
