@@ -20,11 +20,12 @@ from llava_cli.request import Request
 from llava_cli.session import Session
 
 _MOST_WORKERS = 8
+_MOST_FOR_SEVERAL = 64
 
 
-def default_workers() -> int:
-    """How many processes decode for a list: one core is left to the engine."""
-    return max(1, min(_MOST_WORKERS, cores() - 1))
+def default_workers(several: bool = False) -> int:
+    """How many processes decode for a list, for one engine or for several: one core is left to the engines."""
+    return max(1, min(_MOST_FOR_SEVERAL if several else _MOST_WORKERS, cores() - 1))
 
 
 @contextmanager

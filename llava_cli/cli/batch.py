@@ -144,7 +144,8 @@ def answer_all(
     if outputs.ledger == options.STDOUT:
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | {"limits": replace(limits.for_media(), pipes=False)}
-    settings["spread"] = engines.spread(device)
+    spread = engines.spread(device)
+    workers = batching.workers or default_workers(several=spread is not None)
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording()
     )
@@ -152,7 +153,7 @@ def answer_all(
         check_writable(path)
     with (
         console(quiet) as out,
-        Session(**settings, workers=batching.workers or default_workers(), progress=out.progress) as session,
+        Session(**settings, workers=workers, spread=spread, progress=out.progress) as session,
     ):
         with (
             open_batch(
