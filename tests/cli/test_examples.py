@@ -36,6 +36,9 @@ NOT_OFFLINE = {
     "pip install": "changes this environment",
     "llava bench": "takes a minute, and is run smaller by its own test",
     "SBATCH": "needs Slurm",
+    "--gpus all": "needs a GPU",
+    "--ray": "needs a cluster",
+    "kubectl": "needs a cluster",
 }
 VIDEOS = ("clip.mp4", "video.mp4", "a.mp4")
 IMAGES = ("before.jpg", "after.jpg", "b.jpg")
