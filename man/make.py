@@ -21,6 +21,7 @@ from llava_cli.cli.command import HELP, all_configurable, walk
 from llava_cli.cli.completion import SCRIPTS
 from llava_cli.cli.help import examples, first_sentence, groups
 from llava_cli.config import variable
+from man import scale
 from man.record import ABOUT, CONVERSATIONS, ERROR_CODES, KEYS, LEDGER, LEDGER_ABOUT, LIST_KEYS
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def pages() -> dict[str, str]:
     root = typer.main.get_command(app)
     every = list(walk(root))
     made = {f"{name.replace(' ', '-')}.1": _page(name, command, root, every) for name, command in every}
-    return made | {"llava-record.5": _record_page()}
+    return made | {"llava-record.5": _record_page(), "llava-scale.7": scale.page()}
 
 
 def completions() -> dict[str, str]:

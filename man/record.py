@@ -213,6 +213,7 @@ ERROR_CODES = [
     ("gated", "its terms have to be accepted first"),
     ("offline", "the hub cannot be reached"),
     ("out_of_memory", "too little memory"),
+    ("engine_died", "three engines, one after the other, have ended over it (--gpus, --ray)"),
     ("output", "a result cannot be written, such as a sidecar"),
     ("bug", "a bug in llava; the message has the path of a log"),
 ]

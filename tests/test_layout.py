@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "llava_cli.cli.command": "what all commands share: test_help.py, test_failures.py and test_settings.py",
     "llava_cli.cli.options": "declares options: test_help.py, test_ask.py and test_hostile.py",
     "llava_cli.demo": "a path: tests/demo/test_checkpoint.py",
+    "llava_cli.engine.pool.seam": "declares what pools, and places in them, take and give",
     "llava_cli.engine.types": "declares what engines take and give",
     "llava_cli.media": "its one function draws what tests/media/test_sheet.py checks",
     "llava_cli.media.errors": "declares exceptions, which leave the package as InputError",
@@ -51,6 +52,7 @@ LAYERS = (
 LIBRARIES = {
     "torch": {"engine", "models", "bench", "demo.training"},
     "transformers": {"engine", "models", "bench", "demo.training"},
+    "ray": {"engine"},
     "typer": {"cli"},
     "rich": {"status"},
     "openai": {"engine"},

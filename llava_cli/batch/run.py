@@ -28,11 +28,12 @@ _MOST_WORKERS = 8
 _ROUNDS = 4
 """How many times as many questions as a server is asked at once are handed to it together: one that takes long keeps
 its own place only."""
+_MOST_FOR_SEVERAL = 64
 
 
-def default_workers() -> int:
-    """How many processes decode for a list: one core is left to the engine."""
-    return max(1, min(_MOST_WORKERS, cores() - 1))
+def default_workers(several: bool = False) -> int:
+    """How many processes decode for a list, for one engine or for several: one core is left to the engines."""
+    return max(1, min(_MOST_FOR_SEVERAL if several else _MOST_WORKERS, cores() - 1))
 
 
 @contextmanager

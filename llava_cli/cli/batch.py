@@ -198,9 +198,11 @@ def answer_all(
             raise UsageError("--output names the file that keeps the records; --json prints instead")
         outputs, for_people = replace(outputs, ledger=None), False
     settings = model.session() | device.session() | endpoint.session(model, device)
-    settings |= {"limits": replace(limits.for_media(), pipes=False), "spread": engines.spread(device)}
-    if settings["endpoint"] is not None and settings["spread"] is not None:
+    settings |= {"limits": replace(limits.for_media(), pipes=False)}
+    spread = engines.spread(device)
+    if settings["endpoint"] is not None and spread is not None:
         raise UsageError("--endpoint cannot be used together with --gpus or --ray: its server has its own engines")
+    workers = batching.workers or default_workers(several=spread is not None)
     defaults = Request(
         choice=frames.choice(), fit=frames.fit, generation=generation.generation(), **generation.wording(),
         **wanted.asked,
@@ -211,7 +213,7 @@ def answer_all(
         check_file(outputs.ledger, append=False)  # a ledger is not to be lost to a text
     with (
         console(quiet) as out,
-        Session(**settings, workers=batching.workers or default_workers(), progress=out.progress) as session,
+        Session(**settings, workers=workers, spread=spread, progress=out.progress) as session,
     ):
         with (
             open_batch(

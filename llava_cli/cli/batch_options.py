@@ -86,7 +86,6 @@ class EngineOptions:
             help="Run an engine on each of these GPUs, decoding once for all; cpu,cpu: two on the CPU.",
             rich_help_panel=_BATCH,
         ),
-        COMMON,
     ] = None
     ray: Annotated[
         str | None,

@@ -76,9 +76,9 @@ def test_an_output_that_cannot_be_opened_gives_the_ledger_back(tmp_path):
 
 
 def test_some_cores_are_left_to_the_engine(monkeypatch):
-    for cores, workers in [(1, 1), (2, 1), (4, 3), (64, 8)]:
+    for cores, workers, several in [(1, 1, 1), (2, 1, 1), (4, 3, 3), (64, 8, 63), (256, 8, 64)]:
         monkeypatch.setattr("llava_cli.batch.run.cores", lambda cores=cores: cores)
-        assert default_workers() == workers
+        assert (default_workers(), default_workers(several=True)) == (workers, several)
 
 
 def test_map_gives_answers_and_failures_with_their_jobs(caplog):

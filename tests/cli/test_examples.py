@@ -39,6 +39,9 @@ NOT_OFFLINE = {
     "llava bench": "takes a minute, and is run smaller by its own test",
     "SBATCH": "needs Slurm",
     "pandas": "needs pandas",
+    "--gpus all": "needs a GPU",
+    "--ray": "needs a cluster",
+    "kubectl": "needs a cluster",
 }
 VIDEOS = ("clip.mp4", "video.mp4", "a.mp4")
 IMAGES = ("before.jpg", "after.jpg", "b.jpg")
