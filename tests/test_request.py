@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from pictures import clip, still
@@ -156,3 +156,30 @@ def test_all_that_is_asked_is_told_and_a_new_field_by_itself():
         tone: str = "plain"
 
     assert Later("Why?", tone="shrill").asked()["tone"] == "shrill"
+
+
+def test_choices_are_told_where_there_are_some_and_nothing_is_drawn_for_them():
+    plain = Request("Why?", generation=Generation(temperature=0.5, seed=1))
+    asked = replace(plain, choices=(" yes", "no"), normalize="tokens").asked()
+    assert asked["choices"] == [{"text": "yes"}, {"text": "no"}]
+    assert asked["normalize"] == "tokens"
+    assert asked["generation"]["do_sample"] is False
+    assert plain.asked()["generation"]["do_sample"] is True
+    assert not {"choices", "normalize", "logprobs"} & plain.asked().keys()
+    assert replace(plain, logprobs=0).asked()["logprobs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"choices": ("yes",)}, "at least two"),
+        ({"choices": ("yes", " ")}, "is empty"),
+        ({"choices": ("yes", "no", "yes ")}, "'yes' is there twice"),
+        ({"choices": ("yes", "\ud800")}, "choice is not valid Unicode"),
+        ({"choices": ("yes", "no"), "logprobs": 1}, "generated answer"),
+        ({"logprobs": -1}, "from 0 to 100"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(wrong, said):
+    with pytest.raises(UsageError, match=said):
+        Request("Why?", **wrong)

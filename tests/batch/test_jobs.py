@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, lines, read_csv, read_jsonl
+from llava_cli.engine.scores import Choices
 from llava_cli.errors import InputError
 from llava_cli.media.named import Excerpt
 from llava_cli.models.messages import MediaPath, Message
@@ -33,6 +34,24 @@ def test_a_job_and_what_the_list_says_beside_it():
     assert job == Job(("a.mp4", "b.png"), "Why?", 7, "Be brief.", 90.0, 120.5, 16, {"label": {"cat": 1}})
     (job,) = jobs({"media": "a.mp4", "question": "USER: <video> ", "raw": True})
     assert job == Job(("a.mp4",), "USER: <video> ", raw=True)
+
+
+def test_choices_of_a_job_s_own_take_the_place_of_those_for_all():
+    yes_no, colours = jobs(
+        {"media": "a.mp4", "question": "Is it?", "choices": ["yes", "B, or C"]},
+        {"media": "a.mp4", "question": "Which?", "choices": "red, blue"},
+    )
+    assert (yes_no.choices, colours.choices) == (("yes", "B, or C"), ("red", "blue"))
+    for_all = Request(choices=("a", "b"), normalize="tokens")
+    assert yes_no.request(for_all).choosing == Choices(("yes", "B, or C"), "tokens")
+    assert Job(("a.mp4",), "Why?").request(for_all).choosing == Choices(("a", "b"), "tokens")
+    assert yes_no.request(Request(logprobs=3)).logprobs is None
+    assert Job(("a.mp4",), "Why?").request(Request(logprobs=3)).logprobs == 3
+
+
+def test_choices_in_a_table_have_commas_between_them_or_are_a_json_list():
+    table = b'media,question,choices\na.mp4,Why?,"yes,no"\na.mp4,Why?,"[""yes"", ""B, or C""]"\na.mp4,Why?,\n'
+    assert [job.choices for job in read_csv(io.BytesIO(table), "list")] == [("yes", "no"), ("yes", "B, or C"), None]
 
 
 def test_a_question_for_jobs_that_have_none():
@@ -56,6 +75,9 @@ def test_a_question_for_jobs_that_have_none():
         ({"media": "a", "question": "Why?", "system": 1}, "system"),
         ({"media": "a", "question": "Why?", "raw": "yes"}, "raw must be true or false"),
         ({"media": "a", "question": "Why?", "raw": 1}, "raw must be true or false"),
+        ({"media": "a", "question": "Why?", "choices": ["yes"]}, "choices: choices are at least two"),
+        ({"media": "a", "question": "Why?", "choices": ["yes", 1]}, "choices must be a list of texts"),
+        ({"media": "a", "question": "Why?", "choices": {"yes": "no"}}, "choices must be a list of texts"),
         ({"media": "a\ud800.mp4", "question": "Why?"}, "media: 'a\\ud800.mp4' cannot be a file's name"),
         ({"media": "a", "question": "Why?", "start": 10**400}, "start"),
         ({"media": "a", "question": "Why?", "start": "9" * 5000}, "start"),
