@@ -71,6 +71,22 @@ def test_an_answer_says_all_there_is_to_know(model, folder):
     assert 0 < answer.visual_tokens < answer.prompt_tokens
 
 
+def test_a_choice_is_made_by_likelihood_one_by_one_and_in_lists(model, folder):
+    path, choices = folder / "video.mp4", ["The circle is blue.", "The circle is red."]
+    answer = model.choose("What colour is it?", path, choices=choices, normalize="tokens")
+    assert answer.text == "The circle is red."
+    assert [choice.text for choice in answer.choices] == choices
+    assert answer.choices[1].probability == max(choice.probability for choice in answer.choices) > 0.8
+    assert answer.confidence > 0.9
+    assert answer.record()["normalize"] == "tokens"
+    (mapped,) = model.map([{"media": path, "question": "What colour is it?", "choices": choices}], normalize="tokens")
+    assert mapped.record()["choices"] == answer.record()["choices"]
+    told = model.ask("What colour is it?", path, logprobs=1)
+    assert [token.id for token in told.tokens] == [token.best[0].id for token in told.tokens]
+    with pytest.raises(llava.UsageError, match="at least two"):
+        model.choose("Why?", path, choices="yes,no")
+
+
 def test_a_device_map_is_the_option_s(folder):
     with llava.load("demo", device_map="cpu=8G,disk") as model:
         assert model.info.device_map == {"cpu": "0-3"}

@@ -149,3 +149,16 @@ def test_a_chat_that_becomes_too_long_shows_fewer_frames_where_it_may(tmp_path, 
     assert len(answer.media[0].frames) == 13
     note = "at most 13 frames of each video are shown, to fit the checkpoint's context"
     assert answer.warnings == (note, answer.cut)
+
+
+def test_choices_are_for_the_next_answers_until_they_are_taken_away(chat):
+    with pytest.raises(UsageError, match="at least two"):
+        chat.choices = ["yes"]
+    assert chat.choices is None
+    chat.choices = ["a baby", "no"]
+    first, second = chat.ask("Why?"), chat.ask("Really?")
+    assert {first.text, second.text} <= {"a baby", "no"}
+    assert chat.history[1] == Message("assistant", (first.text,))
+    assert second.completion.cached_tokens > first.visual_tokens
+    chat.choices = None
+    assert chat.ask("And then?").choices == ()

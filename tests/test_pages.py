@@ -23,6 +23,7 @@ from llava_cli.answer import Answer, Prepared
 from llava_cli.batch.jobs import items_of
 from llava_cli.captions import Wording
 from llava_cli.cues import Cue
+from llava_cli.engine.scores import ScoredChoice, ScoredToken
 from llava_cli.engine.types import SHAPES, Constraint, Query
 from llava_cli.errors import InputError
 from llava_cli.media.windows import Window
@@ -100,13 +101,16 @@ def test_the_record_s_page_tells_every_key():
     job = {"media": "a.mp4", "question": "Why?", "answer": "of the list", "label": "x"}
     listed = run(items_of([job, job | {"id": 2}, {"media": "bad.mp4", "question": "Why?"}, {"media": []}])).records
     prompt = Prompt([1, 1, 2], (), (), 0, "Why?", "user")
-    done = completion(media=(), visual_tokens=(), ids=(5,))
-    whole = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, prompt=prompt)
+    done = completion(
+        media=(), visual_tokens=(), ids=(5,), tokens=(ScoredToken(5, " a", -0.5, (ScoredToken(5, " a", -0.5),)),)
+    )
+    whole = answer_record(Request("Why?", logprobs=1).asked(), [], done, MODEL, 0.5, prompt=prompt)
+    chosen = answered(choices=(ScoredChoice("yes", 1.0, -0.5, 2),), asked={"choices": ("yes", "no")})
     told = {key for key, _ in (*KEYS, *LIST_KEYS)} - {"(others)"}
     along = along_the_time()
     shapes = [answered(asked={"constraint": Constraint(kind, "x")}) for kind in SHAPES]
     parsed = answer_record(Request("Why?").asked(), [], done, MODEL, 0.5, parsed={"parsed": 7})
-    found = set().union(*map(keys, [answered(), error, whole, parsed, *shapes, *listed, along])) | {
+    found = set().union(*map(keys, [answered(), error, whole, parsed, chosen, *shapes, *listed, along])) | {
         "memory",
         "model.device_map",
         "model.worker",

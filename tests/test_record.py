@@ -12,6 +12,7 @@ from answers import CLIP, MODEL, STILL, answered, completion
 
 from llava_cli.answer import Answer, Prepared
 from llava_cli.engine.memory import MemoryPlan
+from llava_cli.engine.scores import ScoredChoice, ScoredToken
 from llava_cli.engine.types import Generation, Query
 from llava_cli.errors import InputError
 from llava_cli.media.named import Excerpt
@@ -26,8 +27,8 @@ ASKED = ["question", "system", "messages", "template_sha256", "choice", "fit", "
 def test_an_answer_s_keys():
     record = json.loads(to_json(answered()))
     assert list(record) == [
-        "schema_version", "id", "status", *ASKED, "answer", "finish_reason", "model", "media", "usage", "timing",
-        "warnings", "versions",
+        "schema_version", "id", "status", *ASKED, "answer", "finish_reason", "confidence", "model", "media", "usage",
+        "timing", "warnings", "versions",
     ]  # fmt: skip
     assert (record["schema_version"], record["status"]) == (SCHEMA_VERSION, "ok")
     assert list(record["model"]) == [
@@ -43,6 +44,27 @@ def test_an_answer_s_keys():
     assert record["usage"] == {"prompt_tokens": 90, "visual_tokens": 78, "completion_tokens": 4}
     assert list(record["timing"]) == ["load_s", "decode_s", "encode_s", "first_token_s", "generate_s"]
     assert list(record["versions"]) == ["llava_cli", "transformers", "torch", "av"]
+
+
+def test_how_sure_an_answer_is_is_told_in_six_digits():
+    yes, no = (ScoredChoice(text, share, -0.123456789, 2) for text, share in (("yes", 0.87654321), ("no", 0.1234567)))
+    record = answered(confidence=0.912345678, choices=(yes, no), asked={"choices": ("yes", "no")})
+    assert record["confidence"] == 0.912346
+    assert record["choices"] == [
+        {"text": "yes", "probability": 0.876543, "logprob": -0.123457, "tokens": 2},
+        {"text": "no", "probability": 0.123457, "logprob": -0.123457, "tokens": 2},
+    ]
+    assert record["normalize"] == "none"
+    assert "answer_tokens" not in record
+
+
+def test_tokens_are_told_with_the_likeliest_in_their_places():
+    other = ScoredToken(7, " a", -1.5)
+    record = answered(tokens=(ScoredToken(8, " the", -0.25, (other,)), ScoredToken(2, "</s>", -1e-9)))
+    assert record["answer_tokens"] == [
+        {"id": 8, "text": " the", "logprob": -0.25, "best": [{"id": 7, "text": " a", "logprob": -1.5}]},
+        {"id": 2, "text": "</s>", "logprob": -1e-9},
+    ]
 
 
 def test_media_stand_in_the_order_the_user_named_them():

@@ -199,6 +199,35 @@ def test_a_summary_gets_shorter_until_there_is_nothing_to_leave_out():
     assert shorter.asked()["summary"] == {"path": "a.mp4", "windows": ["x", "y"], "words": 10, "each": 1}
     with pytest.raises(UsageError, match="too long"):
         shorter.shorter(error)
+
+
 def test_a_shape_is_told_where_there_is_one():
     shape = Constraint("schema", '{"type": "integer"}')
     assert Request("Why?", constraint=shape).asked() == Request("Why?").asked() | {"schema": '{"type": "integer"}'}
+
+
+def test_choices_are_told_where_there_are_some_and_nothing_is_drawn_for_them():
+    plain = Request("Why?", generation=Generation(temperature=0.5, seed=1))
+    asked = replace(plain, choices=(" yes", "no"), normalize="tokens").asked()
+    assert asked["choices"] == [{"text": "yes"}, {"text": "no"}]
+    assert asked["normalize"] == "tokens"
+    assert asked["generation"]["do_sample"] is False
+    assert plain.asked()["generation"]["do_sample"] is True
+    assert not {"choices", "normalize", "logprobs"} & plain.asked().keys()
+    assert replace(plain, logprobs=0).asked()["logprobs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"choices": ("yes",)}, "at least two"),
+        ({"choices": ("yes", " ")}, "is empty"),
+        ({"choices": ("yes", "no", "yes ")}, "'yes' is there twice"),
+        ({"choices": ("yes", "\ud800")}, "choice is not valid Unicode"),
+        ({"choices": ("yes", "no"), "logprobs": 1}, "generated answer"),
+        ({"logprobs": -1}, "from 0 to 100"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(wrong, said):
+    with pytest.raises(UsageError, match=said):
+        Request("Why?", **wrong)

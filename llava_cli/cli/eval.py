@@ -63,7 +63,6 @@ class TaskOptions:
             help="'letters' lists the choices below the question and has a letter answered; 'texts' asks the question "
             "alone, and choices are answers.",
         ),
-        COMMON,
     ] = "letters"
     by: Annotated[
         str,
@@ -93,7 +92,6 @@ class TaskOptions:
             parser=values.whole(0, 2**63 - 1),
             help="Show the choices of each question in an order that follows from SEED.",
         ),
-        COMMON,
     ] = None
 
 
@@ -112,7 +110,7 @@ def eval(
     limits: options.LimitOptions = batch_options.LIMITS,
     outputs: Annotated[batch_options.OutputOptions, Without("sidecar", "output_dir", "overwrite")],
     json: Annotated[
-        bool, typer.Option("--json", help="Print the report as one line of JSON.", rich_help_panel="Output"), COMMON
+        bool, typer.Option("--json", help="Print the report as one line of JSON.", rich_help_panel="Output")
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:

@@ -28,7 +28,9 @@ Examples:
 
   llava grep "a dog" -r videos/ -o dogs.jsonl --sort --threshold 0.8
 
-  llava grep "dancing" -r videos/ -l --question "Is somebody {}? Answer yes or no."
+  llava grep "a dog" -r videos/ -o dogs.jsonl -l --invert-match
+
+  llava grep dancing -r videos/ --question "Is somebody {}? Answer yes or no."
 """
 _EXAMPLE = 'llava grep "a dog" -r videos/'
 _HERE = "{}"
@@ -46,7 +48,6 @@ class SearchOptions:
     question: Annotated[
         str,
         _search("--question", metavar="TEXT", parser=values.text, help="What is asked; {} stands for PATTERN."),
-        COMMON,
     ] = "Is there {}? Answer yes or no."
     yes: Annotated[
         str, _search("--yes", metavar="TEXT", parser=values.text, help="The answer where it is seen; may hold {}.")
@@ -60,7 +61,7 @@ class SearchOptions:
             "--threshold",
             metavar="P",
             parser=values.share,
-            help="How probable --yes must be, of the two.",
+            help="Least probability of a match.",
         ),
         COMMON,
     ] = 0.5
@@ -150,13 +151,12 @@ def grep(
         typer.Option(
             "--files-with-matches", "-l", help="Print names only, without probabilities.", rich_help_panel="Output"
         ),
-        COMMON,
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the question and the files, and ask nothing.")
     ] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Print the records of files that match.", rich_help_panel="Output"), COMMON
+        bool, typer.Option("--json", help="Print the records of files that match.", rich_help_panel="Output")
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:

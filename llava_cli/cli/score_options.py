@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from llava_cli.cli import values
-from llava_cli.cli.help import COMMON
 from llava_cli.engine.scores import MOST_LOGPROBS, Normalize
 from llava_cli.errors import UsageError
 
@@ -29,7 +28,6 @@ class ScoreOptions:
             parser=values.text,
             help="Answer with the likeliest of these texts, each scored as the whole answer.",
         ),
-        COMMON,
     ] = None
     choice: Annotated[
         list[str] | None,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 # Alone, or set off by punctuation: "A man walks" is no answer A.
-_FIRST = re.compile(r"\W*([A-Z])(?:[.:,;)\]]|\s*$|\s*\n)")
+_FIRST = re.compile(r"\W*([A-Z])(?:[^\w\s'\u2019-]|\s*$|\s*\n)")
 _NAMED = re.compile(r"\b(?:answer|option|choice)(?:\s+is)?\s*:?\s*\W?([A-Z])\b", re.IGNORECASE)
 
 
@@ -23,7 +23,7 @@ def letter_meant(text: str, options: Sequence[str]) -> int | None:
 def text_meant(text: str, options: Sequence[str]) -> int | None:
     """The place of the option that an answer is; or which alone stands in it; None if that is not clear."""
     said, plain = _plain(text), [_plain(option) for option in options]
-    for fits in (lambda option: option == said, lambda option: re.search(rf"\b{re.escape(option)}\b", said)):
+    for fits in (lambda option: option == said, lambda option: re.search(rf"(?<!\w){re.escape(option)}(?!\w)", said)):
         places = [place for place, option in enumerate(plain) if fits(option)]
         if len(places) == 1:
             return places[0]

@@ -243,6 +243,8 @@ def test_memory_that_runs_out_on_one_engine_halves_the_batches_of_all():
     assert done.tally.done == 60
     assert done.batcher.limit <= 3
     assert max(map(len, session.engines.handed_out[-5:])) <= 3
+
+
 def test_answers_that_do_not_have_their_shapes_fail_alone():
     """Those that were to have a schema's say what they say, for programs."""
     shapes = [read_constraint(regex=r"\d+ frames: .*"), read_constraint("a int"), None]

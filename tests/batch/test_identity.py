@@ -147,6 +147,18 @@ def test_a_field_that_requests_get_later_counts_where_it_is_used_and_only_there(
     assert work_key({}, FAMILY_VIEW, Later("Why?", ("a",), tone="shrill"), ["c"]) != before
 
 
+def test_choices_and_log_probabilities_are_other_work_and_change_no_other():
+    def known(**asked: object) -> str:
+        return work_key({}, FAMILY_VIEW, Request("Why?", ("a",), **asked), ["c"])
+
+    asked = [
+        {}, {"choices": ("yes", "no")}, {"choices": ("no", "yes")}, {"choices": ("yes", "no"), "normalize": "tokens"},
+        {"logprobs": 0}, {"logprobs": 3},
+    ]  # fmt: skip
+    assert len({known(**one) for one in asked}) == len(asked)
+    assert known(normalize="tokens") == known()  # nothing to normalize
+
+
 def test_whether_fewer_frames_may_be_shown_is_no_part_of_the_work():
     """A list is run again with --fit for the sake of its failures."""
     assert len({work_key({}, FAMILY_VIEW, Request("Why?", ("a",), fit=fit), ["c"]) for fit in (False, True)}) == 1
@@ -296,6 +308,8 @@ def test_records_of_requests_without_anything_new_have_no_new_keys():
     assert list(asked) == [
         "question", "system", "messages", "template_sha256", "choice", "fit", "raw", "generation",
     ]  # fmt: skip
+
+
 def test_a_shape_is_other_work_and_so_is_another_order_of_its_keys():
     """Work without one has the key that it always had."""
     view, request = View((2, 2), "crop", Sampling("uniform", 4)), Request("Why?", ("a.mp4",))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from llava_cli.batch.jobs import LONGEST_LINE, Job, Unusable, items_of, job_of, lines, read_csv, read_jsonl
+from llava_cli.engine.scores import Choices
 from llava_cli.engine.shape import read_constraint
 from llava_cli.errors import InputError
 from llava_cli.extras import NotInstalled
@@ -39,6 +40,24 @@ def test_a_job_and_what_the_list_says_beside_it():
     assert job == Job(("a.mp4",), "USER: <video> ", raw=True)
 
 
+def test_choices_of_a_job_s_own_take_the_place_of_those_for_all():
+    yes_no, colours = jobs(
+        {"media": "a.mp4", "question": "Is it?", "choices": ["yes", "B, or C"]},
+        {"media": "a.mp4", "question": "Which?", "choices": "red, blue"},
+    )
+    assert (yes_no.choices, colours.choices) == (("yes", "B, or C"), ("red", "blue"))
+    for_all = Request(choices=("a", "b"), normalize="tokens")
+    assert yes_no.request(for_all).choosing == Choices(("yes", "B, or C"), "tokens")
+    assert Job(("a.mp4",), "Why?").request(for_all).choosing == Choices(("a", "b"), "tokens")
+    assert yes_no.request(Request(logprobs=3)).logprobs is None
+    assert Job(("a.mp4",), "Why?").request(Request(logprobs=3)).logprobs == 3
+
+
+def test_choices_in_a_table_have_commas_between_them_or_are_a_json_list():
+    table = b'media,question,choices\na.mp4,Why?,"yes,no"\na.mp4,Why?,"[""yes"", ""B, or C""]"\na.mp4,Why?,\n'
+    assert [job.choices for job in read_csv(io.BytesIO(table), "list")] == [("yes", "no"), ("yes", "B, or C"), None]
+
+
 def test_a_question_for_jobs_that_have_none():
     line = io.BytesIO(b'{"media": "a.mp4"}\n{"media": "b.mp4", "question": "Who?"}')
     assert [job.question for job in read_jsonl(line, "list", "What?")] == ["What?", "Who?"]
@@ -60,6 +79,9 @@ def test_a_question_for_jobs_that_have_none():
         ({"media": "a", "question": "Why?", "system": 1}, "system"),
         ({"media": "a", "question": "Why?", "raw": "yes"}, "raw must be true or false"),
         ({"media": "a", "question": "Why?", "raw": 1}, "raw must be true or false"),
+        ({"media": "a", "question": "Why?", "choices": ["yes"]}, "choices: choices are at least two"),
+        ({"media": "a", "question": "Why?", "choices": ["yes", 1]}, "choices must be a list of texts"),
+        ({"media": "a", "question": "Why?", "choices": {"yes": "no"}}, "choices must be a list of texts"),
         ({"media": "a\ud800.mp4", "question": "Why?"}, "media: 'a\\ud800.mp4' cannot be a file's name"),
         ({"media": "a", "question": "Why?", "start": 10**400}, "start"),
         ({"media": "a", "question": "Why?", "start": "9" * 5000}, "start"),
@@ -265,6 +287,8 @@ def test_a_job_says_how_its_video_is_divided_and_names_its_subtitles():
 def test_cells_of_csv_say_it_too():
     (job,) = read_csv(io.BytesIO(b"media,question,scenes,max_window\na.mp4,Why?,TRUE,1m\n"), "x")
     assert job.division == Division(scenes=True, max_window=60.0)
+
+
 @pytest.mark.parametrize(
     ("given", "shape"),
     [

@@ -42,6 +42,16 @@ def test_a_ledger_is_continued_and_all_outputs_are_written(tmp_path):
     assert [json.loads(path.read_text())[0]["answer"] for path in sidecars] == ["4 frames: Why?"] * 5
 
 
+def test_who_looks_at_records_sees_those_of_earlier_runs_too(tmp_path):
+    seen: list[str] = []
+    for skipped, jobs in ((0, clips(3)), (3, [*clips(5), *clips(1)])):
+        seen.clear()
+        look = lambda record: seen.append(record["media"][0]["path"])  # noqa: E731
+        _, batch = answered(jobs, Outputs(tmp_path / "ledger"), see=look)
+        assert sorted(seen) == sorted({job.names[0] for job in jobs})
+        assert batch.tally.skipped >= skipped
+
+
 def test_sampled_answers_are_made_one_by_one_so_that_their_seed_repeats_them():
     session = StubSession()
     answered(clips(4), session=session, defaults=Request(generation=Generation(temperature=1.0, seed=3)), batch_size=8)

@@ -54,6 +54,51 @@ def test_json_and_text_hold_the_same_answer(llava, picture, tiny):
     assert json.loads(record.out)["answer"] == text.out.rstrip("\n")
 
 
+def test_an_answer_is_chosen_and_the_record_says_how_likely_each_was(llava, picture, tiny):
+    options = ("-m", tiny, "--choices", "a baby,no", "--choice", "B, or C")
+    plain = llava("ask", picture, "Why?", *options)
+    record = json.loads(llava("ask", picture, "Why?", *options, "--json").out)
+    assert plain.out == record["answer"] + "\n"
+    assert [choice["text"] for choice in record["choices"]] == ["a baby", "no", "B, or C"]
+    assert sum(choice["probability"] for choice in record["choices"]) == pytest.approx(1, abs=1e-4)
+    best = max(record["choices"], key=lambda choice: choice["probability"])
+    assert (best["text"], record["normalize"]) == (record["answer"], "none")
+    assert f"{best['text']} {best['probability']:.1%}"[:-1] in plain.err
+    other = json.loads(llava("ask", picture, "Why?", *options, "--normalize", "tokens", "--json").out)
+    assert other["normalize"] == "tokens"
+    assert [c["logprob"] for c in other["choices"]] == [c["logprob"] for c in record["choices"]]
+
+
+def test_how_likely_each_token_was(llava, picture, tiny):
+    options = ("-m", tiny, "--max-new-tokens", "5", "--json")
+    plain = json.loads(llava("ask", picture, "Why?", *options).out)
+    record = json.loads(llava("ask", picture, "Why?", *options, "--logprobs", "2").out)
+    assert len(record["answer_tokens"]) == 5
+    assert all(len(token["best"]) == 2 for token in record["answer_tokens"])
+    assert record["answer_tokens"][0]["best"][0]["logprob"] == record["answer_tokens"][0]["logprob"]  # greedy
+    assert (plain["answer"], plain["confidence"]) == (record["answer"], record["confidence"])
+    assert "answer_tokens" not in plain
+    assert plain["id"] != record["id"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--choices", "yes"), "choices are at least two"),
+        (("--choices", "yes,,no"), "a choice is empty"),
+        (("--choices", "yes,no", "--choice", "no"), "'no' is there twice"),
+        (("--choices", "yes,no", "--logprobs", "1", "--json"), "generated answer"),
+        (("--normalize", "tokens"), "--normalize is about how choices are compared: it needs --choices"),
+        (("--logprobs", "1"), "--logprobs is about the record: use it with --json or --output"),
+        (("--logprobs", "101", "--json"), "from 0 to 100"),
+    ],
+)
+def test_scores_that_make_no_sense(llava, picture, tiny, options, said):
+    result = llava("ask", picture, "Why?", "-m", tiny, *options)
+    assert result.code == 2
+    assert said in result.err
+
+
 def test_a_sampled_answer_can_be_repeated_from_its_record(llava, picture, tiny):
     options = ("-m", tiny, "--max-new-tokens", "9", "--json", "--temperature", "1.4")
     first = json.loads(llava("ask", picture, "Why?", *options).out)

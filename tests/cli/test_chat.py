@@ -113,6 +113,17 @@ def test_a_record_for_each_turn(talk, rendered):
     assert "8 frames" in result.err
 
 
+def test_answers_chosen_at_the_prompt(talk):
+    result = talk("/choices a baby,no", "Why?", "/choices", "Why?", "/choices yes", "/undo")
+    lines = result.out.splitlines()
+    assert lines[0] in ("a baby", "no")
+    assert "llava: answers are chosen from: a baby,no\n" in result.err
+    assert f"llava: {lines[0]} " in result.err.replace("llava: a baby ", f"llava: {lines[0]} ")
+    assert "answers are no longer chosen\n" in result.err
+    assert "choices are at least two" in result.err
+    assert result.code == 2  # that of the first mistake
+
+
 def test_add_frames_and_mistakes(talk, rendered, tmp_path):
     sheet = tmp_path / "a sheet.png"
     result = talk(

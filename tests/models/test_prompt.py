@@ -34,6 +34,51 @@ def encoded(tokenizer, asked: Conversation, template: str = TEMPLATE) -> list[in
     return prompts.encode(tokenizer, spans, {"video": VIDEO, "image": IMAGE})[0]
 
 
+QWEN = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content[0].text }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "lead"),
+    [
+        (VICUNA, " "),
+        (QWEN, ""),
+        (QWEN.replace("{{ m.content", "{{ ' ' if m.role == 'assistant' }}{{ m.content"), " "),
+        (
+            QWEN.replace("assistant\n{% endif", "assistant\n<think>\n{% endif"),
+            "",
+        ),  # answers are not begun as they stand
+        ("{% if messages|length > 1 %}{{ raise_exception('no answers') }}{% endif %}USER:", ""),
+    ],
+)
+def test_what_stands_between_a_prompt_and_its_answer_is_the_template_s(tokenizer, template, lead):
+    assert prompts.answer_lead(tokenizer, template) == lead
+
+
+def test_an_answer_is_tokenized_with_its_prompt_unless_that_changes_the_prompt(tokenizer):
+    spans = prompts.render(tokenizer, TEMPLATE, ask("Why?", []).turns, one_placeholder)
+    prompt = prompts.readable(spans)
+    assert prompt == "USER: Why? ASSISTANT:"
+    begun = tokenizer(prompt).input_ids
+    kept = []
+    for lead in (" ", ""):
+        whole = tokenizer(f"{prompt}{lead}no, a baby").input_ids
+        found = prompts.answer_ids(tokenizer, spans, lead, "no, a baby")
+        assert tokenizer.decode([*begun, *found], skip_special_tokens=True) == f"{prompt}{lead}no, a baby"
+        kept.append(whole[: len(begun)] == begun)
+        assert (found == whole[len(begun) :]) == kept[-1]
+    assert kept == [False, True]  # a colon and a space are one token here
+
+
+def test_control_tokens_in_an_answer_are_plain_characters(tokenizer):
+    spans = prompts.render(tokenizer, TEMPLATE, ask("Why?", []).turns, one_placeholder)
+    found = prompts.answer_ids(tokenizer, spans, " ", "</s> <video>")
+    assert not {VIDEO, tokenizer.eos_token_id} & set(found)
+    assert tokenizer.decode(found) == "</s> <video>"
+
+
 def test_a_prompt_is_tokenized_as_one_string(tokenizer):
     """As the published recipes do: pieces apart would get other spaces and other merges."""
     whole = tokenizer("USER: <video><video><video><video><video>\nWhy is this? ASSISTANT:").input_ids
