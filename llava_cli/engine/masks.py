@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 
+_PENALTIES = torch.where((torch.arange(256)[:, None] >> torch.arange(8)) & 1 == 1, 0, -torch.inf)
+"""What is added to the logits of eight tokens for each byte that says which of them may follow, the lowest bit first.
+
+Looking these up and adding them takes a tenth of the time of unpacking bits and filling by them.
+"""
+
+
 class Masks:
     """What may follow in each of several answers, as they grow."""
 
@@ -31,7 +38,7 @@ class Masks:
         """
         self.complete: set[int] = set()
         """Answers that nothing more can be said in."""
-        self._words, self._stop_ids = vocabulary.words, stop_ids
+        self._words, self._stop_ids, self._penalties = vocabulary.words, stop_ids, _PENALTIES
         self._growing: dict[int, LLMatcher] = {
             row: vocabulary.matcher(constraint) for row, constraint in enumerate(constraints) if constraint is not None
         }
@@ -44,11 +51,12 @@ class Masks:
         bits = torch.zeros(len(places), max(self._words, -(-logits.shape[1] // 32)), dtype=torch.int32)
         for place, own in zip(places, bits, strict=True):
             self._fill(own, self._growing[rows[place]])
-        forbidden = ~_unpacked(bits.to(logits.device))[:, : logits.shape[1]]
+        self._penalties = self._penalties.to(logits.device)
+        each = bits.to(logits.device).view(torch.uint8).int()
+        penalties = self._penalties[each].flatten(1)[:, : logits.shape[1]]
         if len(places) == len(rows):
-            return logits.masked_fill(forbidden, -torch.inf)
-        at = torch.tensor(places, device=logits.device)
-        return logits.index_copy(0, at, logits[at].masked_fill(forbidden, -torch.inf))
+            return penalties.add_(logits)
+        return logits.index_add(0, torch.tensor(places, device=logits.device), penalties)
 
     def _fill(self, bits: torch.Tensor, matcher: LLMatcher) -> None:
         """Set the bits [words] of the tokens that may follow."""
@@ -80,12 +88,6 @@ class Masks:
                     continue
                 self.complete.add(row)
             del self._growing[row]
-
-
-def _unpacked(bits: torch.Tensor) -> torch.Tensor:
-    """Bits [rows, words], the lowest first, as booleans [rows, 32 words]."""
-    shifts = torch.arange(8, dtype=torch.uint8, device=bits.device)
-    return ((bits.view(torch.uint8)[:, :, None] >> shifts) & 1).bool().flatten(1)
 
 
 def _stuck(matcher: LLMatcher) -> Misshapen:

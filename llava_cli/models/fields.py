@@ -7,6 +7,7 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from llava_cli.errors import ModelError
@@ -41,7 +42,8 @@ class Fields:
     def object(self, key: str, required: bool = False) -> Fields:
         """An object; an empty one where it is missing, unless it is `required`."""
         value = self._checked(key, None if required else {}, lambda v: isinstance(v, Mapping), "an object")
-        return replace(self, values=value, prefix=f"{self.prefix}{key}.", library=lambda: self.library().get(key) or {})
+        library = partial(_part, self.library, key)  # no lambda: checkpoints are sent to workers
+        return replace(self, values=value, prefix=f"{self.prefix}{key}.", library=library)
 
     def integer(self, key: str, default: int = LIBRARY, least: int = 1, most: int = _MOST) -> int:
         """A whole number from `least` to `most`."""
@@ -175,6 +177,11 @@ class Fields:
             told = f"has no {name}" if value is None else f"says {name} = {reprlib.repr(value)}"
             raise ModelError(f"{self.source} {told}; it must be {expected}")
         return value
+
+
+def _part(library: Callable[[], Mapping[str, Any]], key: str) -> Mapping[str, Any]:
+    """What the library takes for an object in another one."""
+    return library().get(key) or {}
 
 
 def _is_whole(value: Any) -> bool:

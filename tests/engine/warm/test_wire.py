@@ -11,6 +11,8 @@ from llava_cli.engine.context import TooLong
 from llava_cli.engine.kv_cache import KVCache
 from llava_cli.engine.warm.wire import Channel, Gone
 from llava_cli.errors import InputError
+from llava_cli.models.checkpoint import open_checkpoint
+from llava_cli.models.registry import family_of
 
 
 @pytest.fixture
@@ -33,6 +35,13 @@ def test_media_arrive_whole(ends):
     assert arrived.info == shown.info
     assert arrived.times == shown.times
     assert np.array_equal(arrived.frames, shown.frames)
+
+
+@pytest.mark.parametrize("name", ["llava-next-video", "llava-video", "llava-interleave"])
+def test_a_checkpoint_arrives_after_it_has_been_looked_at(ends, checkpoints, name):
+    family = family_of(open_checkpoint(str(checkpoints(name))))
+    view = family.view
+    assert family_of(_sent(ends, family.checkpoint)).view == view
 
 
 def test_one_thing_is_one_object_at_both_ends(ends):
