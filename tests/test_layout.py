@@ -21,6 +21,7 @@ TESTED_ELSEWHERE = {
     "llava_cli.batch.writers.writer": "declares what writers do",
     "llava_cli.cli.batch_options": "declares options: test_help.py and test_caption.py",
     "llava_cli.cli.command": "what all commands share: test_help.py, test_failures.py and test_settings.py",
+    "llava_cli.cli.limit_options": "declares options: test_help.py, test_ask.py and test_hostile.py",
     "llava_cli.cli.options": "declares options: test_help.py, test_ask.py and test_hostile.py",
     "llava_cli.demo": "a path: tests/demo/test_checkpoint.py",
     "llava_cli.engine.types": "declares what engines take and give",
