@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "llava_cli.cli.batch_options": "declares options: test_help.py and test_caption.py",
     "llava_cli.cli.command": "what all commands share: test_help.py, test_failures.py and test_settings.py",
     "llava_cli.cli.file_list": "which files are read: tests/cli/test_caption.py and test_grep.py",
+    "llava_cli.cli.limit_options": "declares options: test_help.py, test_ask.py and test_hostile.py",
     "llava_cli.cli.options": "declares options: test_help.py, test_ask.py and test_hostile.py",
     "llava_cli.cli.score_options": "declares options: tests/cli/test_ask.py, tests/cli/test_chat.py",
     "llava_cli.demo": "a path: tests/demo/test_checkpoint.py",

@@ -381,7 +381,7 @@ def test_a_dry_run_reads_no_weights(llava, rendered, tiny, tmp_path):
     (copy / "model.safetensors").write_bytes(b"no weights")
     result = llava("ask", rendered("h264"), "Why?", "-m", copy, "-n", "4", "--dry-run")
     assert result.code == 0
-    assert "4 frames, 16 visual tokens" in result.out
+    assert "4 frames of 56x56, 16 visual tokens" in result.out
     record = json.loads(llava("ask", rendered("h264"), "Why?", "-m", copy, "-n", "4", "--dry-run", "--json").out)
     assert record["status"] == "planned"
     assert set(record["memory"]) == {"weights", "cache", "activations", "free", "fixed", "total"}

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from answering import answers_of, engine_of
+from answering import answers_of, engine_of, streamed
 from onevision2 import BATCH, TOLERANCE, VECTORS, Vector
 from PIL import Image
 from tiny.llava_onevision2 import AUTHORS
 
+from llava_cli.engine.kv_cache import KVCache
 from llava_cli.engine.local import LocalEngine
 from llava_cli.engine.types import Generation, Timing
 from llava_cli.media.clip import Media
 from llava_cli.models.llava_onevision2_model import rope_angles, turned
+from llava_cli.models.messages import Conversation, Turn, ask
 from llava_cli.models.prompt import Prompt
 
 TWELVE = Generation(max_new_tokens=12)
@@ -72,6 +74,24 @@ def test_a_batch_of_pictures_of_several_sizes_is_answered_as_the_authors_do(unen
     assert [prompt.ids for prompt in prompts] == [ids[ids != 300].tolist() for ids in expected["input_ids"]]
     assert np.abs(logits(unending, prompts) - expected["logits"]).max() < TOLERANCE["logits"]
     assert [answer.ids for answer in answers_of(unending, asked, TWELVE)] == [*map(tuple, expected["tokens"])]
+
+
+def test_a_conversation_goes_on_with_what_was_computed(engine):
+    film = next(vector for vector in VECTORS if vector.name == "image_video_t0").seen()
+    turns, cache = [Turn("user", (*film, "Compare."))], KVCache()
+    for question in ("Why?", "And then?"):
+        whole = answers_of(engine, [Conversation(tuple(turns))], TWELVE)[0]
+        _, again = streamed(engine, Conversation(tuple(turns)), TWELVE, cache=cache)
+        assert (again.text, again.ids) == (whole.text, whole.ids)
+        turns += [Turn("assistant", (again.text,)), Turn("user", (question,))]
+    assert again.cached_tokens > sum(again.visual_tokens)
+
+
+def test_questions_about_the_same_media_share_what_they_begin_with(engine):
+    film = VECTORS[3].seen()
+    asked = [ask(question, film) for question in ("What happens?", "Why?", "Where is it?")]
+    together, alone = answers_of(engine, asked), [answers_of(engine, [one])[0] for one in asked]
+    assert [answer.ids for answer in together] == [answer.ids for answer in alone]
 
 
 def test_frames_that_have_their_size_are_not_scaled_again(engine):
