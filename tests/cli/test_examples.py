@@ -91,6 +91,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "chat.json").write_text(json.dumps(asked))
     (folder / "mine.jinja").write_text(VICUNA)
     (folder / "question.txt").write_text("What happens?\n")
+    schema = {"properties": {"shape": {"const": "red"}}, "required": ["shape"], "additionalProperties": False}
+    (folder / "shape.json").write_text(json.dumps({"type": "object", **schema}))
     (folder / "videos.txt").write_text("clip.mp4\n")
     (folder / "videos").mkdir()
     shutil.copy(folder / VIDEOS[0], folder / "videos")
