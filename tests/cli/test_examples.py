@@ -118,7 +118,7 @@ def test_an_example_runs(example: str, files: Path, llava: Callable[..., Any], m
             Path(name).unlink()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LLAVA_MODEL", "demo")
-    monkeypatch.setenv("LLAVA_MAX_NEW_TOKENS", "12")
+    monkeypatch.setenv("LLAVA_MAX_NEW_TOKENS", "16")
     command = shlex.split(example, comments=True)
     script = example.startswith("#!")
     if command[0] == "llava" and not script and not SHELL.search(re.sub(r"#.*|\"[^\"]*\"|'[^']*'", "", example)):
