@@ -97,6 +97,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "chat.json").write_text(json.dumps(asked))
     (folder / "mine.jinja").write_text(VICUNA)
     (folder / "question.txt").write_text("What happens?\n")
+    schema = {"properties": {"shape": {"const": "red"}}, "required": ["shape"], "additionalProperties": False}
+    (folder / "shape.json").write_text(json.dumps({"type": "object", **schema}))
     (folder / "videos.txt").write_text("clip.mp4\n")
     (folder / "videos").mkdir()
     shutil.copy(folder / VIDEOS[0], folder / "videos")
@@ -135,7 +137,7 @@ def test_an_example_runs(example: str, files: Path, llava: Callable[..., Any], m
             Path(name).unlink()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LLAVA_MODEL", "demo")
-    monkeypatch.setenv("LLAVA_MAX_NEW_TOKENS", "12")
+    monkeypatch.setenv("LLAVA_MAX_NEW_TOKENS", "16")
     command = shlex.split(example, comments=True)
     script = example.startswith("#!")
     if command[0] == "llava" and not script and not SHELL.search(re.sub(r"#.*|\"[^\"]*\"|'[^']*'", "", example)):
