@@ -53,7 +53,6 @@ class Loader:
         """`elsewhere`: what engines in other processes run in, for which this one only makes prompts and plans."""
         self.family = family
         self.options = options
-        self._elsewhere = elsewhere
         rendering.start()  # while the model is built
         rooms = elsewhere.rooms if elsewhere else ()
         limits = {room.device: None for room in rooms} or chosen_devices(options)
@@ -98,8 +97,6 @@ class Loader:
     @property
     def info(self) -> ModelInfo:
         """What will answer."""
-        if self._elsewhere is not None:
-            return self._elsewhere.info
         return ModelInfo(
             checkpoint=self.family.checkpoint.name,
             revision=self.family.checkpoint.revision,

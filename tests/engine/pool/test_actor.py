@@ -6,14 +6,18 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from engine.pool.seats import TERMS, StubRunner, query
+from engine.pool.seats import TERMS, StubRunner, query, said
+from pictures import clip
 
 from llava_cli.engine.pool import actor as actor_module
 from llava_cli.engine.pool.actor import ActorSeat
 from llava_cli.engine.pool.pixels import Pixels
 from llava_cli.engine.pool.remote import RemoteRunner
 from llava_cli.engine.pool.seam import Died, Left
+from llava_cli.engine.types import Query
 from llava_cli.errors import ModelError
+from llava_cli.media.clip import Media
+from llava_cli.models.messages import ask
 
 
 class Cluster:
@@ -55,6 +59,10 @@ class Cluster:
         return self.put[int(argument[4:])] if isinstance(argument, str) and argument.startswith("ref ") else argument
 
 
+def shown(query: Query) -> list[Media]:
+    return list(query.conversation.media)
+
+
 def seat_on(cluster: Cluster, **runner) -> ActorSeat:
     return ActorSeat(cluster, Pixels(cluster.keep), "one", "one", StubRunner(**runner), 0.5)
 
@@ -71,6 +79,22 @@ def test_it_starts_loads_and_answers_about_the_very_media_it_was_given():
     seat.answer(asked)
     assert len(cluster.put) == 3  # each given once
     assert cluster.log == ["start with 0.5 on one"]
+
+
+def test_of_media_that_were_decoded_together_each_is_the_right_one():
+    cluster = Cluster()
+    pixels = Pixels(cluster.keep)
+    seat = ActorSeat(cluster, pixels, "one", "one", StubRunner(), 0.5)
+    seat.start()
+    seat.load()
+    seen = []
+    seat._runner.answer = lambda batch: seen.append([shown(query) for query in batch]) or said(batch)
+    outlines, whole = [clip(1, 4, 4), clip(2, 4, 4)], [clip(1, 8, 8), clip(2, 8, 8)]
+    pixels.keep(outlines, cluster.keep(whole))
+    asked = [Query(ask("a", [outlines[1], outlines[0]])), Query(ask("b", [outlines[0]]))]
+    outcome = seat.answer(asked)
+    assert seen == [[[whole[1], whole[0]], [whole[0]]]]
+    assert [list(one.media) for one in outcome.said] == [[outlines[1], outlines[0]], [outlines[0]]]
 
 
 def test_a_fresh_one_follows_as_long_as_the_node_is_there():

@@ -68,7 +68,7 @@ def test_why_it_cannot_be_loaded_is_told():
     seat.end()
 
 
-def test_ending_it_does_not_wait_for_its_answer():
+def test_ending_it_does_not_wait_for_its_answer(tmp_path):
     seat = ProcessSeat("here", StubRunner())
     seat.start()
     process = psutil.Process(pid_of(seat))
@@ -76,13 +76,13 @@ def test_ending_it_does_not_wait_for_its_answer():
 
     def ask() -> None:
         try:
-            seat.answer([query("sleep")])
+            seat.answer([query(f"sleep {tmp_path / 'asleep'}")])
         except Died as death:
             died.append(str(death))
 
     thread = threading.Thread(target=ask)
     thread.start()
-    until(lambda: process.status() == psutil.STATUS_SLEEPING)
+    until((tmp_path / "asleep").exists)
     seat.kill()
     thread.join(30)
     assert died == ["SIGKILL"]
@@ -94,16 +94,17 @@ def test_signals_of_the_terminal_are_not_for_it(loaded):
     assert os.getpgid(pid_of(loaded)) != os.getpgid(0)
 
 
-def test_it_ends_with_whoever_started_it_in_the_middle_of_an_answer():
+def test_it_ends_with_whoever_started_it_in_the_middle_of_an_answer(tmp_path):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from engine.pool.seats import StubRunner, query\n"
         "from llava_cli.engine.pool.process import ProcessSeat\n"
         "seat = ProcessSeat('here', StubRunner()); seat.start()\n"
-        "print(seat.answer([query('pid')]).said, flush=True); seat.answer([query('sleep')])\n"
+        "print(seat.answer([query('pid')]).said, flush=True); seat.answer([query(f'sleep {sys.argv[2]}')])\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", program, TESTS], stdout=subprocess.PIPE)
+    starter = subprocess.Popen([sys.executable, "-c", program, TESTS, tmp_path / "asleep"], stdout=subprocess.PIPE)
     child = psutil.Process(int(starter.stdout.readline()))
+    until((tmp_path / "asleep").exists)
     starter.kill()
     starter.communicate()
     child.wait(30)
