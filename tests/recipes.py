@@ -139,20 +139,32 @@ def llava_onevision2(folder: Path) -> Recipe:
         ]  # fmt: skip
         return model.get_image_features(inputs.pixel_values[None], torch.tensor([places]))[0]
 
+    class Shown:
+        """The model, and pictures that stand where the placeholders are."""
+
+        def __init__(self, features: list[torch.Tensor]) -> None:
+            self._features = features
+
+        def _embedded(self, ids: torch.Tensor) -> torch.Tensor:
+            embedded = model.get_input_embeddings()(ids)
+            if self._features:
+                embedded[ids == model.config.image_token_id] = torch.cat(self._features)
+            return embedded
+
+        def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            return model(inputs_embeds=self._embedded(input_ids), attention_mask=attention_mask)
+
+        def generate(self, input_ids: torch.Tensor, **settings: Any) -> torch.Tensor:
+            said = model.generate(inputs_embeds=self._embedded(input_ids), pad_token_id=0,
+                                  eos_token_id=tokenizer.eos_token_id, **settings)  # fmt: skip
+            return torch.cat([input_ids, said], dim=1)
+
     @torch.inference_mode()
-    def answer(prompt: str, media: list[Media]) -> str:
+    def answer(prompt: str, media: list[Media], say: Say = generated) -> Any:
         pictures = [picture for m in media for picture in (m.frames if isinstance(m, Clip) else [m.pixels])]
         seen = [features(picture) for picture in pictures]
         text = repeated(prompt, "<image>", map(len, seen)).replace("<image>", "<|image_pad|>")
-        ids = tokenizer(text, return_tensors="pt").input_ids
-        embedded = model.get_input_embeddings()(ids)
-        if seen:
-            embedded[ids == model.config.image_token_id] = torch.cat(seen)
-        output = model.generate(
-            inputs_embeds=embedded, attention_mask=torch.ones_like(ids), do_sample=False,
-            max_new_tokens=GREEDY.max_new_tokens, eos_token_id=tokenizer.eos_token_id, pad_token_id=0,
-        )  # fmt: skip
-        return tokenizer.decode(output[0], skip_special_tokens=True).strip()
+        return say(Shown(seen), tokenizer, tokenizer(text, return_tensors="pt").input_ids)
 
     return answer
 

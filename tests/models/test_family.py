@@ -7,6 +7,7 @@ import contextlib
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,7 +204,7 @@ def test_a_preprocessor_that_is_wrong_is_named(tmp_path, name, wrong, filename):
     (tmp_path / filename).write_text(json.dumps(content))
     for medium in (clip(8, 8, 8), still(8, 8)):
         with pytest.raises(ModelError, match=rf"^tiny: {filename} says (image_processor\.)?{next(iter(wrong))} = "):
-            family(PUBLISHED[name].config, tmp_path).encode(None, medium)
+            family(PUBLISHED[name].config, tmp_path).encode(SimpleNamespace(device=None), medium)
 
 
 @pytest.mark.parametrize("name", ["next-video-7b", "onevision-7b", "llava-video-7b"])
