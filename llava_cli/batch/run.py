@@ -50,7 +50,9 @@ def open_batch(
 
     Raises:
         OutputError: a file cannot be written, or holds something else.
+        UsageError: the checkpoint cannot be shown frames as `defaults` say.
     """
+    session.view(defaults)  # or each of the jobs would fail for it
     with ExitStack() as stack:
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)
