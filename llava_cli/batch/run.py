@@ -62,10 +62,11 @@ def open_batch(
         see: called with each record, also with those that earlier runs have left in the ledger.
 
     Raises:
-        UsageError: a server cannot do what `defaults` ask for.
+        UsageError: a server cannot do what `defaults` ask for, or the checkpoint cannot be shown frames as they say.
         OutputError: a file cannot be written, or holds something else.
     """
     session.check(defaults)
+    session.view(defaults)  # or each of the jobs would fail for it
     with ExitStack() as stack:
         path = outputs.ledger
         ledger = MemoryLedger() if path is None else Ledger(path, outputs.retry_failed, outputs.force)

@@ -180,12 +180,13 @@ def test_sizes_that_the_files_do_not_allow_are_refused(llava, checkpoint, files,
         (("--video-positions", "index"), "llava-next-video tells its vision tower of no positions"),
     ],
 )
-def test_families_that_cannot_do_it_say_so(llava, tiny, files, options, told):
-    for command in (("frames",), ("ask", "--device", "cpu")):
-        question = ("Why?",) if command[0] == "ask" else ()
-        result = llava(*command, files / "h264.mp4", *question, "--model", tiny, *options)
+def test_families_that_cannot_do_it_say_so(llava, tiny, files, tmp_path, options, told):
+    ledger = tmp_path / "captions.jsonl"
+    for command in (("frames",), ("ask", "-p", "Why?"), ("caption", "-o", ledger)):
+        result = llava(*command, files / "h264.mp4", "--model", tiny, *options)
         assert result.code == 2
         assert told in result.err
+    assert not ledger.exists()
 
 
 def test_a_picture_too_long_for_its_width_is_an_error_of_its_file(llava, checkpoint, tmp_path):
