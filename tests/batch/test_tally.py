@@ -11,6 +11,7 @@ def test_the_summary_counts_everything():
     assert tally.seen == 11
     assert tally.summary().startswith("3 done, 1 failed, 5 skipped, 2 left to other processes; ")
     assert "a second, the engine busy " in tally.summary()
+    assert "a second, each of 3 engines busy " in Tally(done=3, engine_s=0.5, engines=3).summary()
     assert Tally(skipped=5).summary() == "0 done, 0 failed, 5 skipped; nothing to do"
 
 

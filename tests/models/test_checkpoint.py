@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from llava_cli.engine.loader import load
 from llava_cli.engine.types import LoadOptions
 from llava_cli.errors import ModelError
-from llava_cli.models.checkpoint import dummy_checkpoint, open_checkpoint
+from llava_cli.models.checkpoint import dummy_checkpoint, found_here, open_checkpoint
 from llava_cli.models.registry import family_of
 
 
@@ -151,3 +152,22 @@ def test_a_name_that_is_nearly_one_gets_a_suggestion(opened, name, meant):
     with pytest.raises(ModelError) as raised:
         opened(name)
     assert meant in str(raised.value)
+
+
+def test_a_checkpoint_that_was_opened_elsewhere_is_found_here(folder, tmp_path, monkeypatch):
+    """The demo wherever it is installed, one from the hub in this machine's cache, in the revision that was found."""
+    here = open_checkpoint(str(folder))
+    assert found_here(here) == here
+    gone = tmp_path / "gone"
+    demo = open_checkpoint("demo")
+    assert found_here(replace(demo, folder=gone)) == demo
+    dummy = dummy_checkpoint("next-video-7b")
+    assert found_here(dummy) == dummy
+    with pytest.raises(ModelError, match=f"{socket.gethostname()} has no such folder") as error:
+        found_here(replace(here, folder=gone))
+    assert str(gone) in str(error.value)
+    asked = []
+    monkeypatch.setattr("llava_cli.models.checkpoint._from_hub", lambda *names: asked.append(names[:2]) or folder)
+    hub = replace(here, name="someone/tiny", folder=gone, hub_id="someone/tiny", revision="0123", rope_factor=2.0)
+    assert found_here(hub) == replace(hub, folder=folder)
+    assert asked == [("someone/tiny", "0123")]

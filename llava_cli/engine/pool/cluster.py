@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -29,6 +30,8 @@ from llava_cli.media.limits import Limits
 from llava_cli.media.worker.pool import Decoding
 from llava_cli.models.checkpoint import Checkpoint
 from llava_cli.progress import Progress
+
+log = logging.getLogger(__name__)
 
 _CONNECT_S = 5.0
 _LOOK_S = 2.0
@@ -101,6 +104,8 @@ class RayCluster:
                     look()
 
         look()
+        if not any(seats.values()):
+            log.warning("no node of the cluster has room for an engine: waiting for one that joins")
         threading.Thread(target=watch, daemon=True).start()
         return pool
 

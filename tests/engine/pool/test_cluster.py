@@ -96,6 +96,12 @@ def test_a_node_that_joins_is_used(cluster, monkeypatch):
         until(lambda: session.engines.size == before)
 
 
+def test_where_no_node_has_a_gpu_that_was_asked_for_it_says_that_it_waits(cluster, caplog):
+    with Session("demo", spread=RayCluster(cluster.address, gpus_per_engine=0.5)) as session:
+        assert session.engines.idle() == 0
+    assert "no node of the cluster has room for an engine: waiting for one that joins" in caplog.messages
+
+
 def test_the_program_s_own_signals_stay_as_they_are(cluster):
     def handler(*_):
         raise AssertionError
