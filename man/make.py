@@ -30,8 +30,9 @@ EXIT_STATUS = [
     ("0", "what was asked for is done"),
     (
         "1",
-        "some jobs of a list failed; an answer was cut off before it fitted its --schema, --regex or --grammar; demo: "
-        "an answer was wrong; doctor: there is a problem; any command: who read its output has gone",
+        "some jobs of a list failed; an answer was cut off before it fitted its --schema, --regex or --grammar; grep: "
+        "nothing matches; demo: an answer was wrong; doctor: there is a problem; any command: who read its output has "
+        "gone",
     ),
     ("2", "a mistake in the command line or the configuration, or media that do not fit into the context"),
     ("3", "a file cannot be read, or has no video or image in it"),

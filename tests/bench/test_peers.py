@@ -21,6 +21,12 @@ INSTALLED = [reader for reader in READERS if reader.installed]
 each_reader = pytest.mark.parametrize("reader", INSTALLED, ids=lambda reader: reader.name)
 
 
+@pytest.fixture(autouse=True)
+def opencv_as_others_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This program's own reader, which other tests may have used in this process, leaves settings to the library."""
+    monkeypatch.delenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", raising=False)
+
+
 @each_reader
 def test_a_reader_gives_the_frames_that_it_says(reader, rendered):
     reading = reader.read(str(rendered("h264")), COUNT)

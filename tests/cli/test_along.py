@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -200,7 +201,7 @@ def test_what_makes_no_sense_is_refused(llava, clip, options, why):
 
 
 def test_scenes_without_their_library_say_what_installs_it(llava, clip, monkeypatch):
-    monkeypatch.setattr("llava_cli.extras.find_spec", lambda module: None)
+    monkeypatch.setitem(sys.modules, "scenedetect", None)
     result = llava("caption", clip, *DEMO, "--scenes")
     assert result.code == 2
     assert "pip install 'llava-cli[scenes]'" in result.err

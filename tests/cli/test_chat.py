@@ -130,7 +130,7 @@ def test_add_frames_and_mistakes(talk, rendered, tmp_path):
         "Why?", f"/add {rendered('h264')}", "And this?", f'/frames "{sheet}"', "/nope", "/add", "/add none.mp4"
     )
     assert sheet.read_bytes().startswith(b"\x89PNG")
-    assert result.out.count("8 frames, 32 visual tokens") == 2
+    assert result.out.count("8 frames of 56x56, 32 visual tokens") == 2
     for words in ("/nope: no such command", "a name is missing", "none.mp4: no such file"):
         assert words in result.err
     assert result.code == 2  # of the first that failed

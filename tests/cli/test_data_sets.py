@@ -104,8 +104,8 @@ def test_no_token_reaches_the_process_that_decodes(hub, rendered, monkeypatch):
     from llava_cli.media.worker import parent
 
     asked = []
-    decode = parent.Worker._decode
-    monkeypatch.setattr(parent.Worker, "_decode", lambda *args: asked.append(args[2]) or decode(*args))
+    lend = parent.Worker._lent
+    monkeypatch.setattr(parent.Worker, "_lent", lambda *args: asked.append(args[2]) or lend(*args))
     name = hub.add("h264.mp4", rendered("h264"))
     with parent.Worker(Limits(urls="public")) as worker:
         worker.load(name, View((48, 48), "crop", Sampling(frames=2)))

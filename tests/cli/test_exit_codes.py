@@ -53,8 +53,8 @@ def test_done(llava, rendered, tiny, arguments):
 
 
 @promise(
-    "1: some jobs of a list failed; demo: an answer was wrong; doctor: there is a problem; any command: who read its "
-    "output has gone"
+    "1: some jobs of a list failed; an answer was cut off before it fitted its --schema, --regex or --grammar; grep: "
+    "nothing matches; demo: an answer was wrong; doctor: there is a problem; any command: who read its output has gone"
 )
 @pytest.mark.parametrize("command", ["caption", "batch"])
 def test_some_jobs_failed(llava, rendered, tiny, tmp_path, command):
@@ -65,6 +65,18 @@ def test_some_jobs_failed(llava, rendered, tiny, tmp_path, command):
     result = llava(command, *files, "-m", tiny, "--max-new-tokens", "2", "-n", "2")
     assert result.code == ExitCode.SOME_FAILED
     assert sorted(json.loads(line)["status"] for line in result.out.splitlines()) == ["error", "ok"]
+
+
+@pytest.mark.parametrize("shape", [("--schema", "a str"), ("--regex", "[a-z]{99}"), ("--grammar", 'start: "a" "b"')])
+def test_an_answer_was_cut_off_before_it_fitted(llava, rendered, tiny, shape):
+    result = llava("ask", rendered("h264"), "Why?", "-m", tiny, "-n", "2", "--max-new-tokens", "1", *shape)
+    assert (result.code, result.out) == (ExitCode.SOME_FAILED, "")
+    assert "cut off" in result.err
+
+
+def test_nothing_matches(llava, rendered, tiny):
+    result = llava("grep", "a dog", rendered("h264"), "-m", tiny, "-n", "2", "--threshold", "1")
+    assert (result.code, result.out) == (ExitCode.SOME_FAILED, "")
 
 
 def test_an_answer_of_the_demo_was_wrong(llava, tmp_path, monkeypatch):
